@@ -1,0 +1,151 @@
+//! Frames as clients see them, for the JSON Schemas; the server never builds these.
+#![allow(dead_code, reason = "the derive reads the shapes; nothing constructs them")]
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{GapReason, NoticeCode, ResetReason};
+use crate::code::ErrorCode;
+
+/// One frame of a watch.
+#[derive(Serialize, JsonSchema)]
+#[serde(tag = "op", rename_all = "lowercase")]
+#[schemars(title = "Frame")]
+pub enum WireFrame {
+    /// First frame of each stream.
+    Begin {
+        /// Names this watch.
+        watch: String,
+        /// The options in force.
+        options: std::collections::BTreeMap<String, String>,
+        /// A bookmark comes at least this often.
+        heartbeat_ms: u64,
+        /// The protocol spoken.
+        protocol: String,
+        /// Where the stream starts, unless a snapshot does.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cursor: Option<String>,
+    },
+    /// Drop what you hold of this watch.
+    Reset {
+        /// Why.
+        reason: ResetReason,
+    },
+    /// A row, or the row-less last frame.
+    Snapshot(SnapshotFrame),
+    /// A key has a new value.
+    Upsert(ChangeFrame),
+    /// A key is gone, or no longer yours to see.
+    Delete(ChangeFrame),
+    /// An event of a plain channel.
+    Append(ChangeFrame),
+    /// All keys of the channel are gone; on history watches.
+    Clear(ChangeFrame),
+    /// You are current up to here.
+    Bookmark {
+        /// Present it to resume.
+        cursor: String,
+        /// With `chain`: the cursor before.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        prev: Option<String>,
+    },
+    /// Loss, announced.
+    Gap {
+        /// The cursor that was presented.
+        from: String,
+        /// Where what follows begins.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        to: Option<String>,
+        /// Why.
+        reason: GapReason,
+    },
+    /// For your information.
+    Notice {
+        /// What kind.
+        code: NoticeCode,
+        /// For people.
+        message: String,
+    },
+    /// The stream ends in order.
+    Close {
+        /// Why.
+        code: ErrorCode,
+        /// For people.
+        message: String,
+        /// When to come back; null: do not.
+        retry_ms: Option<u64>,
+    },
+    /// WebSocket: a request of yours was done.
+    Done {
+        /// The request.
+        r#ref: Option<u64>,
+    },
+    /// WebSocket: a request of yours was refused.
+    Problem {
+        /// The request.
+        r#ref: Option<u64>,
+        /// Stable.
+        code: ErrorCode,
+        /// What happened.
+        detail: String,
+        /// What to do.
+        hint: String,
+    },
+}
+
+/// A row, or the end of a snapshot.
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum SnapshotFrame {
+    /// The end.
+    Last {
+        /// Always true.
+        last: bool,
+        /// Rows since the reset.
+        count: u64,
+        /// Position of the whole.
+        cursor: String,
+        /// With `chain`: the cursor before.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        prev: Option<String>,
+    },
+    /// A row.
+    Row {
+        /// Where.
+        address: String,
+        /// Its key.
+        key: String,
+        /// Event time.
+        time: String,
+        /// The value.
+        data: serde_json::Value,
+    },
+}
+
+/// A change.
+#[derive(Serialize, JsonSchema)]
+pub struct ChangeFrame {
+    /// Where; not on `clear`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<String>,
+    /// Its key, on keyed channels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    /// Event time.
+    time: String,
+    /// Absent while a snapshot is unfinished.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cursor: Option<String>,
+    /// With `chain`: the cursor before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prev: Option<String>,
+    /// The transaction of the source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tx: Option<String>,
+    /// The last of its transaction.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tx_last: Option<bool>,
+    /// The value; not on `delete` and `clear`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<serde_json::Value>,
+}

@@ -1,0 +1,77 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::cursor::{ChannelId, Cursor, Epoch, Fingerprint};
+
+fn cursors(chain: bool, prev: Option<Offset>) -> Cursors {
+    let cursor = Cursor {
+        channel: ChannelId::of("chat"),
+        epoch: Epoch::from_bits(7),
+        view: Fingerprint::of(&[b"v"]),
+        offset: 0,
+    };
+    Cursors::new(cursor.prefix(), chain, prev)
+}
+
+fn append(offset: Offset) -> Frame {
+    let record = Record {
+        offset,
+        appended: Millis(0),
+        time: Millis(1_795_295_293_123),
+        op: Op::Append,
+        address: Address::parse("rooms/a%22b").expect("address"),
+        key: None,
+        data: Bytes::from_static(b"{\"n\":1.10}"),
+        before: None,
+        tx: None,
+    };
+    Frame::Change { record: Arc::new(record), cursor: true }
+}
+
+fn json(frame: &Frame, cursors: &mut Cursors) -> serde_json::Value {
+    let mut out = Vec::new();
+    frame.write_json(cursors, &mut out);
+    serde_json::from_slice(&out).expect("a frame is JSON")
+}
+
+#[test]
+fn payloads_pass_as_they_came() {
+    let mut out = Vec::new();
+    append(5).write_json(&mut cursors(false, None), &mut out);
+    let text = String::from_utf8(out).expect("utf-8");
+    assert!(text.ends_with(",\"data\":{\"n\":1.10}}"), "{text}");
+}
+
+#[test]
+fn chained_frames_name_the_cursor_before() {
+    let mut chained = cursors(true, Some(4));
+    let first = json(&append(5), &mut chained);
+    let second = json(&append(9), &mut chained);
+    assert_eq!(first["prev"], cursors(false, None).text(4));
+    assert_eq!(second["prev"], first["cursor"]);
+}
+
+#[test]
+fn every_frame_is_one_line_of_json() {
+    let frames = [
+        Frame::Begin(Begin {
+            watch: "w".into(),
+            options: vec![("after".into(), "\"x\n".into())],
+            heartbeat_ms: 1,
+            cursor: Some(3),
+        }),
+        Frame::Reset(ResetReason::Start),
+        Frame::Last { count: 0, at: 3 },
+        Frame::Bookmark(4),
+        Frame::Gap { from: "x".into(), to: Some(9), reason: GapReason::Retention },
+        Frame::Notice { code: NoticeCode::TokenExpiring, message: "a\u{2028}b".into() },
+        Frame::Close { code: ErrorCode::Draining, message: String::new(), retry_ms: None },
+    ];
+    for frame in frames {
+        let mut out = Vec::new();
+        frame.write_json(&mut cursors(true, None), &mut out);
+        assert!(!out.contains(&b'\n'));
+        let value: serde_json::Value = serde_json::from_slice(&out).expect("JSON");
+        assert_eq!(value["op"], frame.op());
+    }
+}

@@ -1,0 +1,67 @@
+use super::*;
+
+fn reason(text: &[u8]) -> &'static str {
+    validate(text).expect_err("refused").reason
+}
+
+#[test]
+fn digits_and_order_survive() {
+    let text = br#" {"b":1.10,"a":12345678901234567890, "c":[1,2 ,3]} "#;
+    assert_eq!(validate(text).expect("valid"), &text[1..text.len() - 1]);
+}
+
+#[test]
+fn line_ends_become_spaces() {
+    assert_eq!(validate(b"{\r\n\"a\":\n1}").expect("valid"), &b"{  \"a\": 1}"[..]);
+}
+
+#[test]
+fn what_clients_choke_on_is_refused() {
+    assert_eq!(reason(b"\"\xff\""), "not UTF-8");
+    assert_eq!(reason(br#""\ud800""#), "a lone surrogate");
+    assert_eq!(reason(br#""\ud800A""#), "a lone surrogate");
+    assert_eq!(reason(br#""\udc00""#), "a lone surrogate");
+    assert!(validate(br#""\ud83d\ude00""#).is_ok());
+    assert_eq!(reason(&[b"[".repeat(129), b"]".repeat(129)].concat()), "nested deeper than 128");
+    assert!(validate(&[b"[".repeat(128), b"]".repeat(128)].concat()).is_ok());
+    assert_eq!(reason(b"[1,]"), "no JSON value");
+    assert_eq!(reason(b"{\"a\" 1}"), "expected `:`");
+    assert_eq!(reason(b"01"), "something follows the value");
+    assert_eq!(reason(b"1 2"), "something follows the value");
+    assert_eq!(reason(b"NaN"), "no JSON value");
+    assert_eq!(reason(b""), "the text ends where a value is expected");
+    assert_eq!(reason(b"\"a\nb\""), "a raw control character in a string");
+}
+
+#[test]
+fn elements_know_their_lines() {
+    let found = elements(b"[1,\n {\"a\":\n2},\n3]").expect("valid").expect("array");
+    let lines: Vec<usize> = found.iter().map(|(line, _)| *line).collect();
+    assert_eq!(lines, [1, 2, 4]);
+    assert_eq!(elements(b"{}").expect("valid"), None);
+}
+
+#[test]
+fn members_are_found_by_their_decoded_name() {
+    let object = br#"{"id":1,"\u0069d":"two","nested":{"id":3}}"#;
+    assert_eq!(member(object, "id"), Some(&b"\"two\""[..]));
+    assert_eq!(member(object, "absent"), None);
+    assert_eq!(member(b"[1]", "id"), None);
+    assert_eq!(scalar_text(b"1.50"), Some("1.50".to_owned()));
+    assert_eq!(scalar_text(b"null"), None);
+}
+
+/// The scanner and serde_json agree on what is JSON, over mutations of real texts.
+#[test]
+fn agrees_with_serde_json() {
+    let seed = br#"{"a":[1,-0.5e+3,"x\n\u00e9",true,null],"b":{"c":""}}"#;
+    let alphabet = b"{}[]\",:\\u0123e+-. tfn\n";
+    for at in 0..seed.len() {
+        for byte in alphabet {
+            let mut text = seed.to_vec();
+            text[at] = *byte;
+            let theirs = serde_json::from_slice::<serde_json::Value>(&text).is_ok();
+            assert_eq!(validate(&text).is_ok(), theirs, "{}", String::from_utf8_lossy(&text));
+        }
+    }
+}
