@@ -1,0 +1,1 @@
+//! Catalog of channels, publishing, and where each watch is.

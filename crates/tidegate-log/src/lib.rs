@@ -1,0 +1,1 @@
+//! The embedded log: one fsynced journal, per-channel segments, the view store.

@@ -1,0 +1,1 @@
+//! Config, wiring, listeners, admin.

@@ -1,0 +1,1 @@
+//! Sources: systems that change, read into the log.

@@ -1,0 +1,1 @@
+//! Real processes, the reference model, clients and fault proxies for tests.

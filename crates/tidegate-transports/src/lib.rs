@@ -1,0 +1,1 @@
+//! The request side of every way to watch and publish.

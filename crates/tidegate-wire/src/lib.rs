@@ -1,0 +1,1 @@
+//! Frames to bytes, shared by all watchers of one view.
