@@ -1,0 +1,145 @@
+//! Where an event belongs: from its data to its address and its key.
+//!
+//! Sources place rows with it, and publishing finds keys with it, so both agree on what a key is.
+
+use crate::address::{Address, AddressError};
+use crate::json;
+use crate::record::Key;
+use crate::template::Template;
+
+/// A key has at most this many bytes: room for any identifier, none for a payload.
+pub const KEY_BYTES_MAX: usize = 1_024;
+
+/// Which members of an event are its key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeySpec {
+    fields: Box<[Box<str>]>,
+}
+
+/// How the events of one channel find their place.
+#[derive(Clone, Debug)]
+pub struct Placement {
+    /// Parameters are taken from the members of the same name.
+    pub template: Template,
+    /// Of keyed channels.
+    pub key: Option<KeySpec>,
+}
+
+/// Why an event has no place.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlacementError {
+    /// The data lacks a member of the key, or it is null.
+    #[error("the key `{0}` is missing")]
+    KeyMissing(String),
+    /// A member of the key is neither a string nor a number.
+    #[error("the key `{0}` is no string and no number")]
+    KeyType(String),
+    /// Over [`KEY_BYTES_MAX`].
+    #[error("the key is longer than {KEY_BYTES_MAX} bytes")]
+    KeyLong,
+    /// The data lacks an address parameter.
+    #[error("the address parameter `{0}` is missing")]
+    ParameterMissing(String),
+    /// A parameter's value cannot stand in an address.
+    #[error("the address parameter `{0}`: {1}")]
+    Parameter(String, AddressError),
+}
+
+impl KeySpec {
+    /// The key is made of these members, at least one; several make a composite key.
+    pub fn new(fields: impl IntoIterator<Item = impl Into<Box<str>>>) -> Option<KeySpec> {
+        let fields: Box<[Box<str>]> = fields.into_iter().map(Into::into).collect();
+        (!fields.is_empty()).then_some(KeySpec { fields })
+    }
+
+    /// The names of the members.
+    pub fn fields(&self) -> impl Iterator<Item = &str> {
+        self.fields.iter().map(AsRef::as_ref)
+    }
+
+    /// The key of a validated object: a string as it is, a number literally, a composite key as a
+    /// JSON array of these.
+    pub fn extract(&self, object: &[u8]) -> Result<Key, PlacementError> {
+        let key: Key = match &*self.fields {
+            [only] => scalar(object, only)?.into(),
+            fields => {
+                let mut text = Vec::from(b"[");
+                for (index, field) in fields.iter().enumerate() {
+                    if index > 0 {
+                        text.push(b',');
+                    }
+                    let value = scalar(object, field)?;
+                    match json::member(object, field) {
+                        Some([b'"', ..]) => json::write_string(&value, &mut text),
+                        _ => text.extend_from_slice(value.as_bytes()),
+                    }
+                }
+                text.push(b']');
+                String::from_utf8_lossy(&text).into()
+            }
+        };
+        if key.len() > KEY_BYTES_MAX { Err(PlacementError::KeyLong) } else { Ok(key) }
+    }
+}
+
+impl Placement {
+    /// The address and the key of a validated object.
+    pub fn place(&self, object: &[u8]) -> Result<(Address, Option<Key>), PlacementError> {
+        let address = self.address(object)?;
+        let key = self.key.as_ref().map(|key| key.extract(object)).transpose()?;
+        Ok((address, key))
+    }
+
+    /// The address of a validated object.
+    pub fn address(&self, object: &[u8]) -> Result<Address, PlacementError> {
+        let found: Vec<(&str, Option<String>)> = self
+            .template
+            .parameters()
+            .map(|name| (name, json::member(object, name).and_then(json::scalar_text)))
+            .collect();
+        let value = |name: &str| found.iter().find(|(own, _)| *own == name).and_then(|(_, text)| text.as_deref());
+        self.template.render(value).map_err(|(name, why)| match why {
+            Some(error) => PlacementError::Parameter(name, error),
+            None => PlacementError::ParameterMissing(name),
+        })
+    }
+}
+
+fn scalar(object: &[u8], field: &str) -> Result<String, PlacementError> {
+    match json::member(object, field) {
+        None | Some(b"null") => Err(PlacementError::KeyMissing(field.to_owned())),
+        Some(raw) => json::scalar_text(raw).ok_or_else(|| PlacementError::KeyType(field.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(fields: &[&str], object: &str) -> Result<String, PlacementError> {
+        KeySpec::new(fields.iter().copied()).expect("fields").extract(object.as_bytes()).map(String::from)
+    }
+
+    #[test]
+    fn keys_are_strings_numbers_and_lists_of_them() {
+        assert_eq!(key(&["id"], r#"{"id":"a\u0062"}"#), Ok("ab".to_owned()));
+        assert_eq!(key(&["id"], r#"{"id":1.50}"#), Ok("1.50".to_owned()));
+        assert_eq!(key(&["a", "b"], r#"{"b":"x\u0022","a":7}"#), Ok(r#"[7,"x\""]"#.to_owned()));
+        assert_eq!(key(&["id"], r#"{"id":null}"#), Err(PlacementError::KeyMissing("id".to_owned())));
+        assert_eq!(key(&["id"], r#"{"id":true}"#), Err(PlacementError::KeyType("id".to_owned())));
+        assert_eq!(key(&["id"], &format!(r#"{{"id":"{}"}}"#, "x".repeat(1_025))), Err(PlacementError::KeyLong));
+    }
+
+    #[test]
+    fn parameters_come_from_the_data() {
+        let template = Template::parse("orders/{region}/{n}").expect("template");
+        let placement = Placement { template, key: None };
+        let (address, _) = placement.place(br#"{"region":"eu west","n":4}"#).expect("placed");
+        assert_eq!(address.as_str(), "orders/eu%20west/4");
+        assert_eq!(placement.place(br#"{"n":4}"#), Err(PlacementError::ParameterMissing("region".to_owned())));
+        assert_eq!(
+            placement.place(br#"{"region":"a/b","n":4}"#),
+            Err(PlacementError::Parameter("region".to_owned(), AddressError::Slash))
+        );
+    }
+}
