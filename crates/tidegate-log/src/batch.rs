@@ -1,0 +1,97 @@
+//! What is appended: entries that become records together, or not at all.
+
+use bytes::Bytes;
+use tidegate_core::{Address, ChannelId, Key, Millis, Offset, Op};
+
+/// Entries of any number of channels that become durable and visible together, with what must be
+/// durable at the same instant.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// Become records in this order; a delete of a key that is not there becomes none.
+    pub entries: Vec<Entry>,
+    /// Name of a source, and where it resumes after this batch.
+    pub checkpoint: Option<(String, Bytes)>,
+    /// Makes a repeat of the batch harmless.
+    pub idempotency: Option<Idempotency>,
+    /// Transaction id for all records; the last of each channel is marked.
+    pub tx: Option<Box<str>>,
+}
+
+/// One event on its way into the log.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Which channel.
+    pub channel: ChannelId,
+    /// `Append` on plain channels; `Upsert`, `Delete`, `Clear` on keyed ones.
+    pub op: Op,
+    /// Where.
+    pub address: Address,
+    /// On keyed channels, but for `Clear`.
+    pub key: Option<Key>,
+    /// Time of the event.
+    pub time: Millis,
+    /// Validated JSON; empty for `Delete` and `Clear`.
+    pub data: Bytes,
+}
+
+/// A key under which a repeat gets the first answer, within the channel's window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Idempotency {
+    /// Its scope is this channel and …
+    pub channel: ChannelId,
+    /// … this principal.
+    pub principal: String,
+    /// As the client chose it.
+    pub key: String,
+    /// The same key with another body is refused.
+    pub body_hash: [u8; 32],
+}
+
+/// The answer to a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// Per channel of the entries, in order of first use: offset of the batch's last record there, or the
+    /// channel's head if the batch wrote none.
+    pub last: Vec<(ChannelId, Offset)>,
+    /// Entries of the batch (deletes that changed nothing count too).
+    pub count: u64,
+    /// The batch was there already; this is the first answer.
+    pub replayed: bool,
+}
+
+impl Appended {
+    /// The offset in this channel.
+    pub fn offset(&self, channel: ChannelId) -> Option<Offset> {
+        self.last.iter().find(|(id, _)| *id == channel).map(|(_, offset)| *offset)
+    }
+}
+
+/// Why a batch is not in the log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// Nothing was written; try again later.
+    #[error("the disk of the log is full")]
+    Full,
+    /// The disk failed to keep what it was given. Whether this batch survives a restart is not known;
+    /// nothing is accepted until then.
+    #[error("the log is poisoned: its disk failed a sync; restart after repairing it")]
+    Poisoned,
+    /// The idempotency key was used for another body.
+    #[error("the idempotency key was used for another body")]
+    IdempotencyMismatch,
+    /// No such channel.
+    #[error("the log has no such channel")]
+    UnknownChannel,
+    /// The entry's op or key does not fit its channel.
+    #[error("an entry does not fit its channel: {0}")]
+    Unfit(&'static str),
+    /// The view store could not be read, so the before-image is not known. Nothing was written; try again later.
+    #[error("the view store cannot be read")]
+    State,
+    /// The log was closed, or the large batch is over.
+    #[error("the log is closed")]
+    Closed,
+    /// Over `batch_bytes_max`, or over `large_batch_bytes_max` with the other open ones.
+    #[error("the batch is too large")]
+    TooLarge,
+}
