@@ -267,7 +267,11 @@ impl Frame {
         out.push(b'"');
         match self {
             Frame::Begin(begin) => begin.write(cursors, out),
-            Frame::Reset(reason) => member(out, "reason", reason.as_str()),
+            Frame::Reset(reason) => {
+                // What the client holds is void, and with it the chain.
+                cursors.prev = None;
+                member(out, "reason", reason.as_str());
+            }
             Frame::Row(row) => {
                 place(out, &row.address, Some(&row.key), row.time);
                 raw(out, "data", &row.data);
@@ -289,6 +293,7 @@ impl Frame {
                     member(out, "to", &cursors.text(*to));
                 }
                 member(out, "reason", reason.as_str());
+                cursors.prev = *to;
             }
             Frame::Notice { code, message } => {
                 member(out, "code", code.as_str());

@@ -1,0 +1,113 @@
+//! Which channel an address belongs to.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tidegate_core::suggest::nearest;
+use tidegate_core::{ChannelId, ErrorCode, Problem, Target};
+use tidegate_log::Log;
+
+use crate::channel::Channel;
+use crate::config::ChannelConfig;
+
+/// All channels. Cheap to clone.
+#[derive(Clone)]
+pub struct Catalog {
+    channels: Arc<[Arc<Channel>]>,
+    by_id: Arc<HashMap<ChannelId, Arc<Channel>>>,
+}
+
+impl Catalog {
+    pub(crate) fn new(log: &Log, configs: Vec<ChannelConfig>) -> Catalog {
+        let channels: Arc<[Arc<Channel>]> =
+            configs.into_iter().map(|config| Arc::new(Channel::new(config, log.clone()))).collect();
+        let by_id = channels.iter().map(|channel| (channel.log.id(), channel.clone())).collect();
+        Catalog { channels, by_id: Arc::new(by_id) }
+    }
+
+    /// In the order of the config.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Channel>> {
+        self.channels.iter()
+    }
+
+    /// The channel of an address, or the one channel that a pattern can match.
+    ///
+    /// # Errors
+    /// `channel-not-found` with the nearest template; `invalid` for a pattern over several.
+    pub fn resolve(&self, target: &Target) -> Result<&Arc<Channel>, Problem> {
+        let mut fitting = self.channels.iter().filter(|channel| match target {
+            Target::Address(address) => channel.fits(address),
+            Target::Pattern(pattern) => channel.meets(pattern),
+        });
+        let Some(first) = fitting.next() else { return Err(self.not_found(target)) };
+        if let Some(second) = fitting.next() {
+            let detail = format!(
+                "the pattern `{}` spans the channels `{}` and `{}`",
+                target.as_str(),
+                first.config.name,
+                second.config.name
+            );
+            return Err(Problem::new(ErrorCode::Invalid, detail).hint(
+                "a watch has one order and one cursor, so it is about one channel: write more of the address out",
+            ));
+        }
+        Ok(first)
+    }
+
+    /// The same for a reader: what may not be read is refused.
+    pub fn readable(&self, target: &Target) -> Result<&Arc<Channel>, Problem> {
+        let channel = self.resolve(target)?;
+        if channel.config.access.read {
+            return Ok(channel);
+        }
+        let detail = format!("the channel `{}` may not be read", channel.config.name);
+        Err(Problem::new(ErrorCode::Forbidden, detail).hint(format!(
+            "the operator allows it with `access: {{ read: \"true\" }}` on channel `{}`",
+            channel.config.name
+        )))
+    }
+
+    pub(crate) fn notify(&self, id: ChannelId) {
+        if let Some(channel) = self.by_id.get(&id) {
+            channel.notify();
+        }
+    }
+
+    fn not_found(&self, target: &Target) -> Problem {
+        let problem =
+            Problem::new(ErrorCode::ChannelNotFound, format!("no channel has the address `{}`", target.as_str()));
+        let templates: Vec<&str> = self.channels.iter().map(|channel| channel.config.template.as_str()).collect();
+        match nearest_template(target.as_str(), &templates) {
+            Some(template) => problem.hint(format!("the nearest template is `{template}`; GET /v1/ lists all")),
+            None => problem.hint("GET /v1/ lists what there is"),
+        }
+    }
+}
+
+/// The template that shares most segments, where a parameter takes any text; among equals the one
+/// that is spelled most alike.
+fn nearest_template<'a>(address: &str, templates: &[&'a str]) -> Option<&'a str> {
+    let parts: Vec<&str> = address.split('/').collect();
+    let score = |template: &str| -> usize {
+        let own: Vec<&str> = template.split('/').collect();
+        let alike =
+            own.iter().zip(&parts).filter(|(own, part)| own == part || nearest(part, [**own]).is_some()).count();
+        let free = own.iter().zip(&parts).filter(|(own, _)| own.starts_with('{')).count();
+        alike * 4 + free + usize::from(own.len() == parts.len())
+    };
+    templates.iter().copied().filter(|template| score(template) >= 4).max_by_key(|template| score(template))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nearest_template;
+
+    #[test]
+    fn the_nearest_template_is_the_one_meant() {
+        let templates = ["machine/{group}", "rooms/{room}/messages", "markets/{symbol}/trades"];
+        assert_eq!(nearest_template("room/lobby/messages", &templates), Some("rooms/{room}/messages"));
+        assert_eq!(nearest_template("rooms/lobby", &templates), Some("rooms/{room}/messages"));
+        assert_eq!(nearest_template("mashine/cpu", &templates), Some("machine/{group}"));
+        assert_eq!(nearest_template("zzz", &templates), None);
+    }
+}

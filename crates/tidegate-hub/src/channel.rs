@@ -1,0 +1,88 @@
+//! A channel as the hub knows it: its config, its log, and whether it has loaded.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tidegate_core::{Address, Cursor, Kind, Offset, Pattern, Scope, Target, View};
+use tidegate_log::Log;
+use tokio::sync::Notify;
+
+use crate::config::ChannelConfig;
+
+/// One channel.
+pub struct Channel {
+    /// As configured.
+    pub config: ChannelConfig,
+    /// Its log and view.
+    pub log: tidegate_log::Channel,
+    /// All its addresses.
+    everything: Scope,
+    /// Has a stored permit whenever the head or the start of the log moved; for one waiter.
+    advanced: Notify,
+    loaded: AtomicBool,
+    whole_log: Log,
+}
+
+impl Channel {
+    pub(crate) fn new(config: ChannelConfig, whole_log: Log) -> Channel {
+        let log = whole_log
+            .channel(&config.name)
+            .unwrap_or_else(|| panic!("the log was opened without the channel {}", config.name));
+        let target = Target::parse(&config.template.pattern()).expect("a template's pattern is one");
+        let loaded = AtomicBool::new(config.source.is_none());
+        Channel { config, log, everything: Scope { target, key: None }, advanced: Notify::new(), loaded, whole_log }
+    }
+
+    /// Whether events have keys, so that there is state.
+    pub fn keyed(&self) -> bool {
+        self.config.key.is_some()
+    }
+
+    /// The kind of watch that the channel gives when nothing is asked.
+    pub fn default_kind(&self) -> Kind {
+        if self.keyed() { Kind::State } else { Kind::History }
+    }
+
+    /// A scope that holds every record.
+    pub fn everything(&self) -> &Scope {
+        &self.everything
+    }
+
+    /// The cursor of a view of this channel at a position.
+    pub fn cursor(&self, view: &View, offset: Offset) -> Cursor {
+        Cursor { channel: self.log.id(), epoch: self.log.epoch(), view: view.fingerprint(), offset }
+    }
+
+    /// Whether the source has not delivered its first state yet.
+    pub fn loading(&self) -> bool {
+        if self.loaded.load(Ordering::Relaxed) {
+            return false;
+        }
+        let source = self.config.source.as_deref().unwrap_or_default();
+        let loaded = self.whole_log.checkpoint(source).is_some();
+        self.loaded.store(loaded, Ordering::Relaxed);
+        !loaded
+    }
+
+    /// Returns at once if the log moved since the last call, else when it moves. One caller only.
+    pub async fn advanced(&self) {
+        self.advanced.notified().await;
+    }
+
+    pub(crate) fn notify(&self) {
+        self.advanced.notify_one();
+    }
+
+    pub(crate) fn fits(&self, address: &Address) -> bool {
+        self.config.template.extract(address).is_some()
+    }
+
+    pub(crate) fn meets(&self, pattern: &Pattern) -> bool {
+        self.config.template.meets(pattern)
+    }
+}
+
+impl std::fmt::Debug for Channel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Channel({})", self.config.name)
+    }
+}

@@ -1,0 +1,7 @@
+//! Where a watch begins, and how it reads until it is live.
+
+mod plan;
+mod reader;
+
+pub use plan::{Plan, Position, Start, WatchRequest};
+pub use reader::{Piece, Reader};

@@ -1,0 +1,143 @@
+//! Decides where a watch begins. One function for all transports.
+
+use std::sync::Arc;
+
+use tidegate_core::{Cursor, ErrorCode, GapReason, Kind, Millis, Offset, Problem, ResetReason, Scope, Target, View};
+
+use crate::Hub;
+use crate::channel::Channel;
+
+/// What a client asks for, read and checked.
+#[derive(Clone, Debug)]
+pub struct WatchRequest {
+    /// Address or pattern.
+    pub target: Target,
+    /// One key of it.
+    pub key: Option<Box<str>>,
+    /// Where to begin.
+    pub position: Position,
+    /// `snapshot=false` asks for history on a keyed channel; `None` if not given.
+    pub snapshot: Option<bool>,
+}
+
+/// Where to begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Position {
+    /// Nothing was said.
+    Default,
+    /// `from=start`.
+    Start,
+    /// `from=now`.
+    Now,
+    /// `from=TIME`, the time of append.
+    Time(Millis),
+    /// `after=CURSOR`, or the header that repeats it.
+    After(Cursor),
+}
+
+/// A watch that is allowed, and where it begins.
+pub struct Plan {
+    /// The channel.
+    pub channel: Arc<Channel>,
+    /// What it sees.
+    pub view: View,
+    /// How it begins.
+    pub start: Start,
+}
+
+/// The beginning of a watch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// With the records after this position.
+    At(Offset),
+    /// With a snapshot.
+    Snapshot(ResetReason),
+    /// With an announced loss: `from` as the client gave it.
+    Gap {
+        /// The cursor that was presented.
+        from: Cursor,
+        /// Why.
+        reason: GapReason,
+    },
+}
+
+impl Hub {
+    /// Decides whether a watch is allowed, what it sees, and where it begins.
+    ///
+    /// # Errors
+    /// `channel-not-found`, `forbidden`, `invalid` for options that do not fit the channel,
+    /// `cursor-invalid` for a cursor of another channel. Reads the log for `from=TIME`, so it may
+    /// block on the disk there.
+    pub fn plan(&self, request: &WatchRequest) -> Result<Plan, Problem> {
+        let channel = self.catalog().readable(&request.target)?;
+        let view = view(channel, request)?;
+        let start = start(channel, &view, &request.position)?;
+        Ok(Plan { channel: channel.clone(), view, start })
+    }
+}
+
+fn view(channel: &Channel, request: &WatchRequest) -> Result<View, Problem> {
+    if !channel.keyed() {
+        if request.key.is_some() {
+            return Err(not_keyed(channel, "key"));
+        }
+        if request.snapshot == Some(true) {
+            return Err(not_keyed(channel, "snapshot"));
+        }
+    }
+    let from_given = matches!(request.position, Position::Start | Position::Now | Position::Time(_));
+    if from_given && request.snapshot == Some(true) {
+        return Err(Problem::new(ErrorCode::Invalid, "`from` asks for history and `snapshot=true` for state")
+            .hint("leave one of the two out"));
+    }
+    let history = !channel.keyed() || from_given || request.snapshot == Some(false);
+    let kind = if history { Kind::History } else { Kind::State };
+    Ok(View { scope: Scope { target: request.target.clone(), key: request.key.clone() }, kind })
+}
+
+fn not_keyed(channel: &Channel, option: &str) -> Problem {
+    Problem::new(
+        ErrorCode::Invalid,
+        format!("`{option}` makes no sense here: the channel `{}` has no keys", channel.config.name),
+    )
+    .hint(format!("leave `{option}` out, or give the channel a `key` in the config"))
+}
+
+fn start(channel: &Channel, view: &View, position: &Position) -> Result<Start, Problem> {
+    Ok(match position {
+        Position::Default if view.kind == Kind::State => Start::Snapshot(ResetReason::Start),
+        Position::Default | Position::Now => Start::At(channel.log.head()),
+        Position::Start => Start::At(channel.log.start()),
+        Position::Time(time) => Start::At(channel.log.position_at(*time).map_err(crate::query::read_problem)?),
+        Position::After(cursor) => resume(channel, view, *cursor)?,
+    })
+}
+
+fn resume(channel: &Channel, view: &View, cursor: Cursor) -> Result<Start, Problem> {
+    if cursor.channel != channel.log.id() {
+        return Err(Problem::new(
+            ErrorCode::CursorInvalid,
+            format!("the cursor belongs to another channel than `{}`", channel.config.name),
+        ));
+    }
+    let lost = if cursor.epoch != channel.log.epoch() || cursor.offset > channel.log.head() {
+        let ephemeral = channel.log.ephemeral() && cursor.epoch != channel.log.epoch();
+        Some(if ephemeral { GapReason::Ephemeral } else { GapReason::Epoch })
+    } else if cursor.offset < channel.log.start() {
+        Some(trimmed(channel))
+    } else {
+        None
+    };
+    if let Some(reason) = lost {
+        return Ok(Start::Gap { from: cursor, reason });
+    }
+    if view.kind == Kind::State && cursor.view != view.fingerprint() {
+        return Ok(Start::Snapshot(ResetReason::View));
+    }
+    Ok(Start::At(cursor.offset))
+}
+
+/// Why a record below the start of the log is gone.
+pub(crate) fn trimmed(channel: &Channel) -> GapReason {
+    if channel.log.ephemeral() { GapReason::Ephemeral } else { GapReason::Retention }
+}

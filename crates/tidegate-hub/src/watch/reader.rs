@@ -1,0 +1,207 @@
+//! Reads a watch from the log and the view until it has caught up.
+//!
+//! ```text
+//!  Snapshot ──► rows, page by page ──► replay of what changed meanwhile ──► last ─┐
+//!     ▲                                      │ trimmed: start again               ▼
+//!     │ state: reset                         ▼                                 CatchUp ──► up to the boundary
+//!   gap ◄───────────────────────────────────────────────────────────────────────┘ trimmed
+//! ```
+//!
+//! The scan is fuzzy: each page of rows is the state at its own moment, so that no page holds the
+//! store open for a slow reader. What changed between the first page and the end is replayed
+//! before `last`, which makes the whole exact. No cursor stands before `last`.
+//!
+//! A reader blocks on the disk; its callers run it where that is allowed.
+
+use std::sync::Arc;
+
+use tidegate_core::frame::Row;
+use tidegate_core::{Address, Cursor, Frame, GapReason, Key, Kind, Offset, Problem, ResetReason, View};
+use tidegate_log::{ReadError, ReadLimit};
+
+use crate::channel::Channel;
+use crate::frames::changes;
+use crate::query::read_problem;
+use crate::watch::plan::{Plan, Start, trimmed};
+
+/// What is read at once: enough to amortise the read, little enough to hold for each laggard.
+const PIECE: ReadLimit = ReadLimit { records: 512, bytes: 256 * 1024 };
+
+/// Some frames, and how far they reach.
+#[derive(Default)]
+pub struct Piece {
+    /// In order.
+    pub frames: Vec<Frame>,
+    /// The reader waits for the boundary to pass this before it can go on.
+    pub needs: Option<Offset>,
+    /// Everything up to the boundary has been read: go live there.
+    pub caught_up: bool,
+}
+
+/// One watch on its way to the live tail.
+pub struct Reader {
+    channel: Arc<Channel>,
+    view: View,
+    phase: Phase,
+}
+
+enum Phase {
+    /// Announce a loss, then begin as the kind of watch does.
+    Gap { from: Cursor, reason: GapReason },
+    /// Announce a snapshot.
+    Reset(ResetReason),
+    /// Read rows after this one.
+    Rows { after: Option<(Address, Key)>, began: Option<Offset>, count: u64 },
+    /// Read what changed while the rows were read, up to a boundary that is not below `ended`.
+    Replay { after: Offset, ended: Offset, count: u64 },
+    /// Read records after this position.
+    CatchUp { after: Offset },
+}
+
+impl Reader {
+    /// Begins where the plan says.
+    pub fn new(plan: &Plan) -> Reader {
+        let phase = match plan.start {
+            Start::At(after) => Phase::CatchUp { after },
+            Start::Snapshot(reason) => Phase::Reset(reason),
+            Start::Gap { from, reason } => Phase::Gap { from, reason },
+        };
+        Reader { channel: plan.channel.clone(), view: plan.view.clone(), phase }
+    }
+
+    /// Goes on from a position, for a watcher that fell behind the live tail.
+    pub fn resume(channel: Arc<Channel>, view: View, after: Offset) -> Reader {
+        Reader { channel, view, phase: Phase::CatchUp { after } }
+    }
+
+    /// Everything up to here has been yielded; `None` within a snapshot.
+    pub fn position(&self) -> Option<Offset> {
+        match self.phase {
+            Phase::CatchUp { after } => Some(after),
+            _ => None,
+        }
+    }
+
+    /// Reads on, never past `boundary`, a position that the log has reached.
+    ///
+    /// # Errors
+    /// `internal` when the log cannot be read.
+    pub fn next(&mut self, boundary: Offset) -> Result<Piece, Problem> {
+        let mut piece = Piece::default();
+        match std::mem::replace(&mut self.phase, Phase::CatchUp { after: 0 }) {
+            Phase::Gap { from, reason } => self.gap(from, reason, &mut piece),
+            Phase::Reset(reason) => self.reset(reason, &mut piece),
+            Phase::Rows { after, began, count } => self.rows(after, began, count, &mut piece)?,
+            Phase::Replay { after, ended, count } => self.replay(after, ended, count, boundary, &mut piece)?,
+            Phase::CatchUp { after } => self.catch_up(after, boundary, &mut piece)?,
+        }
+        Ok(piece)
+    }
+
+    fn gap(&mut self, from: Cursor, reason: GapReason, piece: &mut Piece) {
+        let from = from.to_string();
+        match self.view.kind {
+            Kind::State => {
+                piece.frames.push(Frame::Gap { from, to: None, reason });
+                self.reset(ResetReason::Gap, piece);
+            }
+            Kind::History => {
+                let start = self.channel.log.start();
+                piece.frames.push(Frame::Gap { from, to: Some(start), reason });
+                self.phase = Phase::CatchUp { after: start };
+            }
+        }
+    }
+
+    fn reset(&mut self, reason: ResetReason, piece: &mut Piece) {
+        piece.frames.push(Frame::Reset(reason));
+        self.phase = Phase::Rows { after: None, began: None, count: 0 };
+    }
+
+    fn rows(
+        &mut self,
+        after: Option<(Address, Key)>,
+        began: Option<Offset>,
+        mut count: u64,
+        piece: &mut Piece,
+    ) -> Result<(), Problem> {
+        let page = self.channel.log.rows(&self.view.scope, after.as_ref(), PIECE).map_err(read_problem)?;
+        count += page.rows.len() as u64;
+        piece.frames.extend(
+            page.rows
+                .into_iter()
+                .map(|row| Frame::Row(Row { address: row.address, key: row.key, time: row.time, data: row.data })),
+        );
+        let began = began.unwrap_or(page.at);
+        self.phase = match page.next {
+            Some(next) => Phase::Rows { after: Some(next), began: Some(began), count },
+            None => {
+                piece.needs = Some(page.at);
+                Phase::Replay { after: began, ended: page.at, count }
+            }
+        };
+        Ok(())
+    }
+
+    fn replay(
+        &mut self,
+        after: Offset,
+        ended: Offset,
+        mut count: u64,
+        boundary: Offset,
+        piece: &mut Piece,
+    ) -> Result<(), Problem> {
+        if boundary < ended {
+            piece.needs = Some(ended);
+            self.phase = Phase::Replay { after, ended, count };
+            return Ok(());
+        }
+        let page = match self.channel.log.read(after, boundary, &self.view.scope, PIECE) {
+            Ok(page) => page,
+            Err(ReadError::Trimmed { .. }) => {
+                self.reset(ResetReason::Overtaken, piece);
+                return Ok(());
+            }
+            Err(error) => return Err(read_problem(error)),
+        };
+        for record in &page.records {
+            changes(record, self.view.kind, &self.view.scope, false, |frame| {
+                if matches!(frame, Frame::Reset(_)) {
+                    count = 0;
+                }
+                piece.frames.push(frame);
+            });
+        }
+        if page.upto < boundary {
+            self.phase = Phase::Replay { after: page.upto, ended, count };
+        } else {
+            piece.frames.push(Frame::Last { count, at: boundary });
+            piece.caught_up = true;
+            self.phase = Phase::CatchUp { after: boundary };
+        }
+        Ok(())
+    }
+
+    fn catch_up(&mut self, after: Offset, boundary: Offset, piece: &mut Piece) -> Result<(), Problem> {
+        self.phase = Phase::CatchUp { after };
+        if boundary < after {
+            piece.needs = Some(after);
+            return Ok(());
+        }
+        let page = match self.channel.log.read(after, boundary, &self.view.scope, PIECE) {
+            Ok(page) => page,
+            Err(ReadError::Trimmed { .. }) => {
+                let from = self.channel.cursor(&self.view, after);
+                self.gap(from, trimmed(&self.channel), piece);
+                return Ok(());
+            }
+            Err(error) => return Err(read_problem(error)),
+        };
+        for record in &page.records {
+            changes(record, self.view.kind, &self.view.scope, true, |frame| piece.frames.push(frame));
+        }
+        piece.caught_up = page.upto >= boundary;
+        self.phase = Phase::CatchUp { after: page.upto };
+        Ok(())
+    }
+}

@@ -1,0 +1,80 @@
+//! One frame as bytes, for each kind of wire.
+
+use tidegate_core::Frame;
+use tidegate_core::frame::Cursors;
+
+/// A kind of wire that carries a stream of frames.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Encoding {
+    /// Server-sent events (WHATWG HTML, section 9.2).
+    Sse,
+    /// One JSON object a line.
+    Ndjson,
+    /// Unmasked text frames (RFC 6455), the same bytes for every client.
+    WebSocket,
+}
+
+impl Encoding {
+    /// The word in listings and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Encoding::Sse => "sse",
+            Encoding::Ndjson => "ndjson",
+            Encoding::WebSocket => "websocket",
+        }
+    }
+
+    /// Appends one frame.
+    pub fn write(self, frame: &Frame, cursors: &mut Cursors, out: &mut Vec<u8>) {
+        match self {
+            Encoding::Sse => write_sse(frame, cursors, out),
+            Encoding::Ndjson => {
+                frame.write_json(cursors, out);
+                out.push(b'\n');
+            }
+            Encoding::WebSocket => {
+                let mut text = Vec::with_capacity(256);
+                frame.write_json(cursors, &mut text);
+                websocket_text(&text, out);
+            }
+        }
+    }
+}
+
+/// Data frames have no `event` line, so that `EventSource.onmessage` fires; frames are one line of
+/// JSON, so there is one `data` line. `id` is the cursor; `close` also sets the retry time.
+fn write_sse(frame: &Frame, cursors: &mut Cursors, out: &mut Vec<u8>) {
+    if !frame.is_data() {
+        out.extend_from_slice(b"event: ");
+        out.extend_from_slice(frame.op().as_bytes());
+        out.push(b'\n');
+    }
+    if let Frame::Close { retry_ms: Some(ms), .. } = frame {
+        out.extend_from_slice(format!("retry: {ms}\n").as_bytes());
+    }
+    if let Some(offset) = frame.cursor() {
+        out.extend_from_slice(b"id: ");
+        out.extend_from_slice(cursors.text(offset).as_bytes());
+        out.push(b'\n');
+    }
+    out.extend_from_slice(b"data: ");
+    frame.write_json(cursors, out);
+    out.extend_from_slice(b"\n\n");
+}
+
+/// A final, unmasked text frame (RFC 6455, section 5.2).
+pub fn websocket_text(text: &[u8], out: &mut Vec<u8>) {
+    out.push(0x81);
+    match text.len() {
+        length @ 0..=125 => out.push(length as u8),
+        length @ 126..=0xffff => {
+            out.push(126);
+            out.extend_from_slice(&(length as u16).to_be_bytes());
+        }
+        length => {
+            out.push(127);
+            out.extend_from_slice(&(length as u64).to_be_bytes());
+        }
+    }
+    out.extend_from_slice(text);
+}
