@@ -1,1 +1,3 @@
-//! Config, wiring, listeners, admin.
+//! The one place that knows everything: config, wiring, listeners, admin.
+
+pub mod config;

@@ -1,0 +1,237 @@
+//! One channel of the config.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use tidegate_core::suggest::nearest;
+use tidegate_core::{KeySpec, Template};
+use tidegate_sources::Kind;
+
+use super::channels::{Access, ChannelConfig, Retain};
+use super::document::{Content, Entry};
+use super::fields::{Field, Fields, Reader, quoted};
+use super::report::Problem;
+use super::shape::{self, defaults};
+use super::sources::{Declared, check_name};
+use super::values::{self, Complaint, ranged};
+
+/// A channel that could be read at least in part, so that channels can be compared.
+pub(super) struct Found<'n> {
+    pub(super) entry: &'n Entry,
+    pub(super) address: Option<Address>,
+    pub(super) config: Option<ChannelConfig>,
+}
+
+/// A template and where it stands.
+pub(super) struct Address {
+    pub(super) template: Template,
+    pub(super) span: Range<usize>,
+}
+
+pub(super) fn read<'n>(reader: Reader, entry: &'n Entry, sources: &[Declared]) -> Found<'n> {
+    check_name(reader, entry, "channel");
+    let opened = reader.open::<shape::Channel>(&entry.node, entry.name_span.clone(), "a channel");
+    let Some(fields) = opened else { return Found { entry, address: None, config: None } };
+
+    let address = address(&fields);
+    let title = fields.optional("title", |field| field.parse(title));
+    let source = fields.optional("source", |field| source_of(reader, field, sources));
+    let table = fields.optional("table", |field| field.text());
+    let key = fields.optional("key", |field| key(reader, field));
+    let retain = fields.optional("retain", |field| retain(reader, field));
+    let access = fields.optional("access", |field| access(reader, field));
+    let idempotency = idempotency(reader, &fields);
+    let batch_bytes_max = fields.value("batch_bytes_max", defaults::batch_bytes_max(), |text| {
+        ranged(values::bytes(text)?, 1 << 10..=32 << 20, "1KiB", "32MiB")
+    });
+
+    let config = (|| {
+        let (idempotency_age, idempotency_keys) = idempotency?;
+        Some(ChannelConfig {
+            name: entry.name.clone(),
+            title: title?,
+            address: address.as_ref()?.template.clone(),
+            source: source?.map(|declared| declared.name.clone()),
+            table: table?.map(|table| table.text),
+            key: key.clone()?,
+            retain: retain?.unwrap_or_else(retain_default),
+            access: access?.unwrap_or_default(),
+            idempotency_age,
+            idempotency_keys,
+            batch_bytes_max: batch_bytes_max?,
+        })
+    })();
+    if let Some(kind) = source.flatten().and_then(|declared| declared.kind) {
+        fits_kind(reader, &fields, kind, address.as_ref());
+    }
+    contradictions(reader, &fields, retain.flatten(), access.flatten());
+    fields.finish();
+    Found { entry, address, config }
+}
+
+fn address(fields: &Fields) -> Option<Address> {
+    let field = fields.require("address", "address: rooms/{room}/messages")?;
+    let template = field.parse(|text| {
+        Template::parse(text).map_err(|error| {
+            Complaint::new(error.to_string())
+                .help("an address looks like `rooms/{room}/messages`, without a `/` at its ends")
+        })
+    })?;
+    Some(Address { template, span: field.span() })
+}
+
+fn title(text: &str) -> Result<String, Complaint> {
+    if text.contains(['\r', '\n']) || text.len() > 200 {
+        return Err(Complaint::new("a title is one line of at most 200 bytes"));
+    }
+    Ok(text.to_owned())
+}
+
+fn source_of<'s>(reader: Reader, field: &Field, sources: &'s [Declared]) -> Option<&'s Declared> {
+    let text = field.text()?;
+    let found = sources.iter().find(|declared| declared.name == text.text);
+    if found.is_none() {
+        let names = sources.iter().map(|declared| declared.name.as_str());
+        let label = match nearest(&text.text, names.clone()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "unknown source".to_owned(),
+        };
+        let problem = Problem::new(text.span, format!("there is no source `{}`", text.text), label);
+        reader.problems.add(problem.help(match sources {
+            [] => "the config has no `sources`; without `source`, applications publish to the channel".to_owned(),
+            _ => format!("the config has {}", quoted(names)),
+        }));
+    }
+    found
+}
+
+fn key(reader: Reader, field: &Field) -> Option<KeySpec> {
+    let fields = field.list(true, |text| match text {
+        "" => Err(Complaint::new("no name of a member")),
+        name => Ok(name.to_owned()),
+    })?;
+    let spec = KeySpec::new(fields);
+    if spec.is_none() {
+        let problem = Problem::new(field.span(), "`key` is an empty list", "here");
+        reader.problems.add(problem.help("name a member of the data, or leave `key` out for a plain channel"));
+    }
+    spec
+}
+
+fn retain_default() -> Retain {
+    Retain::Within {
+        age: values::duration(defaults::retain_age()).ok(),
+        bytes: values::bytes(defaults::retain_bytes()).ok(),
+    }
+}
+
+fn retain(reader: Reader, field: &Field) -> Option<Retain> {
+    if matches!(field.node().content, Content::Scalar(_)) {
+        return field.parse(|text| match text {
+            "none" => Ok(Retain::None),
+            _ => Err(Complaint::new("no bounds").help("write `retain: { age: 7d, bytes: 2GiB }`, or `retain: none`")),
+        });
+    }
+    let fields = reader.open::<shape::Retain>(field.node(), field.name_span(), "`retain`")?;
+    let age = fields.optional("age", |field| field.parse(values::duration));
+    let bytes = fields.optional("bytes", |field| {
+        field.parse(|text| ranged(values::bytes(text)?, 64 << 10..=1 << 50, "64KiB", "1024TiB"))
+    });
+    fields.finish();
+    if let (Some(None), Some(None)) = (age, bytes) {
+        let problem = Problem::new(field.name_span(), "`retain` has neither `age` nor `bytes`", "here");
+        reader.problems.add(problem.help("write `retain: { age: 7d, bytes: 2GiB }`, or leave it out for the default"));
+        return None;
+    }
+    Some(Retain::Within { age: age?, bytes: bytes? })
+}
+
+fn access(reader: Reader, field: &Field) -> Option<Access> {
+    let fields = reader.open::<shape::Access>(field.node(), field.name_span(), "`access`")?;
+    let read = fields.value("read", "false", rule);
+    let publish = fields.value("publish", "false", rule);
+    fields.finish();
+    Some(Access { read: read?, publish: publish? })
+}
+
+fn rule(text: &str) -> Result<bool, Complaint> {
+    match text.trim() {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(Complaint::new("expressions are not built yet").help("write \"true\" or \"false\"")),
+    }
+}
+
+fn idempotency(reader: Reader, fields: &Fields) -> Option<(Duration, u64)> {
+    let age_default = || values::duration(defaults::idempotency_age()).ok();
+    let keys_default = || values::count(defaults::idempotency_keys()).ok();
+    let Some(field) = fields.get("idempotency") else { return Some((age_default()?, keys_default()?)) };
+    let fields = reader.open::<shape::Idempotency>(field.node(), field.name_span(), "`idempotency`")?;
+    let day = Duration::from_secs(86_400);
+    let age = fields.value("age", defaults::idempotency_age(), |text| {
+        ranged(values::duration(text)?, Duration::from_secs(1)..=day * 7, "1s", "7d")
+    });
+    let keys = fields
+        .value("keys", defaults::idempotency_keys(), |text| ranged(values::count(text)?, 1..=100_000_000, "1", "100M"));
+    fields.finish();
+    Some((age?, keys?))
+}
+
+/// What the source says of its rows against what the channel wants of them.
+fn fits_kind(reader: Reader, fields: &Fields, kind: &Kind, address: Option<&Address>) {
+    if let (Some(field), false) = (fields.get("table"), kind.tables) {
+        let title = format!("a source of kind `{}` has no tables", kind.name);
+        reader.problems.add(Problem::new(field.name_span(), title, "take this line out"));
+    }
+    if kind.members.is_empty() {
+        return;
+    }
+    let rows = format!("rows of `{}` always have {}", kind.name, quoted(kind.members));
+    let complain = |span: Range<usize>, name: &str| {
+        let label = match nearest(name, kind.members.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "not in every row".to_owned(),
+        };
+        let title = format!("the source's rows have no `{name}` to rely on");
+        reader.problems.add(Problem::new(span, title, label).help(rows.clone()));
+    };
+    if let Some(address) = address {
+        for name in address.template.parameters().filter(|name| !kind.members.contains(name)) {
+            complain(address.span.clone(), name);
+        }
+    }
+    match fields.get("key") {
+        Some(field) => {
+            for name in field.list(true, |text| Ok(text.to_owned())).unwrap_or_default() {
+                if !kind.members.contains(&name.as_str()) {
+                    complain(field.span(), &name);
+                }
+            }
+        }
+        None => {
+            let title = format!("a source of kind `{}` gives rows, which need a `key`", kind.name);
+            reader.problems.add(Problem::new(fields.owner(), title, "`key` is missing").help(rows.clone()));
+        }
+    }
+}
+
+/// Fields that are good alone and not together.
+fn contradictions(reader: Reader, fields: &Fields, retain: Option<Retain>, access: Option<Access>) {
+    if let (Some(Retain::None), Some(field), Some(key)) = (retain, fields.get("retain"), fields.get("key")) {
+        let title = "`retain: none` on a channel with a `key` is not built yet";
+        let problem = Problem::new(field.span(), title, "keep some history").also(key.name_span(), "the key");
+        reader.problems.add(problem.help("write bounds, such as `retain: { age: 1h }`"));
+    }
+    let Some(source) = fields.get("source") else {
+        if let Some(table) = fields.get("table") {
+            let title = "`table` without a `source`";
+            reader.problems.add(Problem::new(table.name_span(), title, "a table of which source?"));
+        }
+        return;
+    };
+    if let (Some(Access { publish: true, .. }), Some(field)) = (access, fields.get("access")) {
+        let title = "a channel with a source is written by its source alone";
+        let problem = Problem::new(field.name_span(), title, "publishing is allowed here");
+        reader.problems.add(problem.also(source.name_span(), "the source"));
+    }
+}

@@ -1,0 +1,178 @@
+//! The config file into values that cannot be wrong.
+//!
+//! YAML becomes a tree that knows its places ([`document`]); mappings are read field by field
+//! ([`fields`]) against the shapes that also make the JSON Schema ([`shape`]); every mistake is
+//! collected and shown where it stands ([`report`]). What comes out has no text that would still
+//! have to be read.
+
+mod channel;
+mod channels;
+mod document;
+mod env;
+mod fields;
+mod report;
+mod shape;
+mod sources;
+mod values;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use channels::{Access, ChannelConfig, Retain};
+pub use env::Environment;
+use fields::{Fields, Reader};
+pub use report::Report;
+use report::{Problem, Problems};
+use shape::defaults;
+pub use sources::SourceConfig;
+use values::{Complaint, ranged};
+
+/// A whole config.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where clients connect.
+    pub listen: SocketAddr,
+    /// Where the admin side listens.
+    pub admin: SocketAddr,
+    /// Host names of this server beside its address, lower case.
+    pub hosts: Vec<String>,
+    /// Origins that may write, lower case.
+    pub origins: Vec<String>,
+    /// A watch gets a bookmark at least this often.
+    pub heartbeat: Duration,
+    /// The log.
+    pub log: LogConfig,
+    /// Systems that are read from.
+    pub sources: Vec<SourceConfig>,
+    /// Channels in the order of the file.
+    pub channels: Vec<ChannelConfig>,
+}
+
+/// Where and how the log is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    /// Its folder.
+    pub path: PathBuf,
+    /// The journal is drained after this much.
+    pub journal_bytes: u64,
+    /// Segments are merged up to this size.
+    pub segment_bytes: u64,
+}
+
+/// Why there is no config.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the config {}: {error}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// The file has mistakes.
+    #[error("{0}")]
+    Mistakes(Report),
+}
+
+impl Config {
+    /// Reads a file; relative paths in it are seen from its folder.
+    pub fn load(path: &Path, environment: &Environment) -> Result<Config, ConfigError> {
+        let unreadable = |error| ConfigError::Unreadable { path: path.to_owned(), error };
+        let source = std::fs::read_to_string(path).map_err(unreadable)?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Config::parse(&path.to_string_lossy(), &source, folder, environment).map_err(ConfigError::Mistakes)
+    }
+
+    /// Reads the text of a config; `name` stands in the report, `folder` before relative paths.
+    pub fn parse(name: &str, source: &str, folder: &Path, environment: &Environment) -> Result<Config, Report> {
+        let problems = Problems::default();
+        let reader = Reader { source, environment, problems: &problems };
+        let config = match document::parse(source) {
+            Ok(root) => {
+                reader.open::<shape::File>(&root, 0..0, "the config").and_then(|fields| file(reader, &fields, folder))
+            }
+            Err(problem) => {
+                problems.add(problem);
+                None
+            }
+        };
+        match (problems.into_report(name, source), config) {
+            (Some(report), _) => Err(report),
+            (None, Some(config)) => Ok(config),
+            (None, None) => unreachable!("a part that cannot be read has been reported"),
+        }
+    }
+}
+
+/// The JSON Schema of the file.
+pub fn json_schema() -> serde_json::Value {
+    schemars::schema_for!(shape::File).to_value()
+}
+
+fn file(reader: Reader, fields: &Fields, folder: &Path) -> Option<Config> {
+    let listen = fields.value("listen", defaults::listen(), values::listener);
+    let admin = admin(reader, fields);
+    let hosts = fields.optional("hosts", |field| field.list(false, values::host));
+    let origins = fields.optional("origins", |field| field.list(false, values::origin));
+    let heartbeat = fields.value("heartbeat", defaults::heartbeat(), |text| {
+        ranged(values::duration(text)?, Duration::from_secs(5)..=Duration::from_secs(60), "5s", "60s")
+    });
+    let log = log(reader, fields, folder);
+    let declared = sources::read(reader, fields.get("sources"));
+    let channels = channels::read(reader, fields.require("channels", "channels: { … }"), &declared);
+    fields.finish();
+    if let (Some(listen), Some(admin)) = (listen, admin)
+        && listen == admin
+        && listen.port() != 0
+    {
+        let span = fields.get("admin").or_else(|| fields.get("listen")).map_or(0..0, |field| field.name_span());
+        let title = format!("clients and the admin side cannot both listen on {listen}");
+        reader.problems.add(Problem::new(span, title, "choose another port for one of them"));
+    }
+    Some(Config {
+        listen: listen?,
+        admin: admin?,
+        hosts: hosts?.unwrap_or_default(),
+        origins: origins?.unwrap_or_default(),
+        heartbeat: heartbeat?,
+        log: log?,
+        sources: declared.into_iter().filter_map(|declared| declared.config).collect(),
+        channels,
+    })
+}
+
+fn admin(reader: Reader, fields: &Fields) -> Option<SocketAddr> {
+    let Some(field) = fields.get("admin") else { return values::listener(defaults::admin()).ok() };
+    let fields = reader.open::<shape::Admin>(field.node(), field.name_span(), "`admin`")?;
+    let listen = fields.value("listen", defaults::admin(), values::listener);
+    fields.finish();
+    listen
+}
+
+fn log(reader: Reader, fields: &Fields, folder: &Path) -> Option<LogConfig> {
+    let null = document::Node { span: 0..0, content: document::Content::Null };
+    let field = fields.get("log");
+    let (node, owner) = field.as_ref().map_or((&null, 0..0), |field| (field.node(), field.name_span()));
+    let fields = reader.open::<shape::Log>(node, owner, "`log`")?;
+    let size = |text: &str| ranged(values::bytes(text)?, 1 << 20..=4 << 30, "1MiB", "4GiB");
+    let path = fields.value("path", defaults::path(), path);
+    let journal_bytes = fields.value("journal_bytes", defaults::journal_bytes(), size);
+    let segment_bytes = fields.value("segment_bytes", defaults::segment_bytes(), size);
+    fields.finish();
+    Some(LogConfig { path: folder.join(path?), journal_bytes: journal_bytes?, segment_bytes: segment_bytes? })
+}
+
+fn path(text: &str) -> Result<PathBuf, Complaint> {
+    match text {
+        "" => Err(Complaint::new("no folder").help("name a folder, such as `./tidegate-data`")),
+        text if text.contains("://") => {
+            Err(Complaint::new("logs on other systems are not built yet").help("name a folder for the embedded log"))
+        }
+        text => Ok(PathBuf::from(text)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

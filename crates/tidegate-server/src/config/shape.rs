@@ -1,0 +1,191 @@
+//! The config file as people write it: names, texts and defaults, from which the JSON Schema and
+//! the reference are generated.
+//!
+//! The reader ([`super::fields`]) knows the fields of each mapping from these types and refuses to
+//! read others, so the schema cannot fall behind the reader. Nothing constructs them.
+#![allow(dead_code, reason = "the derive reads the shapes; nothing constructs them")]
+
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::{Value, json};
+
+/// The config of one Tidegate. `${NAME}` in any value is replaced by that environment variable;
+/// `$${` stands for a literal `${`.
+#[derive(JsonSchema)]
+#[schemars(title = "tidegate.yaml", extend("required" = ["channels"], "additionalProperties" = false))]
+pub(super) struct File {
+    /// Where clients connect: an IP address and a port; port 0 picks a free one. Without
+    /// `--insecure` only loopback is listened on, until there is a gate.
+    #[schemars(default = "defaults::listen")]
+    listen: Option<String>,
+    /// The admin side: health, metrics, the list of watches.
+    admin: Option<Admin>,
+    /// Host names under which clients reach this server, beside the address that it listens on. A
+    /// request to any other name is refused.
+    hosts: Option<Vec<String>>,
+    /// Origins of pages that may write and open WebSockets, beside this server's own.
+    origins: Option<Vec<String>>,
+    /// A watch gets a bookmark at least this often: 5s to 60s.
+    #[schemars(default = "defaults::heartbeat")]
+    heartbeat: Option<String>,
+    /// Where and how the log is kept.
+    log: Option<Log>,
+    /// Systems that are read from, by name.
+    #[schemars(schema_with = "sources")]
+    sources: Option<BTreeMap<String, Value>>,
+    /// Named series of events, by name.
+    channels: BTreeMap<String, Channel>,
+}
+
+/// The admin side.
+#[derive(JsonSchema)]
+#[schemars(extend("required" = [] as [&str; 0], "additionalProperties" = false))]
+pub(super) struct Admin {
+    /// Where it listens; keep it away from clients.
+    #[schemars(default = "defaults::admin")]
+    listen: Option<String>,
+}
+
+/// The embedded log.
+#[derive(JsonSchema)]
+#[schemars(extend("required" = [] as [&str; 0], "additionalProperties" = false))]
+pub(super) struct Log {
+    /// Its folder, seen from the folder of the config file; made if absent.
+    #[schemars(default = "defaults::path")]
+    path: Option<String>,
+    /// The journal is drained into segments after this much: 1MiB to 4GiB.
+    #[schemars(default = "defaults::journal_bytes", extend("type" = ["string", "integer", "null"]))]
+    journal_bytes: Option<String>,
+    /// Segments are merged up to this size: 1MiB to 4GiB. Retention drops whole segments.
+    #[schemars(default = "defaults::segment_bytes", extend("type" = ["string", "integer", "null"]))]
+    segment_bytes: Option<String>,
+}
+
+/// A channel.
+#[derive(JsonSchema)]
+#[schemars(extend("required" = ["address"], "additionalProperties" = false))]
+pub(super) struct Channel {
+    /// Where its events are: `rooms/{room}/messages`. A parameter in braces stands for one whole
+    /// segment and is taken from the member of that name in the data.
+    address: String,
+    /// One line for people, shown in the list of channels.
+    title: Option<String>,
+    /// The source that writes it. Without one, applications publish to it.
+    source: Option<String>,
+    /// The table of the source, where the source has tables.
+    table: Option<String>,
+    /// The member of the data that is the key, or several. A channel with a key keeps the last
+    /// value per key and serves snapshots; one without is a plain series of events.
+    #[schemars(schema_with = "key")]
+    key: Option<Value>,
+    /// How much history is kept: by age, by size, by both, or `none` for nothing on disk.
+    #[schemars(schema_with = "retain")]
+    retain: Option<Value>,
+    /// Who may do what. What is not allowed is denied.
+    access: Option<Access>,
+    /// For how long a repeated `Idempotency-Key` is recognised.
+    idempotency: Option<Idempotency>,
+    /// The largest body of one publish: 1KiB to 32MiB.
+    #[schemars(default = "defaults::batch_bytes_max", extend("type" = ["string", "integer", "null"]))]
+    batch_bytes_max: Option<String>,
+}
+
+/// How much history is kept.
+#[derive(JsonSchema)]
+#[schemars(extend("required" = [] as [&str; 0], "additionalProperties" = false))]
+pub(super) struct Retain {
+    /// Records older than this are dropped.
+    age: Option<String>,
+    /// The oldest records are dropped beyond this size.
+    #[schemars(extend("type" = ["string", "integer", "null"]))]
+    bytes: Option<String>,
+}
+
+/// Who may do what: `"true"` or `"false"`.
+#[derive(JsonSchema)]
+#[schemars(extend("required" = [] as [&str; 0], "additionalProperties" = false))]
+pub(super) struct Access {
+    /// Who may watch.
+    #[schemars(schema_with = "rule")]
+    read: Option<String>,
+    /// Who may publish; not on a channel with a source.
+    #[schemars(schema_with = "rule")]
+    publish: Option<String>,
+}
+
+/// For how long a repeated `Idempotency-Key` is recognised.
+#[derive(JsonSchema)]
+#[schemars(extend("required" = [] as [&str; 0], "additionalProperties" = false))]
+pub(super) struct Idempotency {
+    /// At least as long as publishers retry.
+    #[schemars(default = "defaults::idempotency_age")]
+    age: Option<String>,
+    /// The oldest are forgotten beyond this number.
+    #[schemars(default = "defaults::idempotency_keys", extend("type" = ["string", "integer", "null"]))]
+    keys: Option<String>,
+}
+
+/// What a field is when it is not given, as it would be written.
+pub(super) mod defaults {
+    macro_rules! default_text {
+        ($($name:ident = $text:literal;)*) => {$(
+            pub(in crate::config) fn $name() -> &'static str {
+                $text
+            }
+        )*};
+    }
+    default_text! {
+        listen = "127.0.0.1:8080";
+        admin = "127.0.0.1:8081";
+        heartbeat = "15s";
+        path = "./tidegate-data";
+        journal_bytes = "64MiB";
+        segment_bytes = "128MiB";
+        retain_age = "7d";
+        retain_bytes = "1GiB";
+        idempotency_age = "10m";
+        idempotency_keys = "1M";
+        batch_bytes_max = "8MiB";
+    }
+}
+
+fn sources(_: &mut SchemaGenerator) -> Schema {
+    let kinds: Vec<Value> = tidegate_sources::KINDS
+        .iter()
+        .map(|kind| {
+            let mut schema = (kind.schema)().to_value();
+            schema["description"] = kind.about.into();
+            schema["properties"]["kind"] = json!({ "const": kind.name });
+            schema["required"] = json!(["kind"]);
+            schema["additionalProperties"] = json!(false);
+            if let Some(object) = schema.as_object_mut() {
+                object.remove("$schema");
+            }
+            schema
+        })
+        .collect();
+    into_schema(json!({ "type": "object", "additionalProperties": { "oneOf": kinds } }))
+}
+
+fn key(_: &mut SchemaGenerator) -> Schema {
+    into_schema(
+        json!({ "oneOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" }, "minItems": 1 }] }),
+    )
+}
+
+fn retain(generator: &mut SchemaGenerator) -> Schema {
+    let table = generator.subschema_for::<Retain>();
+    into_schema(json!({
+        "oneOf": [table, { "const": "none" }],
+        "default": { "age": defaults::retain_age(), "bytes": defaults::retain_bytes() },
+    }))
+}
+
+fn rule(_: &mut SchemaGenerator) -> Schema {
+    into_schema(json!({ "enum": ["true", "false", true, false], "default": "false" }))
+}
+
+fn into_schema(value: Value) -> Schema {
+    Schema::try_from(value).expect("an object is a schema")
+}
