@@ -1,0 +1,202 @@
+// The live page: `/`, and the HTML answer of every address.
+//
+// It is a watcher like any other: `watch` of /tidegate.js keeps the replica, view.js shows it, this file puts the
+// page around it: channels, state, counters, what to type in a terminal, and the form to publish.
+
+import { publish, watch } from "/tidegate.js";
+import { Events, FrameLog, make, Rate, readable, Tables } from "/_assets/view.js";
+
+const PAINT_MS = 150; // between two paints; a busy channel must not cost the whole browser
+const NEWEST = 100; // events read before the stream begins
+const OPTIONS = ["after", "from", "key"];
+
+const $ = (id) => document.getElementById(id);
+
+start();
+
+async function start() {
+  const wanted = location.pathname.startsWith("/v1/") ? location.pathname.slice(4) : "";
+  const channels = await listChannels();
+  const channel = wanted ? channels.find(({ pattern }) => fits(pattern, wanted)) : channels[0];
+  const address = wanted || channel?.pattern || "";
+  showChannels(channels, channel);
+  $("go").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const text = $("go-address").value.trim().replace(/^\/?(v1\/)?/, "");
+    if (text) location.href = `/v1/${text}`;
+  });
+  if (!address) return refuse({ title: "There is no channel to watch", detail: "The config lists none that you may read." });
+  $("address").textContent = readable(address);
+  $("go-address").value = address;
+  document.title = `${readable(address)} · Tidegate`;
+  $("about").textContent = channel ? about(channel) : "";
+  follow(address, channel);
+}
+
+async function listChannels() {
+  for (;;) {
+    const answer = await fetch("/v1/", { headers: { Accept: "application/json" } }).catch(() => null);
+    if (answer?.ok) return (await answer.json()).channels;
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+  }
+}
+
+function fits(pattern, address) {
+  const [own, other] = [pattern.split("/"), address.split("/")];
+  return own.length === other.length && own.every((part, at) => part === "*" || part === other[at]);
+}
+
+function about({ title, kind, source, publish }) {
+  const from = source ? `from source ${source}` : publish ? "open to publish" : "published by applications";
+  return [title, kind === "keyed" ? "keyed: the last value of each key" : "plain: one event after another", from].filter(Boolean).join(" · ");
+}
+
+function showChannels(channels, current) {
+  for (const channel of channels) {
+    const link = make("a", "", make("b", "", channel.title ?? channel.channel), make("code", "", channel.address));
+    link.href = `/v1/${channel.pattern}`;
+    if (channel === current) link.setAttribute("aria-current", "page");
+    const tags = [channel.kind, channel.source && `source ${channel.source}`, channel.publish && "publish"].filter(Boolean);
+    link.append(make("div", "tags", ...tags.map((tag) => make("span", "tag", tag))));
+    $("channels").append(make("li", "", link));
+  }
+}
+
+/** Watches the address and shows what comes, until the page is left. */
+async function follow(address, channel) {
+  const query = new URLSearchParams(location.search);
+  const options = Object.fromEntries(OPTIONS.filter((name) => query.has(name)).map((name) => [name, query.get(name)]));
+  if (query.get("snapshot") === "false") options.snapshot = false;
+  const keyed = channel?.kind === "keyed" && options.from === undefined && options.snapshot !== false;
+  const wild = address.split("/").includes("*");
+  const live = keyed ? new Tables($("tables"), wild) : new Events($("events"), wild);
+  const frames = new FrameLog($("frames"), $("pause"));
+  const rate = new Rate();
+  let cuts = 0;
+  // A plain stream begins now; the newest events are read first, and the stream goes on from their cursor.
+  if (!keyed && Object.keys(options).length === 0) {
+    const newest = await readNewest(address);
+    live.add(newest?.frames ?? []);
+    options.after = newest?.cursor;
+  }
+
+  const paint = throttled(() => {
+    live.paint(watching);
+    frames.paint();
+    showFacts(watching, cuts, live);
+  });
+  const watching = watch(address, {
+    ...options,
+    url: location.origin,
+    onFrame: (frame) => (rate.count(), frames.add(frame), paint()),
+    onChange: (changes) => (live.add(changes), paint()),
+    onStatus: (status) => {
+      if (status.state === "waiting") cuts++;
+      showStatus(status);
+      paint();
+    },
+  });
+  offerCurl(address, channel, () => watching.cursor);
+  if (channel?.publish) offerPublish(address, channel);
+  $("cursor-copy").addEventListener("click", (event) => copy(event.target, watching.cursor));
+  addEventListener("pagehide", () => watching.close());
+  window.tidegate = watching; // for the console
+}
+
+async function readNewest(address) {
+  const answer = await fetch(`/v1/${address}?limit=${NEWEST}`, { headers: { Accept: "application/json" } }).catch(() => null);
+  return answer?.ok ? answer.json() : null; // a refusal is told by the watch
+}
+
+function showStatus({ state, error, retry_ms }) {
+  const words = { connecting: "connecting", open: "live", waiting: `back in ${((retry_ms ?? 0) / 1000).toFixed(1)} s`, closed: "ended" };
+  $("state").textContent = words[state];
+  $("state").dataset.state = state;
+  $("state").title = error?.message ?? "";
+  if (state === "closed" && error) refuse({ title: error.message, ...error.problem, detail: error.problem?.detail ?? error.problem?.message });
+}
+
+function refuse({ title, detail, hint }) {
+  $("refusal").hidden = false;
+  $("refusal-title").textContent = title ?? "";
+  $("refusal-detail").textContent = detail ?? "";
+  $("refusal-hint").textContent = hint ?? "";
+}
+
+function showFacts(watching, cuts, live) {
+  for (const name of ["lost", "doubled", "gaps"]) {
+    $(name).textContent = watching[name];
+    $(name).toggleAttribute("data-bad", watching[name] > 0);
+  }
+  $("cuts").textContent = cuts;
+  $("cursor").textContent = watching.cursor ?? "none yet";
+  $("cursor-copy").hidden = !watching.cursor;
+  $("count").textContent = live.summary(watching);
+  $("empty").hidden = live.size > 0;
+}
+
+/** Runs `work` soon, and not more often than every {@link PAINT_MS}. */
+function throttled(work) {
+  let waiting = false;
+  return () => {
+    if (waiting) return;
+    waiting = true;
+    setTimeout(() => requestAnimationFrame(() => ((waiting = false), work())), PAINT_MS);
+  };
+}
+
+function offerCurl(address, channel, cursor) {
+  const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+  const at = (query = "") => quoted(`${location.origin}/v1/${address}${query}`);
+  const lines = [
+    ["Watch, as SSE", () => `curl -N -H 'Accept: text/event-stream' ${at()}`],
+    ["Watch, as NDJSON", () => `curl -N -H 'Accept: application/x-ndjson' ${at()}`],
+    ["Read once", () => `curl ${at()}`],
+    ["Long-poll", () => `curl ${at(`?after=${cursor() ?? "CURSOR"}&wait=30s`)}`],
+  ];
+  if (channel?.publish) {
+    const put = channel.kind === "keyed";
+    const target = quoted(`${location.origin}/v1/${concrete(address, channel)}${put ? "?key=1" : ""}`);
+    lines.push(["Publish", () => `curl ${put ? "-X PUT " : ""}-H 'Content-Type: application/json' -d '{"text":"hello"}' ${target}`]);
+  }
+  for (const [label, text] of lines) {
+    const [code, button] = [make("code", "", text()), make("button", "copy", "Copy")];
+    button.type = "button";
+    button.addEventListener("click", () => copy(button, (code.textContent = text())));
+    $("curls").append(make("li", "", make("span", "muted", label), code, button));
+  }
+}
+
+/** An address to write to; a pattern is none. */
+const concrete = (address, channel) => (address.includes("*") ? channel.address.replace(/\{(\w+)\}/g, "$1") : address);
+
+async function copy(button, text) {
+  // Outside of https and localhost a page has no clipboard.
+  const done = await navigator.clipboard?.writeText(text).then(() => true, () => false);
+  const before = button.textContent;
+  button.textContent = done ? "Copied" : "Select it by hand";
+  setTimeout(() => (button.textContent = before), 1_500);
+}
+
+function offerPublish(address, channel) {
+  const form = $("publish");
+  $("publish-section").hidden = false;
+  $("key-label").hidden = channel.kind !== "keyed";
+  form.address.value = concrete(address, channel);
+  if (channel.kind === "keyed") form.key.value = "1";
+  form.data.value = '{"text": "hello"}';
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const began = performance.now();
+    let [text, bad] = ["…", false];
+    $("published").textContent = text;
+    try {
+      const { cursor } = await publish(form.address.value.trim(), JSON.parse(form.data.value), { url: location.origin, key: form.key.value || undefined });
+      text = `durable after ${Math.round(performance.now() - began)} ms, at ${cursor}`;
+    } catch (error) {
+      [text, bad] = [[error.problem?.title ?? "Not published", error.message, error.problem?.hint].filter(Boolean).join(" · "), true];
+    }
+    $("published").textContent = text;
+    $("published").toggleAttribute("data-bad", bad);
+  });
+}
