@@ -35,10 +35,14 @@
 //!
 //! A source never sees watches, transports or another source.
 
+mod difference;
+mod running;
 pub mod system;
 
+pub use running::{Running, SourceStats};
 use serde_json::{Map, Value};
 use tidegate_core::Placement;
+use tidegate_log::ReadError;
 
 /// The settings of a source as the config has them, without its `kind`; scalars are texts.
 pub type Settings = Map<String, Value>;
@@ -77,6 +81,23 @@ pub struct SettingError {
     pub what: String,
     /// What to write instead.
     pub help: String,
+}
+
+/// Why a source does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Upstream lacks something.
+    #[error("{0}")]
+    Upstream(String),
+    /// The log was opened without a channel.
+    #[error("the log has no channel `{0}`")]
+    NoChannel(String),
+    /// The view cannot be compared with.
+    #[error("the view cannot be read: {0}")]
+    View(#[from] ReadError),
+    /// No thread.
+    #[error("no thread for the source: {0}")]
+    Thread(#[from] std::io::Error),
 }
 
 /// One channel that a source writes.

@@ -6,6 +6,10 @@
 //! **Guarantee:** the figures of the past cannot be had again, so this source does not replay: at a
 //! start it compares its first sample with the view and appends the differences.
 
+mod proc;
+mod reading;
+mod rows;
+mod run;
 mod settings;
 
 pub use settings::System;
