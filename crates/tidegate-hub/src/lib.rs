@@ -21,12 +21,13 @@ pub use drain::{Drain, DrainSignal};
 pub use frames::changes;
 pub use publish::{Action, Format, Idempotency, Publish, Published, key_of, key_text};
 pub use query::{FramePage, Newest, PAGE_BYTES_MAX, ROWS_MAX, RowPage, Value};
-pub use watch::{Piece, Plan, Position, Reader, Start, WatchRequest};
+pub use watch::{From, Piece, Plan, Reader, Start, WatchRequest};
 pub use watches::{WatchEntry, WatchGuard, Watches};
 
 use std::sync::Arc;
 
-use tidegate_log::Log;
+use tidegate_core::{ErrorCode, Problem};
+use tidegate_log::{Health, Log};
 
 /// Everything that watches and publishers share. Cheap to clone.
 #[derive(Clone)]
@@ -105,6 +106,21 @@ impl Hub {
     /// What has been counted.
     pub fn counters(&self) -> &Counters {
         &self.shared.counters
+    }
+
+    /// Whether publishes are taken.
+    ///
+    /// # Errors
+    /// `draining`, `log-full` or `log-poisoned`.
+    pub fn ready(&self) -> Result<(), Problem> {
+        if self.drain().draining() {
+            return Err(Problem::new(ErrorCode::Draining, "the server is about to stop"));
+        }
+        match self.log().health() {
+            Health::Good => Ok(()),
+            Health::Full => Err(Problem::new(ErrorCode::LogFull, "the disk of the log is full")),
+            Health::Poisoned => Err(Problem::new(ErrorCode::LogPoisoned, "the disk of the log failed a sync")),
+        }
     }
 
     /// The log below.

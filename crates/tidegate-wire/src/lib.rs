@@ -13,6 +13,6 @@ mod pump;
 mod tail;
 mod tails;
 
-pub use encoding::Encoding;
+pub use encoding::{Encoding, websocket_text};
 pub use follow::{End, Sink, Watcher, follow};
-pub use tails::{Stats, Tails};
+pub use tails::{Listener, Stats, Tails};

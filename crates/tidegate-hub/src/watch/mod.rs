@@ -3,5 +3,5 @@
 mod plan;
 mod reader;
 
-pub use plan::{Plan, Position, Start, WatchRequest};
+pub use plan::{From, Plan, Start, WatchRequest};
 pub use reader::{Piece, Reader};

@@ -14,25 +14,24 @@ pub struct WatchRequest {
     pub target: Target,
     /// One key of it.
     pub key: Option<Box<str>>,
-    /// Where to begin.
-    pub position: Position,
+    /// `from=`: where history begins.
+    pub from: Option<From>,
+    /// The cursor to go on from; it beats `from`, which still says what kind of watch it is, since
+    /// `EventSource` repeats its URL when it resumes.
+    pub after: Option<Cursor>,
     /// `snapshot=false` asks for history on a keyed channel; `None` if not given.
     pub snapshot: Option<bool>,
 }
 
-/// Where to begin.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Position {
-    /// Nothing was said.
-    Default,
-    /// `from=start`.
+/// Where history begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum From {
+    /// With the oldest record held.
     Start,
-    /// `from=now`.
+    /// With the next one.
     Now,
-    /// `from=TIME`, the time of append.
+    /// With the first appended at this time or later.
     Time(Millis),
-    /// `after=CURSOR`, or the header that repeats it.
-    After(Cursor),
 }
 
 /// A watch that is allowed, and where it begins.
@@ -71,7 +70,7 @@ impl Hub {
     pub fn plan(&self, request: &WatchRequest) -> Result<Plan, Problem> {
         let channel = self.catalog().readable(&request.target)?;
         let view = view(channel, request)?;
-        let start = start(channel, &view, &request.position)?;
+        let start = start(channel, &view, request)?;
         Ok(Plan { channel: channel.clone(), view, start })
     }
 }
@@ -85,12 +84,11 @@ fn view(channel: &Channel, request: &WatchRequest) -> Result<View, Problem> {
             return Err(not_keyed(channel, "snapshot"));
         }
     }
-    let from_given = matches!(request.position, Position::Start | Position::Now | Position::Time(_));
-    if from_given && request.snapshot == Some(true) {
+    if request.from.is_some() && request.snapshot == Some(true) {
         return Err(Problem::new(ErrorCode::Invalid, "`from` asks for history and `snapshot=true` for state")
             .hint("leave one of the two out"));
     }
-    let history = !channel.keyed() || from_given || request.snapshot == Some(false);
+    let history = !channel.keyed() || request.from.is_some() || request.snapshot == Some(false);
     let kind = if history { Kind::History } else { Kind::State };
     Ok(View { scope: Scope { target: request.target.clone(), key: request.key.clone() }, kind })
 }
@@ -103,13 +101,15 @@ fn not_keyed(channel: &Channel, option: &str) -> Problem {
     .hint(format!("leave `{option}` out, or give the channel a `key` in the config"))
 }
 
-fn start(channel: &Channel, view: &View, position: &Position) -> Result<Start, Problem> {
-    Ok(match position {
-        Position::Default if view.kind == Kind::State => Start::Snapshot(ResetReason::Start),
-        Position::Default | Position::Now => Start::At(channel.log.head()),
-        Position::Start => Start::At(channel.log.start()),
-        Position::Time(time) => Start::At(channel.log.position_at(*time).map_err(crate::query::read_problem)?),
-        Position::After(cursor) => resume(channel, view, *cursor)?,
+fn start(channel: &Channel, view: &View, request: &WatchRequest) -> Result<Start, Problem> {
+    if let Some(cursor) = request.after {
+        return resume(channel, view, cursor);
+    }
+    Ok(match request.from {
+        None if view.kind == Kind::State => Start::Snapshot(ResetReason::Start),
+        None | Some(From::Now) => Start::At(channel.log.head()),
+        Some(From::Start) => Start::At(channel.log.start()),
+        Some(From::Time(time)) => Start::At(channel.log.position_at(time).map_err(crate::query::read_problem)?),
     })
 }
 

@@ -1,0 +1,79 @@
+//! Answers that end: JSON, problems, empty ones.
+
+use bytes::Bytes;
+use http::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, RETRY_AFTER, VARY,
+};
+use http::{Response, StatusCode};
+use http_body_util::Full;
+use tidegate_core::Problem;
+
+/// An answer that hyper writes.
+pub(crate) type Answer = Response<Full<Bytes>>;
+
+/// The cursor of an answer.
+pub(crate) const TIDEGATE_CURSOR: HeaderName = HeaderName::from_static("tidegate-cursor");
+
+/// An answer with a body.
+pub(crate) fn with_body(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()));
+    *answer.status_mut() = StatusCode::from_u16(status).expect("statuses are constants of ours");
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(VARY, HeaderValue::from_static("accept"));
+    answer
+}
+
+/// JSON.
+pub(crate) fn json(body: impl Into<Bytes>) -> Answer {
+    with_body(200, "application/json", body)
+}
+
+/// An answer without a body.
+pub(crate) fn empty(status: u16) -> Answer {
+    let mut answer = with_body(status, "application/json", Bytes::new());
+    answer.headers_mut().remove(CONTENT_TYPE);
+    answer
+}
+
+/// RFC 9457.
+pub(crate) fn problem(problem: &Problem) -> Answer {
+    let mut answer = with_body(problem.code.status(), "application/problem+json", problem.to_json().to_string());
+    if let Some(ms) = problem.retry_ms {
+        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(ms.div_ceil(1_000)));
+    }
+    answer
+}
+
+/// Adds a header whose value is made of ASCII of ours.
+pub(crate) fn header(answer: &mut Answer, name: HeaderName, value: &str) {
+    answer.headers_mut().insert(name, HeaderValue::from_str(value).expect("header values of ours are ASCII"));
+}
+
+/// Adds cursor and entity tag.
+pub(crate) fn tagged(mut answer: Answer, cursor: &str, etag: &str) -> Answer {
+    header(&mut answer, TIDEGATE_CURSOR, cursor);
+    header(&mut answer, ETAG, etag);
+    // A client may keep it and ask again whether it still holds.
+    header(&mut answer, CACHE_CONTROL, "no-cache");
+    answer
+}
+
+/// Lets pages of a listed origin read the answer.
+pub(crate) fn readable_by(answer: &mut Answer, origin: &str) {
+    header(answer, ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    header(answer, http::header::ACCESS_CONTROL_EXPOSE_HEADERS, "etag, link, retry-after, tidegate-cursor");
+    header(answer, VARY, "accept, origin");
+}
+
+/// Whether an `If-None-Match` names `etag` (weak comparison, RFC 9110, section 13.1.2).
+pub(crate) fn none_match(headers: &http::HeaderMap, etag: &str) -> bool {
+    let strip = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    headers
+        .get_all(http::header::IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|tag| tag.trim() == "*" || strip(tag) == strip(etag))
+}

@@ -1,0 +1,41 @@
+//! `GET /v1/`: what the caller may watch, each with a line to try.
+
+use http::Request;
+use hyper::body::Incoming;
+use serde_json::json;
+use tidegate_core::Problem;
+
+use crate::Gateway;
+use crate::answer::{self, Answer};
+use crate::negotiate::{Representation, accepted};
+use crate::page;
+
+/// Answers with the channels, as JSON or as the page.
+pub(crate) fn list(gateway: &Gateway, request: &Request<Incoming>) -> Result<Answer, Problem> {
+    let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+    if accepted(text(http::header::ACCEPT))? == Representation::Html {
+        return page::asset(gateway, "/");
+    }
+    let host = text(http::header::HOST).unwrap_or("127.0.0.1:8080");
+    let channels: Vec<serde_json::Value> = gateway
+        .hub
+        .catalog()
+        .iter()
+        .filter(|channel| channel.config.access.read)
+        .map(|channel| {
+            let config = &channel.config;
+            let pattern = config.template.pattern();
+            json!({
+                "channel": config.name,
+                "title": config.title,
+                "address": config.template.as_str(),
+                "pattern": pattern,
+                "kind": if channel.keyed() { "keyed" } else { "plain" },
+                "source": config.source,
+                "publish": config.source.is_none() && config.access.publish,
+                "curl": format!("curl -N -H 'Accept: text/event-stream' 'http://{host}/v1/{pattern}'"),
+            })
+        })
+        .collect();
+    Ok(answer::json(json!({ "channels": channels }).to_string()))
+}

@@ -1,0 +1,264 @@
+//! The options of a request: read once, each with its meaning, or refused with the nearest name.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use percent_encoding::percent_decode_str;
+use tidegate_core::suggest::nearest;
+use tidegate_core::{Cursor, ErrorCode, Millis, Problem, Target};
+use tidegate_hub::{From, WatchRequest};
+
+use crate::negotiate::Representation;
+
+/// Options that this release has.
+const KNOWN: [&str; 9] = ["after", "from", "key", "limit", "snapshot", "chain", "as", "wait", "page"];
+/// Options of the protocol that this release does not have.
+const NOT_BUILT: [&str; 6] = ["filter", "fields", "mode", "rate", "at", "ticket"];
+/// A long-poll waits no longer; proxies cut at 60 s.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+/// A page of JSON has at most so many frames or rows.
+pub(crate) const LIMIT_MAX: usize = 10_000;
+
+/// All options of a request.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Options {
+    pub(crate) after: Option<Cursor>,
+    /// The cursor came as `after`, not as the header that EventSource repeats.
+    pub(crate) after_in_url: bool,
+    pub(crate) from: Option<From>,
+    pub(crate) key: Option<String>,
+    pub(crate) limit: Option<usize>,
+    pub(crate) snapshot: Option<bool>,
+    pub(crate) chain: bool,
+    pub(crate) representation: Option<Representation>,
+    pub(crate) wait: Option<Duration>,
+    pub(crate) page: Option<String>,
+    /// As the client wrote them, for the `begin` frame.
+    pub(crate) given: Vec<(String, String)>,
+}
+
+impl Options {
+    /// Reads the query of a URL and the headers that are options.
+    pub(crate) fn read(query: Option<&str>, headers: &HeaderMap) -> Result<Options, Problem> {
+        let mut options = Options::default();
+        for (name, value) in pairs(query.unwrap_or_default())? {
+            options.set(&name, &value)?;
+            if !name.starts_with("x-") {
+                options.given.push((name, value));
+            }
+        }
+        if options.after.is_some() && options.from.is_some() {
+            return Err(Problem::new(ErrorCode::Invalid, "`from` and `after` both say where to begin")
+                .hint("leave one of the two out"));
+        }
+        options.after_in_url = options.after.is_some();
+        if let Some(header) = headers.get("last-event-id").filter(|value| !value.is_empty()) {
+            options.after = Some(cursor(header.to_str().unwrap_or("?"))?);
+        }
+        if options.wait.is_none() {
+            options.wait = prefer_wait(headers)?;
+        }
+        Ok(options)
+    }
+
+    fn set(&mut self, name: &str, value: &str) -> Result<(), Problem> {
+        if self.given.iter().any(|(given, _)| given == name) {
+            return Err(invalid(format!("the option `{name}` stands twice"), "give each option once"));
+        }
+        match name {
+            "after" => self.after = Some(cursor(value)?),
+            "from" => self.from = Some(from(value)?),
+            "key" => self.key = Some(value.to_owned()),
+            "limit" => self.limit = Some(limit(value)?),
+            "snapshot" => self.snapshot = Some(boolean(name, value)?),
+            "chain" => self.chain = boolean(name, value)?,
+            "as" => self.representation = Some(representation(value)?),
+            "wait" => self.wait = Some(wait(value)?),
+            "page" => self.page = Some(value.to_owned()),
+            _ if name.starts_with("x-") => {}
+            _ if NOT_BUILT.contains(&name) => {
+                return Err(Problem::new(ErrorCode::NotBuilt, format!("the option `{name}` is not built yet"))
+                    .hint(format!("leave `{name}` out; this release has `{}`", KNOWN.join("`, `"))));
+            }
+            _ => return Err(unknown(name)),
+        }
+        Ok(())
+    }
+
+    /// What the hub needs to know.
+    pub(crate) fn request(&self, target: Target) -> WatchRequest {
+        WatchRequest {
+            target,
+            key: self.key.clone().map(String::into_boxed_str),
+            from: self.from,
+            after: self.after,
+            snapshot: self.snapshot,
+        }
+    }
+
+    /// Refuses the options that belong to JSON answers.
+    pub(crate) fn for_stream(&self) -> Result<(), Problem> {
+        let belongs = [("limit", self.limit.is_some()), ("wait", self.wait_in_url()), ("page", self.page.is_some())];
+        match belongs.into_iter().find(|(_, given)| *given) {
+            None => Ok(()),
+            Some((name, _)) => Err(invalid(
+                format!("`{name}` belongs to JSON answers, and this is a stream"),
+                &format!("leave `{name}` out, or ask for JSON with `as=json`"),
+            )),
+        }
+    }
+
+    fn wait_in_url(&self) -> bool {
+        self.given.iter().any(|(name, _)| name == "wait")
+    }
+}
+
+/// The decoded pairs of a query.
+pub(crate) fn pairs(query: &str) -> Result<Vec<(String, String)>, Problem> {
+    let decode = |text: &str| {
+        let text = text.replace('+', " ");
+        percent_decode_str(&text).decode_utf8().map(|text| text.into_owned())
+    };
+    query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            match (decode(name), decode(value)) {
+                (Ok(name), Ok(value)) => Ok((name, value)),
+                _ => Err(invalid(format!("the option `{name}` is not percent-encoded UTF-8"), "encode it as UTF-8")),
+            }
+        })
+        .collect()
+}
+
+fn invalid(detail: String, hint: &str) -> Problem {
+    Problem::new(ErrorCode::Invalid, detail).hint(hint)
+}
+
+fn unknown(name: &str) -> Problem {
+    let problem = Problem::new(ErrorCode::UnknownOption, format!("there is no option `{name}`"));
+    match nearest(name, KNOWN.into_iter().chain(NOT_BUILT)) {
+        Some(near) => problem.hint(format!("did you mean `{near}`?")),
+        None => problem.hint(format!("the options are `{}`; names that begin with x- are ignored", KNOWN.join("`, `"))),
+    }
+}
+
+fn cursor(text: &str) -> Result<Cursor, Problem> {
+    text.parse().map_err(|error: tidegate_core::CursorError| {
+        Problem::new(ErrorCode::CursorInvalid, format!("`{}`: {error}", text.chars().take(80).collect::<String>()))
+    })
+}
+
+fn from(value: &str) -> Result<From, Problem> {
+    match value {
+        "start" => Ok(From::Start),
+        "now" => Ok(From::Now),
+        _ => Millis::parse_rfc3339(value).map(From::Time).ok_or_else(|| {
+            invalid(
+                format!("`from={value}` is no place to begin"),
+                "use `start`, `now`, or a time such as 2026-01-31T12:00:00Z",
+            )
+        }),
+    }
+}
+
+fn limit(value: &str) -> Result<usize, Problem> {
+    value.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit)).ok_or_else(|| {
+        invalid(format!("`limit={value}` is out of range"), &format!("use a number from 1 to {LIMIT_MAX}"))
+    })
+}
+
+fn boolean(name: &str, value: &str) -> Result<bool, Problem> {
+    match value {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(invalid(
+            format!("`{name}={value}` is neither true nor false"),
+            &format!("use `{name}=true` or `{name}=false`"),
+        )),
+    }
+}
+
+fn representation(value: &str) -> Result<Representation, Problem> {
+    Representation::WORDS
+        .into_iter()
+        .find(|(word, _)| *word == value)
+        .map(|(_, representation)| representation)
+        .ok_or_else(|| {
+            let near = nearest(value, Representation::WORDS.into_iter().map(|(word, _)| word));
+            let hint =
+                near.map_or("use json, sse, ndjson, poll or html".to_owned(), |near| format!("did you mean `{near}`?"));
+            invalid(format!("`as={value}` is no representation"), &hint)
+        })
+}
+
+/// `30s`, `500ms`, or whole seconds.
+fn wait(value: &str) -> Result<Duration, Problem> {
+    let number = |text: &str| text.parse::<u64>().ok();
+    let parsed = match (value.strip_suffix("ms"), value.strip_suffix('s')) {
+        (Some(text), _) => number(text).map(Duration::from_millis),
+        (None, Some(text)) => number(text).map(Duration::from_secs),
+        (None, None) => number(value).map(Duration::from_secs),
+    };
+    parsed
+        .map(|wait| wait.min(WAIT_MAX))
+        .ok_or_else(|| invalid(format!("`wait={value}` is no time to wait"), "use seconds, such as `wait=30s`"))
+}
+
+/// `Prefer: wait=30` (RFC 7240).
+fn prefer_wait(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
+    for header in headers.get_all("prefer") {
+        for preference in header.to_str().unwrap_or_default().split(',') {
+            if let Some(value) = preference.split(';').next().and_then(|own| own.trim().strip_prefix("wait=")) {
+                return wait(value.trim_matches('"')).map(Some);
+            }
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(query: &str) -> Problem {
+        Options::read(Some(query), &HeaderMap::new()).expect_err(query)
+    }
+
+    #[test]
+    fn a_slip_gets_the_nearest_name() {
+        let problem = refused("aftr=x");
+        assert_eq!(problem.code, ErrorCode::UnknownOption);
+        assert_eq!(problem.hint, "did you mean `after`?");
+        assert_eq!(refused("rate=2/s").code, ErrorCode::NotBuilt);
+        assert!(refused("filter=x").detail.contains("`filter` is not built yet"));
+        assert!(Options::read(Some("x-anything=1&x-anything=2"), &HeaderMap::new()).is_ok());
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for query in [
+            "limit=0",
+            "limit=10001",
+            "limit=x",
+            "chain=yes",
+            "from=yesterday",
+            "as=xml",
+            "wait=soon",
+            "key=%ff",
+            "chain=true&chain=true",
+        ] {
+            assert_eq!(refused(query).code, ErrorCode::Invalid, "{query}");
+        }
+        assert_eq!(refused("after=nonsense").code, ErrorCode::CursorInvalid);
+    }
+
+    #[test]
+    fn waiting_has_its_limit() {
+        let wait = |query| Options::read(Some(query), &HeaderMap::new()).expect(query).wait;
+        assert_eq!(wait("wait=30s"), Some(Duration::from_secs(30)));
+        assert_eq!(wait("wait=250ms"), Some(Duration::from_millis(250)));
+        assert_eq!(wait("wait=3600"), Some(WAIT_MAX));
+    }
+}

@@ -1,0 +1,155 @@
+//! Which part of the server a request is for.
+
+use std::net::SocketAddr;
+
+use http::header::{ALLOW, ORIGIN};
+use http::{Method, Request};
+use hyper::body::Incoming;
+use tidegate_core::{Address, ErrorCode, Problem, Target};
+
+use crate::Gateway;
+use crate::answer::{self, Answer};
+use crate::connection::Outcome;
+use crate::negotiate::{Representation, accepted};
+use crate::options::Options;
+use crate::{list, page, poll, problems, publish, read, stream, websocket};
+
+/// Answers a request, or asks for its socket.
+pub(crate) async fn route(gateway: &Gateway, request: Request<Incoming>, peer: SocketAddr) -> Outcome {
+    let origin = request.headers().get(ORIGIN).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let mut outcome = match admit(gateway, request, peer).await {
+        Ok(outcome) => outcome,
+        Err(problem) => Outcome::Answer(answer::problem(&problem)),
+    };
+    if let (Some(origin), Outcome::Answer(answer)) = (origin, &mut outcome)
+        && gateway.allowed.lists(&origin)
+    {
+        answer::readable_by(answer, &origin);
+    }
+    outcome
+}
+
+async fn admit(gateway: &Gateway, request: Request<Incoming>, peer: SocketAddr) -> Result<Outcome, Problem> {
+    gateway.allowed.host(request.headers())?;
+    let path = request.uri().path().to_owned();
+    if let Some(path) = path.strip_prefix("/v1/") {
+        return match path.strip_prefix('_') {
+            Some(own) => ours(own, &request).map(Outcome::Answer),
+            None if path.is_empty() => list::list(gateway, &request).map(Outcome::Answer),
+            None => address(gateway, path, request, peer).await,
+        };
+    }
+    let answer = match path.as_str() {
+        "/v1" => list::list(gateway, &request)?,
+        "/readyz" => readiness(gateway),
+        path => page::asset(gateway, path)?,
+    };
+    Ok(Outcome::Answer(answer))
+}
+
+/// `/v1/_…`: paths that can be no address.
+fn ours(path: &str, request: &Request<Incoming>) -> Result<Answer, Problem> {
+    let (first, rest) = path.split_once('/').unwrap_or((path, ""));
+    match first {
+        "problems" => problems::page(rest, request.headers()),
+        "ws" | "watches" | "cursors" | "tickets" | "presence" => {
+            Err(Problem::new(ErrorCode::NotBuilt, format!("`/v1/_{first}` is not built yet"))
+                .hint("one watch a WebSocket is built: open it on the address itself"))
+        }
+        _ => Err(Problem::new(ErrorCode::ChannelNotFound, format!("there is no `/v1/_{first}`"))
+            .hint("paths that begin with `_` are the server's own; addresses never do")),
+    }
+}
+
+async fn address(
+    gateway: &Gateway,
+    path: &str,
+    request: Request<Incoming>,
+    peer: SocketAddr,
+) -> Result<Outcome, Problem> {
+    let target = Target::parse(path).map_err(|error| {
+        Problem::new(ErrorCode::Invalid, format!("`{path}` is no address: {error}"))
+            .hint("an address is segments between `/`, each percent-encoded once, such as rooms/lobby/messages")
+    })?;
+    match *request.method() {
+        Method::GET | Method::HEAD => watch(gateway, target, request, peer).await,
+        Method::POST | Method::PUT | Method::DELETE => {
+            gateway.allowed.origin(request.headers())?;
+            publish::publish(gateway, target, request).await.map(Outcome::Answer)
+        }
+        Method::OPTIONS => Ok(Outcome::Answer(preflight(gateway, &target))),
+        _ => {
+            let problem = Problem::new(ErrorCode::MethodNotAllowed, format!("there is no {}", request.method()));
+            Ok(Outcome::Answer(publish::refused(gateway, &target, &problem)))
+        }
+    }
+}
+
+async fn watch(
+    gateway: &Gateway,
+    target: Target,
+    request: Request<Incoming>,
+    peer: SocketAddr,
+) -> Result<Outcome, Problem> {
+    let headers = request.headers();
+    let options = Options::read(request.uri().query(), headers)?;
+    if websocket::wanted(headers) {
+        gateway.allowed.origin(headers)?;
+        return websocket::open(gateway, target, options, &request, peer);
+    }
+    let accept = headers.get(http::header::ACCEPT).and_then(|value| value.to_str().ok());
+    let representation = match options.representation {
+        Some(representation) => representation,
+        None => accepted(accept)?,
+    };
+    let answer = match representation {
+        Representation::Html => page::live(gateway, &target)?,
+        Representation::Sse | Representation::Ndjson => {
+            return stream::open(gateway, target, options, representation, &request, peer);
+        }
+        Representation::Poll => poll::poll(gateway, target, options).await?,
+        Representation::Json if options.after.is_some() || options.wait.is_some() => {
+            poll::poll(gateway, target, options).await?
+        }
+        Representation::Json => read::read(gateway, target, options, &request).await?,
+    };
+    Ok(Outcome::Answer(answer))
+}
+
+/// Which methods an address takes.
+pub(crate) fn allow(gateway: &Gateway, target: &Target) -> &'static str {
+    let channel = gateway.hub.catalog().resolve(target).ok();
+    let publishable = channel.filter(|channel| channel.config.source.is_none() && matches!(target, Target::Address(_)));
+    match publishable {
+        None => "GET, HEAD, OPTIONS",
+        Some(channel) if channel.keyed() => "GET, HEAD, OPTIONS, POST, PUT, DELETE",
+        Some(_) => "GET, HEAD, OPTIONS, POST",
+    }
+}
+
+/// Answers the question that a browser asks before a page of another origin writes; only a listed
+/// origin gets the header that lets it.
+fn preflight(gateway: &Gateway, target: &Target) -> Answer {
+    let mut answer = answer::empty(204);
+    let methods = allow(gateway, target);
+    answer::header(&mut answer, ALLOW, methods);
+    answer::header(&mut answer, http::header::ACCESS_CONTROL_ALLOW_METHODS, methods);
+    let headers = "authorization, content-type, idempotency-key, last-event-id, prefer";
+    answer::header(&mut answer, http::header::ACCESS_CONTROL_ALLOW_HEADERS, headers);
+    answer
+}
+
+fn readiness(gateway: &Gateway) -> Answer {
+    match gateway.hub.ready() {
+        Ok(()) => answer::with_body(200, "text/plain; charset=utf-8", "ready\n"),
+        Err(problem) => answer::problem(&problem),
+    }
+}
+
+/// The address of a target, for what needs exactly one.
+pub(crate) fn single(target: &Target) -> Option<&Address> {
+    match target {
+        Target::Address(address) => Some(address),
+        Target::Pattern(_) => None,
+    }
+}

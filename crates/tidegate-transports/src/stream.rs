@@ -1,0 +1,231 @@
+//! SSE and NDJSON: a head, then frames until one side ends it; and the sockets of all streams.
+//!
+//! The body is delimited by the close of the connection (RFC 9112, section 6.3), so its bytes are
+//! the same for every watcher and pass proxies that speak HTTP/1.0.
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime};
+
+use bytes::{Buf, Bytes};
+use http::Request;
+use hyper::body::Incoming;
+use tidegate_core::frame::Cursors;
+use tidegate_core::{ErrorCode, Frame, Millis, Problem, Target};
+use tidegate_hub::WatchEntry;
+use tidegate_wire::{Encoding, Sink, Watcher, follow};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use crate::Gateway;
+use crate::answer;
+use crate::connection::Outcome;
+use crate::negotiate::Representation;
+use crate::options::Options;
+use crate::websocket;
+
+/// Proxies and browsers that buffer the beginning of a body let it go after this.
+const PADDING: usize = 2 * 1024;
+/// What a client may say on a stream that it should only read; more ends it.
+const CHATTER_BYTES_MAX: usize = 64 * 1024;
+/// After the last frame the client has this long to take it.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// A watch that is ready for its socket.
+pub(crate) struct Stream {
+    pub(crate) watcher: Watcher,
+    pub(crate) entry: WatchEntry,
+    /// The answer's head, and what comes before the first frame.
+    pub(crate) head: Bytes,
+}
+
+/// Begins a stream, or refuses in the way that its client understands.
+pub(crate) fn open(
+    gateway: &Gateway,
+    target: Target,
+    options: Options,
+    representation: Representation,
+    request: &Request<Incoming>,
+    peer: SocketAddr,
+) -> Result<Outcome, Problem> {
+    let encoding = match representation {
+        Representation::Sse => Encoding::Sse,
+        _ => Encoding::Ndjson,
+    };
+    match prepare(gateway, target, options, encoding, peer) {
+        Ok((watcher, entry)) => {
+            if request.method() == http::Method::HEAD {
+                return Ok(Outcome::Answer(answer::with_body(200, media_type(encoding), Bytes::new())));
+            }
+            let origin = request.headers().get(http::header::ORIGIN).and_then(|value| value.to_str().ok());
+            let head = head(encoding, origin.filter(|origin| gateway.allowed.lists(origin)));
+            Ok(Outcome::Stream(Box::new(Stream { watcher, entry, head })))
+        }
+        Err(problem) if encoding == Encoding::Sse && problem.code.retry_ms().is_some() => {
+            Ok(Outcome::Answer(come_back(problem)))
+        }
+        Err(problem) => Err(problem),
+    }
+}
+
+/// What all streams share: the plan, and an entry on the list of watches.
+pub(crate) fn prepare(
+    gateway: &Gateway,
+    target: Target,
+    options: Options,
+    encoding: Encoding,
+    peer: SocketAddr,
+) -> Result<(Watcher, WatchEntry), Problem> {
+    options.for_stream()?;
+    if gateway.hub.drain().draining() {
+        return Err(Problem::new(ErrorCode::Draining, "the server is about to stop"));
+    }
+    let plan = gateway.hub.plan(&options.request(target))?;
+    let id = format!("{:012x}", rand::random::<u64>() >> 16);
+    let entry = WatchEntry {
+        id: id.as_str().into(),
+        address: plan.view.scope.target.as_str().into(),
+        channel: plan.channel.config.name.as_str().into(),
+        transport: encoding.as_str(),
+        peer: Some(peer),
+        since: Millis::now(),
+    };
+    Ok((Watcher { plan, encoding, chain: options.chain, id, options: options.given }, entry))
+}
+
+/// `EventSource` gives up for good on anything but 200, so a temporary refusal is a stream that
+/// ends at once and says when to come back.
+fn come_back(problem: Problem) -> answer::Answer {
+    let Problem { code, detail, retry_ms, .. } = problem;
+    let mut body = Vec::new();
+    let unused = tidegate_core::Cursor {
+        channel: tidegate_core::ChannelId::from_bits(0),
+        epoch: tidegate_core::Epoch::from_bits(0),
+        view: tidegate_core::Fingerprint::of(&[]),
+        offset: 0,
+    };
+    let close = Frame::Close { code, message: detail, retry_ms };
+    Encoding::Sse.write(&close, &mut Cursors::new(unused.prefix(), false, None), &mut body);
+    answer::with_body(200, media_type(Encoding::Sse), body)
+}
+
+fn media_type(encoding: Encoding) -> &'static str {
+    match encoding {
+        Encoding::Sse => "text/event-stream",
+        Encoding::Ndjson | Encoding::WebSocket => "application/x-ndjson",
+    }
+}
+
+fn head(encoding: Encoding, origin: Option<&str>) -> Bytes {
+    let mut head = format!(
+        "HTTP/1.1 200 OK\r\n\
+         content-type: {}\r\n\
+         cache-control: no-store, no-transform\r\n\
+         x-accel-buffering: no\r\n\
+         vary: accept\r\n\
+         date: {}\r\n\
+         connection: close\r\n",
+        media_type(encoding),
+        httpdate::fmt_http_date(SystemTime::now()),
+    );
+    if let Some(origin) = origin {
+        head.push_str(&format!("access-control-allow-origin: {origin}\r\n"));
+    }
+    head.push_str("\r\n");
+    if encoding == Encoding::Sse {
+        head.push(':');
+        head.extend(std::iter::repeat_n(' ', PADDING));
+        head.push_str("\n\n");
+    }
+    Bytes::from(head)
+}
+
+impl Stream {
+    /// Lives on the socket until the watch ends.
+    pub(crate) async fn run(self, gateway: &Gateway, mut socket: TcpStream, read: Bytes) {
+        let Stream { watcher, entry, head } = self;
+        let (id, address) = (entry.id.clone(), entry.address.clone());
+        let _listed = gateway.hub.watches().enter(entry);
+        if watcher.encoding == Encoding::WebSocket {
+            websocket::run(gateway, watcher, &socket, head, read).await;
+        } else {
+            let mut sink = SocketSink { socket: &socket, head: Some(head) };
+            tokio::select! {
+                end = follow(&gateway.tails, watcher, &mut sink) => tracing::debug!(%id, %address, ?end, "a watch ended"),
+                () = gone(&socket) => tracing::debug!(%id, %address, "the client left"),
+            }
+        }
+        finish(&mut socket).await;
+    }
+}
+
+/// Ends the answer in order: a close with unread bytes in the socket would be a reset, which may
+/// destroy the last frame on its way.
+pub(crate) async fn finish(socket: &mut TcpStream) {
+    if socket.shutdown().await.is_ok() {
+        let _ = tokio::time::timeout(LINGER, gone(socket)).await;
+    }
+}
+
+/// Returns when the client has closed its side, or says more than it should.
+async fn gone(socket: &TcpStream) {
+    let mut said = 0;
+    while said < CHATTER_BYTES_MAX && socket.readable().await.is_ok() {
+        match discard(socket) {
+            Ok(0) => return,
+            Ok(bytes) => said += bytes,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => return,
+        }
+    }
+}
+
+/// Reads and forgets what is there. Apart, so that a waiting watcher holds no buffer.
+fn discard(socket: &TcpStream) -> io::Result<usize> {
+    socket.try_read(&mut [0; 1024])
+}
+
+struct SocketSink<'s> {
+    socket: &'s TcpStream,
+    head: Option<Bytes>,
+}
+
+impl Sink for SocketSink<'_> {
+    async fn write(&mut self, chunks: &[Bytes]) -> io::Result<()> {
+        match self.head.take() {
+            None => write_all(self.socket, chunks).await,
+            Some(head) => {
+                let mut all = vec![head];
+                all.extend_from_slice(chunks);
+                write_all(self.socket, &all).await
+            }
+        }
+    }
+}
+
+/// Writes all chunks with as few system calls as the socket takes.
+pub(crate) async fn write_all(socket: &TcpStream, chunks: &[Bytes]) -> io::Result<()> {
+    let mut left: Vec<&[u8]> = chunks.iter().map(Bytes::as_ref).filter(|chunk| !chunk.is_empty()).collect();
+    let mut first = 0;
+    while first < left.len() {
+        let slices: Vec<IoSlice<'_>> = left[first..].iter().map(|chunk| IoSlice::new(chunk)).collect();
+        let mut written = match socket.try_write_vectored(&slices) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => written,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                socket.writable().await?;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        while written > 0 {
+            let taken = written.min(left[first].len());
+            left[first].advance(taken);
+            written -= taken;
+            if left[first].is_empty() {
+                first += 1;
+            }
+        }
+    }
+    Ok(())
+}

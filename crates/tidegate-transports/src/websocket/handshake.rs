@@ -1,0 +1,78 @@
+//! From an HTTP request to a WebSocket.
+
+use std::net::SocketAddr;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use http::header::{CONNECTION, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE};
+use http::{HeaderMap, Request};
+use hyper::body::Incoming;
+use sha1::{Digest, Sha1};
+use tidegate_core::frame::PROTOCOL;
+use tidegate_core::{ErrorCode, Problem, Target};
+use tidegate_wire::Encoding;
+
+use crate::Gateway;
+use crate::connection::Outcome;
+use crate::options::Options;
+use crate::stream::{Stream, prepare};
+
+/// What RFC 6455 appends to the client's key.
+const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// Whether the request asks for a WebSocket.
+pub(crate) fn wanted(headers: &HeaderMap) -> bool {
+    has_token(headers, UPGRADE.as_str(), "websocket") && has_token(headers, CONNECTION.as_str(), "upgrade")
+}
+
+/// Begins a WebSocket. Refusals are plain HTTP, before the upgrade.
+pub(crate) fn open(
+    gateway: &Gateway,
+    target: Target,
+    options: Options,
+    request: &Request<Incoming>,
+    peer: SocketAddr,
+) -> Result<Outcome, Problem> {
+    let headers = request.headers();
+    let invalid = |detail: &str| {
+        Problem::new(ErrorCode::Invalid, detail).hint("open it with a WebSocket client of RFC 6455, version 13")
+    };
+    if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
+        return Err(invalid("the WebSocket version is not 13"));
+    }
+    let key = headers.get(SEC_WEBSOCKET_KEY).filter(|key| BASE64.decode(key).is_ok_and(|nonce| nonce.len() == 16));
+    let key = key.ok_or_else(|| invalid("Sec-WebSocket-Key is not 16 bytes in base64"))?;
+    let protocol = has_token(headers, SEC_WEBSOCKET_PROTOCOL.as_str(), PROTOCOL);
+    let (watcher, entry) = prepare(gateway, target, options, Encoding::WebSocket, peer)?;
+    let mut head = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: {}\r\n",
+        accept(key.as_bytes())
+    );
+    if protocol {
+        head.push_str(&format!("sec-websocket-protocol: {PROTOCOL}\r\n"));
+    }
+    head.push_str("\r\n");
+    Ok(Outcome::Stream(Box::new(Stream { watcher, entry, head: Bytes::from(head) })))
+}
+
+fn has_token(headers: &HeaderMap, name: &str, token: &str) -> bool {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|own| own.trim().eq_ignore_ascii_case(token))
+}
+
+fn accept(key: &[u8]) -> String {
+    BASE64.encode(Sha1::new().chain_update(key).chain_update(GUID).finalize())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn accepts_as_the_rfc_does() {
+        assert_eq!(super::accept(b"dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+}

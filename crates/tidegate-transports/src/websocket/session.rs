@@ -1,0 +1,152 @@
+//! One open WebSocket: frames out, messages in, and an orderly end.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tidegate_core::{ErrorCode, Problem, Target};
+use tidegate_wire::{End, Sink, Watcher, follow, websocket_text};
+use tokio::net::TcpStream;
+use tokio::sync::Mutex;
+
+use super::codec::{Decoder, Message, Violation, close_frame, control_frame};
+use super::command;
+use crate::Gateway;
+use crate::stream::write_all;
+
+/// A client that sends so many messages that are none of the protocol is not one of ours.
+const NONSENSE_MAX: u32 = 10;
+/// After our close frame the client has this long to send its own.
+const CLOSING: Duration = Duration::from_secs(2);
+
+/// Lives on the socket until one side ends it.
+pub(crate) async fn run(gateway: &Gateway, watcher: Watcher, socket: &TcpStream, head: Bytes, read: Bytes) {
+    let writer = Writer { socket, turn: Mutex::new(()), broken: AtomicBool::new(false) };
+    if writer.write(&[head]).await.is_err() {
+        return;
+    }
+    let target = watcher.plan.view.scope.target.clone();
+    let mut reader = Reader { socket, decoder: Decoder::default(), read };
+    let mut sink = &writer;
+    let goodbye = tokio::select! {
+        end = follow(&gateway.tails, watcher, &mut sink) => match end {
+            End::Closed(code) => Some((code.close_code(), code.as_str())),
+            End::Gone(_) => None,
+        },
+        end = listen(gateway, &target, &mut reader, &writer) => end,
+    };
+    let Some((code, reason)) = goodbye else { return };
+    if writer.whole() && writer.write(&[close_frame(code, reason).into()]).await.is_ok() {
+        let _ = tokio::time::timeout(CLOSING, reader.until_closed()).await;
+    }
+}
+
+/// Answers messages until the client leaves or breaks the protocol. Returns how to say goodbye.
+async fn listen(
+    gateway: &Gateway,
+    target: &Target,
+    reader: &mut Reader<'_>,
+    writer: &Writer<'_>,
+) -> Option<(u16, &'static str)> {
+    let mut nonsense = 0;
+    loop {
+        let answer = match reader.next().await {
+            Ok(Some(Message::Text(text))) => command::answer(gateway, target, &text).await,
+            Ok(Some(Message::Binary)) => {
+                let problem = Problem::new(ErrorCode::Invalid, "messages of the protocol are text");
+                Err(command::refuse(None, &problem))
+            }
+            Ok(Some(Message::Ping(payload))) => {
+                writer.write(&[control_frame(10, &payload).into()]).await.ok()?;
+                continue;
+            }
+            Ok(Some(Message::Pong)) => continue,
+            Ok(Some(Message::Close(code))) => return Some((code.unwrap_or(1000), "")),
+            Ok(None) => return None,
+            Err(Violation { code, reason }) => return Some((code, reason)),
+        };
+        let text = answer.unwrap_or_else(|refusal| {
+            nonsense += 1;
+            refusal
+        });
+        let mut frame = Vec::with_capacity(text.len() + 10);
+        websocket_text(text.as_bytes(), &mut frame);
+        writer.write(&[frame.into()]).await.ok()?;
+        if nonsense >= NONSENSE_MAX {
+            return Some((ErrorCode::Invalid.close_code(), "too many messages that are none of the protocol"));
+        }
+    }
+}
+
+/// The socket's writing side, for frames and answers in turn.
+struct Writer<'s> {
+    socket: &'s TcpStream,
+    turn: Mutex<()>,
+    /// A write was given up in the middle of a frame.
+    broken: AtomicBool,
+}
+
+impl Writer<'_> {
+    async fn write(&self, chunks: &[Bytes]) -> io::Result<()> {
+        let _turn = self.turn.lock().await;
+        self.broken.store(true, Ordering::Relaxed);
+        write_all(self.socket, chunks).await?;
+        self.broken.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether a further frame would begin at a frame's beginning.
+    fn whole(&self) -> bool {
+        !self.broken.load(Ordering::Relaxed)
+    }
+}
+
+impl Sink for &Writer<'_> {
+    async fn write(&mut self, chunks: &[Bytes]) -> io::Result<()> {
+        Writer::write(self, chunks).await
+    }
+}
+
+/// The socket's reading side.
+struct Reader<'s> {
+    socket: &'s TcpStream,
+    decoder: Decoder,
+    /// What came with the handshake.
+    read: Bytes,
+}
+
+impl Reader<'_> {
+    /// The next message; `None` when the client has gone.
+    async fn next(&mut self) -> Result<Option<Message>, Violation> {
+        loop {
+            if !self.read.is_empty() {
+                self.decoder.push(&std::mem::take(&mut self.read));
+            }
+            if let Some(message) = self.decoder.next()? {
+                return Ok(Some(message));
+            }
+            match self.fill() {
+                Ok(true) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && self.socket.readable().await.is_ok() => {}
+                _ => return Ok(None),
+            }
+        }
+    }
+
+    /// Reads what is there; `false` at the end. Apart, so that a waiting watcher holds no buffer.
+    fn fill(&mut self) -> io::Result<bool> {
+        let mut buffer = [0; 4096];
+        let bytes = self.socket.try_read(&mut buffer)?;
+        self.decoder.push(&buffer[..bytes]);
+        Ok(bytes > 0)
+    }
+
+    async fn until_closed(&mut self) {
+        while let Ok(Some(message)) = self.next().await {
+            if matches!(message, Message::Close(_)) {
+                return;
+            }
+        }
+    }
+}
