@@ -34,6 +34,9 @@ pub enum PlacementError {
     /// A member of the key is neither a string nor a number.
     #[error("the key `{0}` is no string and no number")]
     KeyType(String),
+    /// The empty string names nothing.
+    #[error("the key is empty")]
+    KeyEmpty,
     /// Over [`KEY_BYTES_MAX`].
     #[error("the key is longer than {KEY_BYTES_MAX} bytes")]
     KeyLong,
@@ -60,25 +63,35 @@ impl KeySpec {
     /// The key of a validated object: a string as it is, a number literally, a composite key as a
     /// JSON array of these.
     pub fn extract(&self, object: &[u8]) -> Result<Key, PlacementError> {
-        let key: Key = match &*self.fields {
+        let key = match &*self.fields {
             [only] => scalar(object, only)?.into(),
             fields => {
-                let mut text = Vec::from(b"[");
-                for (index, field) in fields.iter().enumerate() {
-                    if index > 0 {
-                        text.push(b',');
-                    }
-                    let value = scalar(object, field)?;
-                    match json::member(object, field) {
-                        Some([b'"', ..]) => json::write_string(&value, &mut text),
-                        _ => text.extend_from_slice(value.as_bytes()),
-                    }
-                }
-                text.push(b']');
-                String::from_utf8_lossy(&text).into()
+                let parts = fields.iter().map(|field| Ok((scalar(object, field)?, json::member(object, field))));
+                composite(parts.collect::<Result<Vec<_>, _>>()?)
             }
         };
-        if key.len() > KEY_BYTES_MAX { Err(PlacementError::KeyLong) } else { Ok(key) }
+        checked(key)
+    }
+
+    /// The key that a client wrote out as JSON: a string, a number, or a list of these for a
+    /// composite key. Two spellings of a key are one key.
+    pub fn read(&self, raw: &[u8]) -> Result<Key, PlacementError> {
+        let broken = || PlacementError::KeyType("key".to_owned());
+        let part = |raw| json::scalar_text(raw).ok_or_else(broken);
+        if self.fields.len() == 1 {
+            return checked(part(raw)?.into());
+        }
+        let parts = json::elements(raw).ok().flatten().ok_or_else(broken)?;
+        if parts.len() != self.fields.len() {
+            return Err(broken());
+        }
+        let parts = parts.iter().map(|(_, raw)| Ok((part(raw)?, Some(raw.as_ref()))));
+        checked(composite(parts.collect::<Result<Vec<_>, _>>()?))
+    }
+
+    /// The key that a client wrote in a URL: as it is, or a JSON list for a composite key.
+    pub fn read_text(&self, text: &str) -> Result<Key, PlacementError> {
+        if self.fields.len() == 1 { checked(text.into()) } else { self.read(text.as_bytes()) }
     }
 }
 
@@ -105,6 +118,30 @@ impl Placement {
     }
 }
 
+fn checked(key: Key) -> Result<Key, PlacementError> {
+    match key.len() {
+        0 => Err(PlacementError::KeyEmpty),
+        1..=KEY_BYTES_MAX => Ok(key),
+        _ => Err(PlacementError::KeyLong),
+    }
+}
+
+/// A JSON array of parts, each with the JSON that it was; strings in our one spelling.
+fn composite(parts: Vec<(String, Option<&[u8]>)>) -> Key {
+    let mut text = Vec::from(b"[");
+    for (index, (value, raw)) in parts.iter().enumerate() {
+        if index > 0 {
+            text.push(b',');
+        }
+        match raw {
+            Some([b'"', ..]) => json::write_string(value, &mut text),
+            _ => text.extend_from_slice(value.as_bytes()),
+        }
+    }
+    text.push(b']');
+    String::from_utf8(text).expect("parts of validated JSON are UTF-8").into_boxed_str()
+}
+
 fn scalar(object: &[u8], field: &str) -> Result<String, PlacementError> {
     match json::member(object, field) {
         None | Some(b"null") => Err(PlacementError::KeyMissing(field.to_owned())),
@@ -128,6 +165,17 @@ mod tests {
         assert_eq!(key(&["id"], r#"{"id":null}"#), Err(PlacementError::KeyMissing("id".to_owned())));
         assert_eq!(key(&["id"], r#"{"id":true}"#), Err(PlacementError::KeyType("id".to_owned())));
         assert_eq!(key(&["id"], &format!(r#"{{"id":"{}"}}"#, "x".repeat(1_025))), Err(PlacementError::KeyLong));
+    }
+
+    #[test]
+    fn a_key_written_out_has_the_same_spelling() {
+        let composite = KeySpec::new(["a", "b"]).expect("fields");
+        assert_eq!(composite.read_text(r#" [ 1 , "\u0078" ] "#).as_deref(), Ok(r#"[1,"x"]"#));
+        assert!(composite.read_text("[1]").is_err());
+        let single = KeySpec::new(["a"]).expect("fields");
+        assert_eq!(single.read_text("x y").as_deref(), Ok("x y"));
+        assert_eq!(single.read(b"7").as_deref(), Ok("7"));
+        assert_eq!(single.read_text(""), Err(PlacementError::KeyEmpty));
     }
 
     #[test]

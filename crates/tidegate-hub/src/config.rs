@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidegate_core::Template;
+use tidegate_core::{KeySpec, Template};
 
 /// One channel.
 #[derive(Clone, Debug)]
@@ -22,10 +22,6 @@ pub struct ChannelConfig {
     /// A publish may have this many bytes; it is all or nothing.
     pub batch_bytes_max: usize,
 }
-
-/// The members of an event that make its key: one, or several for a composite key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeySpec(pub Vec<String>);
 
 /// Literal access rules; what is not allowed is denied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -16,10 +16,10 @@ mod watches;
 
 pub use catalog::Catalog;
 pub use channel::Channel;
-pub use config::{Access, ChannelConfig, HubOptions, KeySpec};
+pub use config::{Access, ChannelConfig, HubOptions};
 pub use drain::{Drain, DrainSignal};
 pub use frames::changes;
-pub use publish::{Action, Format, Idempotency, Publish, Published, key_of, key_text};
+pub use publish::{Action, Format, Idempotency, Publish, Published, key_text};
 pub use query::{FramePage, Newest, PAGE_BYTES_MAX, ROWS_MAX, RowPage, Value};
 pub use watch::{From, Piece, Plan, Reader, Start, WatchRequest};
 pub use watches::{WatchEntry, WatchGuard, Watches};

@@ -13,7 +13,7 @@ use tidegate_log::{AppendError, Appended, Batch, Entry};
 use tokio::sync::oneshot;
 
 pub use body::Format;
-pub use key::{key_of, key_text};
+pub use key::key_text;
 
 use crate::Hub;
 use crate::channel::Channel;
