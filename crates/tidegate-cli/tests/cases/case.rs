@@ -1,0 +1,118 @@
+//! A file of cases as it is written; the names of its members are the format.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Context;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// One file.
+#[derive(Deserialize)]
+pub struct File {
+    #[serde(flatten)]
+    pub head: Head,
+    pub cases: Vec<Case>,
+}
+
+/// What the cases of a file share.
+#[derive(Deserialize, Clone)]
+pub struct Head {
+    #[expect(dead_code, reason = "for those who read the file")]
+    pub about: String,
+    #[serde(default)]
+    pub config: Map<String, Value>,
+    pub channels: Value,
+}
+
+/// One case.
+#[derive(Deserialize, Clone)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    pub name: String,
+    pub transports: Option<Vec<Transport>>,
+    #[serde(default)]
+    pub config: Map<String, Value>,
+    pub steps: Vec<Step>,
+}
+
+/// A way of watching.
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    Sse,
+    Ndjson,
+    Websocket,
+    Poll,
+}
+
+/// One step; exactly one of the members that say what it does is there.
+#[derive(Deserialize, Clone, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Step {
+    pub publish: Option<String>,
+    pub data: Option<Value>,
+    pub cursor: Option<String>,
+
+    pub watch: Option<String>,
+    pub name: Option<String>,
+    pub problem: Option<Value>,
+    pub frames: Option<Vec<Value>>,
+    pub of: Option<String>,
+    pub cut: bool,
+
+    pub request: Option<String>,
+    pub headers: BTreeMap<String, String>,
+    pub json: Option<Value>,
+    pub text: Option<String>,
+    pub pad: Option<usize>,
+    pub status: Option<u16>,
+    pub answer: Option<Value>,
+    pub answer_headers: BTreeMap<String, Value>,
+    pub raw: Option<String>,
+    pub empty: bool,
+    pub eventually: bool,
+
+    pub fill: Option<String>,
+    pub bytes: Option<usize>,
+    pub restart: Option<Restart>,
+}
+
+/// What a restart finds.
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Restart {
+    /// The folder as the kill left it.
+    Keep,
+    /// An empty folder.
+    Fresh,
+}
+
+impl File {
+    pub fn read(path: &Path) -> anyhow::Result<File> {
+        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        serde_saphyr::from_str(&text).with_context(|| path.display().to_string())
+    }
+}
+
+impl Case {
+    /// The transports, or once without one if nothing is watched.
+    pub fn runs_on(&self) -> Vec<Option<Transport>> {
+        if !self.steps.iter().any(|step| step.watch.is_some()) {
+            return vec![None];
+        }
+        let all = vec![Transport::Sse, Transport::Ndjson, Transport::Websocket, Transport::Poll];
+        self.transports.clone().unwrap_or(all).into_iter().map(Some).collect()
+    }
+}
+
+impl Transport {
+    pub fn name(self) -> &'static str {
+        match self {
+            Transport::Sse => "sse",
+            Transport::Ndjson => "ndjson",
+            Transport::Websocket => "websocket",
+            Transport::Poll => "poll",
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! What holds of every watch, whatever its case expects.
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+
+/// Follows the frames of one watch.
+pub struct Rules {
+    begun: bool,
+    /// Between `reset` and `last`.
+    scanning: bool,
+    rows: u64,
+    chain: bool,
+    /// The cursor that the client holds.
+    held: Option<String>,
+}
+
+impl Rules {
+    /// `begins`: whether the transport sends `begin`. `after`: the cursor that was presented.
+    pub fn new(begins: bool, chain: bool, after: Option<String>) -> Rules {
+        Rules { begun: !begins, scanning: false, rows: 0, chain, held: after }
+    }
+
+    /// Takes the next frame.
+    pub fn check(&mut self, frame: &Value) -> anyhow::Result<()> {
+        self.follow(frame).with_context(|| format!("against the rules of every watch: {frame}"))
+    }
+
+    fn follow(&mut self, frame: &Value) -> anyhow::Result<()> {
+        let op = frame["op"].as_str().context("a frame has an op")?;
+        ensure!((op == "begin") != self.begun, "`begin` is the first frame, and only the first");
+        self.begun = true;
+        let cursor = frame["cursor"].as_str();
+        match op {
+            "begin" | "gap" | "notice" | "close" => {}
+            "reset" => (self.scanning, self.rows, self.held) = (true, 0, None),
+            "snapshot" if frame["last"] == true => {
+                ensure!(self.scanning && cursor.is_some(), "`last` ends a snapshot and has a cursor");
+                ensure!(frame["count"] == self.rows, "`count` is not the {} rows that came", self.rows);
+                self.scanning = false;
+            }
+            "snapshot" => {
+                ensure!(self.scanning && cursor.is_none(), "rows stand between `reset` and `last`, without a cursor");
+                self.rows += 1;
+            }
+            "upsert" | "delete" | "append" | "clear" => {
+                ensure!(self.scanning == cursor.is_none(), "a change has a cursor, but for one within a snapshot");
+            }
+            "bookmark" => ensure!(!self.scanning && cursor.is_some(), "a bookmark has a cursor, outside of snapshots"),
+            _ => anyhow::bail!("an op that is not of the protocol"),
+        }
+        self.chained(op, frame, cursor)
+    }
+
+    fn chained(&mut self, op: &str, frame: &Value, cursor: Option<&str>) -> anyhow::Result<()> {
+        let prev = frame["prev"].as_str();
+        ensure!(self.chain || prev.is_none(), "`prev` without `chain`");
+        if op == "gap" {
+            self.held = frame["to"].as_str().map(str::to_owned);
+        }
+        let Some(cursor) = cursor else { return Ok(()) };
+        if self.chain && op != "begin" {
+            let held = self.held.as_deref();
+            ensure!(prev == held, "`prev` is {prev:?}, and the client holds {held:?}");
+        }
+        self.held = Some(cursor.to_owned());
+        Ok(())
+    }
+}
