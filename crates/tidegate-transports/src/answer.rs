@@ -63,7 +63,11 @@ pub(crate) fn tagged(mut answer: Answer, cursor: &str, etag: &str) -> Answer {
 /// Lets pages of a listed origin read the answer.
 pub(crate) fn readable_by(answer: &mut Answer, origin: &str) {
     header(answer, ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-    header(answer, http::header::ACCESS_CONTROL_EXPOSE_HEADERS, "etag, link, retry-after, tidegate-cursor");
+    header(
+        answer,
+        http::header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        "etag, idempotency-replayed, link, retry-after, tidegate-cursor",
+    );
     header(answer, VARY, "accept, origin");
 }
 

@@ -10,9 +10,9 @@ use std::time::{Duration, SystemTime};
 use bytes::{Buf, Bytes};
 use http::Request;
 use hyper::body::Incoming;
-use tidegate_core::frame::Cursors;
+use tidegate_core::frame::{Cursors, PROTOCOL};
 use tidegate_core::{ErrorCode, Frame, Millis, Problem, Target};
-use tidegate_hub::WatchEntry;
+use tidegate_hub::{Start, WatchEntry};
 use tidegate_wire::{Encoding, Sink, Watcher, follow};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -58,7 +58,7 @@ pub(crate) fn open(
                 return Ok(Outcome::Answer(answer::with_body(200, media_type(encoding), Bytes::new())));
             }
             let origin = request.headers().get(http::header::ORIGIN).and_then(|value| value.to_str().ok());
-            let head = head(encoding, origin.filter(|origin| gateway.allowed.lists(origin)));
+            let head = head(gateway, &watcher, origin.filter(|origin| gateway.allowed.lists(origin)));
             Ok(Outcome::Stream(Box::new(Stream { watcher, entry, head })))
         }
         Err(problem) if encoding == Encoding::Sse && problem.code.retry_ms().is_some() => {
@@ -116,7 +116,8 @@ fn media_type(encoding: Encoding) -> &'static str {
     }
 }
 
-fn head(encoding: Encoding, origin: Option<&str>) -> Bytes {
+fn head(gateway: &Gateway, watcher: &Watcher, origin: Option<&str>) -> Bytes {
+    let encoding = watcher.encoding;
     let mut head = format!(
         "HTTP/1.1 200 OK\r\n\
          content-type: {}\r\n\
@@ -128,6 +129,7 @@ fn head(encoding: Encoding, origin: Option<&str>) -> Bytes {
         media_type(encoding),
         httpdate::fmt_http_date(SystemTime::now()),
     );
+    head.push_str(&begin_headers(gateway, watcher));
     if let Some(origin) = origin {
         head.push_str(&format!("access-control-allow-origin: {origin}\r\n"));
     }
@@ -138,6 +140,20 @@ fn head(encoding: Encoding, origin: Option<&str>) -> Bytes {
         head.push_str("\n\n");
     }
     Bytes::from(head)
+}
+
+/// What the `begin` frame says, for those who read heads.
+pub(crate) fn begin_headers(gateway: &Gateway, watcher: &Watcher) -> String {
+    let mut headers = format!(
+        "tidegate-watch: {}\r\ntidegate-heartbeat-ms: {}\r\ntidegate-protocol: {PROTOCOL}\r\n",
+        watcher.id,
+        gateway.hub.options().heartbeat.as_millis(),
+    );
+    if let Start::At(offset) = watcher.plan.start {
+        let cursor = watcher.plan.channel.cursor(&watcher.plan.view, offset);
+        headers.push_str(&format!("tidegate-cursor: {cursor}\r\n"));
+    }
+    headers
 }
 
 impl Stream {

@@ -16,7 +16,7 @@ use tidegate_wire::Encoding;
 use crate::Gateway;
 use crate::connection::Outcome;
 use crate::options::Options;
-use crate::stream::{Stream, prepare};
+use crate::stream::{Stream, begin_headers, prepare};
 
 /// What RFC 6455 appends to the client's key.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -52,6 +52,7 @@ pub(crate) fn open(
     if protocol {
         head.push_str(&format!("sec-websocket-protocol: {PROTOCOL}\r\n"));
     }
+    head.push_str(&begin_headers(gateway, &watcher));
     head.push_str("\r\n");
     Ok(Outcome::Stream(Box::new(Stream { watcher, entry, head: Bytes::from(head) })))
 }

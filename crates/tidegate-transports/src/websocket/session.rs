@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tidegate_core::{ErrorCode, Problem, Target};
 use tidegate_wire::{End, Sink, Watcher, follow, websocket_text};
 use tokio::net::TcpStream;
-use tokio::sync::Mutex;
+use tokio::sync::Semaphore;
 
 use super::codec::{Decoder, Message, Violation, close_frame, control_frame};
 use super::command;
@@ -22,7 +22,7 @@ const CLOSING: Duration = Duration::from_secs(2);
 
 /// Lives on the socket until one side ends it.
 pub(crate) async fn run(gateway: &Gateway, watcher: Watcher, socket: &TcpStream, head: Bytes, read: Bytes) {
-    let writer = Writer { socket, turn: Mutex::new(()), broken: AtomicBool::new(false) };
+    let writer = Writer { socket, turn: Semaphore::new(1), broken: AtomicBool::new(false) };
     if writer.write(&[head]).await.is_err() {
         return;
     }
@@ -82,14 +82,15 @@ async fn listen(
 /// The socket's writing side, for frames and answers in turn.
 struct Writer<'s> {
     socket: &'s TcpStream,
-    turn: Mutex<()>,
+    /// One place: whose turn it is to write whole frames.
+    turn: Semaphore,
     /// A write was given up in the middle of a frame.
     broken: AtomicBool,
 }
 
 impl Writer<'_> {
     async fn write(&self, chunks: &[Bytes]) -> io::Result<()> {
-        let _turn = self.turn.lock().await;
+        let _turn = self.turn.acquire().await.map_err(io::Error::other)?;
         self.broken.store(true, Ordering::Relaxed);
         write_all(self.socket, chunks).await?;
         self.broken.store(false, Ordering::Relaxed);
