@@ -1,3 +1,21 @@
 //! The one place that knows everything: config, wiring, listeners, admin.
+//!
+//! ```text
+//!   config ─► log ─► hub ─► tails ─► transports      (clients)
+//!               ▲                       admin        (health, metrics, watches)
+//!            sources
+//! ```
+//!
+//! [`Server::start`] reads as the list of these steps; [`Server::stop`] goes back in reverse.
 
+mod admin;
+mod assets;
 pub mod config;
+pub mod docs;
+mod listen;
+mod metrics;
+mod server;
+mod wiring;
+
+pub use listen::ListenError;
+pub use server::{Server, StartError};

@@ -1,8 +1,8 @@
-//! Broken configs and what people are shown, whole. `UPDATE_EXPECT=1` writes what is shown now.
+//! Broken configs and what people are shown, whole. `TIDEGATE_WRITE=1` writes what is shown now.
 
 use std::path::{Path, PathBuf};
 
-use tidegate_server::config::{Config, Environment, json_schema};
+use tidegate_server::config::{Config, Environment};
 
 #[test]
 fn mistakes_are_shown_where_they_stand() {
@@ -24,18 +24,11 @@ fn mistakes_are_shown_where_they_stand() {
             differing.push(name.into_owned());
         }
     }
-    assert!(differing.is_empty(), "shown otherwise than expected, see UPDATE_EXPECT=1: {differing:?}");
-}
-
-#[test]
-fn the_published_schema_is_that_of_the_reader() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../protocol/schemas/config.schema.json");
-    let schema = serde_json::to_string_pretty(&json_schema()).expect("JSON") + "\n";
-    assert!(agrees(&path, &schema), "{} has drifted: UPDATE_EXPECT=1 writes it", path.display());
+    assert!(differing.is_empty(), "shown otherwise than expected, see TIDEGATE_WRITE=1: {differing:?}");
 }
 
 fn agrees(path: &Path, found: &str) -> bool {
-    if std::env::var_os("UPDATE_EXPECT").is_some() {
+    if std::env::var_os("TIDEGATE_WRITE").is_some() {
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("folder");
         std::fs::write(path, found).expect("written");
     }

@@ -10,6 +10,7 @@ mod channels;
 mod document;
 mod env;
 mod fields;
+mod reference;
 mod report;
 mod shape;
 mod sources;
@@ -109,6 +110,11 @@ impl Config {
 /// The JSON Schema of the file.
 pub fn json_schema() -> serde_json::Value {
     schemars::schema_for!(shape::File).to_value()
+}
+
+/// The reference page of the file.
+pub fn reference() -> String {
+    reference::page(&json_schema())
 }
 
 fn file(reader: Reader, fields: &Fields, folder: &Path) -> Option<Config> {

@@ -1,0 +1,252 @@
+//! The table of all metrics: name, meaning, and where the figure is read.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tidegate_hub::{Channel, Hub};
+use tidegate_log::{Health, SYNC_BUCKETS_US, Stats};
+use tidegate_sources::SourceStats;
+use tidegate_wire::Tails;
+
+/// One metric.
+pub(super) struct Figure {
+    /// Without the `_total` of counters.
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    /// For the scrape and the reference.
+    pub(super) help: &'static str,
+    pub(super) labels: &'static [&'static str],
+    read: Read,
+}
+
+/// Where the figure is.
+enum Read {
+    /// In the log's figures.
+    Log(fn(&Stats) -> Sample),
+    /// In the figures of each source.
+    Source(fn(&SourceStats) -> &AtomicU64),
+    /// In each channel.
+    Channel(fn(&Channel) -> u64),
+    /// Somewhere else.
+    State(fn(&State) -> Vec<Sample>),
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+/// The rooms at the moment of a scrape.
+pub(super) struct State<'s> {
+    pub(super) hub: &'s Hub,
+    pub(super) tails: &'s Tails,
+    pub(super) sources: &'s [(String, Arc<SourceStats>)],
+    pub(super) log: Stats,
+}
+
+pub(super) enum Sample {
+    /// Values of the labels in order, and the figure.
+    Value(Vec<String>, f64),
+    /// Upper bounds with the number in each, not summed up.
+    Histogram { sum: f64, count: u64, buckets: Vec<(f64, u64)> },
+}
+
+pub(super) const FIGURES: &[Figure] = &[
+    Figure {
+        name: "tidegate_build_info",
+        kind: Kind::Gauge,
+        help: "Always 1; the label says which release runs.",
+        labels: &["version"],
+        read: Read::State(|_| vec![Sample::Value(vec![env!("CARGO_PKG_VERSION").to_owned()], 1.0)]),
+    },
+    Figure {
+        name: "tidegate_log_health",
+        kind: Kind::Gauge,
+        help: "0: good. 1: the disk is full, the log recovers by itself. 2: poisoned by a failed sync, restart after repairing the disk.",
+        labels: &[],
+        read: Read::State(|state| {
+            vec![value(match state.hub.log().health() {
+                Health::Good => 0,
+                Health::Full => 1,
+                Health::Poisoned => 2,
+            })]
+        }),
+    },
+    log("tidegate_log_batches", Kind::Counter, "Batches that became durable.", |log| value(log.batches)),
+    log("tidegate_log_groups", Kind::Counter, "Groups of batches that shared one sync.", |log| value(log.groups)),
+    log("tidegate_log_records", Kind::Counter, "Records that became durable.", |log| value(log.records)),
+    log("tidegate_log_written_bytes", Kind::Counter, "Bytes written to the journal.", |log| {
+        value(log.journal_bytes_written)
+    }),
+    log(
+        "tidegate_log_sync_seconds",
+        Kind::Histogram,
+        "Duration of the journal's syncs; a publish waits for one.",
+        syncs,
+    ),
+    log("tidegate_log_queued_batches", Kind::Gauge, "Batches that wait for the next sync.", |log| value(log.queued)),
+    log(
+        "tidegate_log_journal_bytes",
+        Kind::Gauge,
+        "Journal that is not yet in segments; a restart reads so much.",
+        |log| value(log.journal_bytes),
+    ),
+    log("tidegate_log_memory_records", Kind::Gauge, "Records in memory, not yet in segments.", |log| {
+        value(log.hot_records)
+    }),
+    log("tidegate_log_memory_bytes", Kind::Gauge, "Bytes of these records.", |log| value(log.hot_bytes)),
+    log("tidegate_log_segments", Kind::Gauge, "Segments on disk.", |log| value(log.segments)),
+    log("tidegate_log_segment_bytes", Kind::Gauge, "Bytes of segments on disk.", |log| value(log.segment_bytes)),
+    log("tidegate_log_drains", Kind::Counter, "Times that the journal was moved into segments.", |log| {
+        value(log.drains)
+    }),
+    log("tidegate_log_drains_failed", Kind::Counter, "Times that this failed and will be tried again.", |log| {
+        value(log.drains_failed)
+    }),
+    log("tidegate_log_merges", Kind::Counter, "Merges of segments.", |log| value(log.merges)),
+    log("tidegate_log_segments_dropped", Kind::Counter, "Segments dropped by retention.", |log| {
+        value(log.segments_dropped)
+    }),
+    Figure {
+        name: "tidegate_channel_head",
+        kind: Kind::Gauge,
+        help: "Offset of the channel's last record; its rate is at least the channel's event rate.",
+        labels: &["channel"],
+        read: Read::Channel(|channel| channel.log.head()),
+    },
+    Figure {
+        name: "tidegate_channel_start",
+        kind: Kind::Gauge,
+        help: "Records after this offset are held; a cursor before it has a gap.",
+        labels: &["channel"],
+        read: Read::Channel(|channel| channel.log.start()),
+    },
+    Figure {
+        name: "tidegate_channel_loading",
+        kind: Kind::Gauge,
+        help: "1 while the channel's source has not delivered its first state.",
+        labels: &["channel"],
+        read: Read::Channel(|channel| channel.loading().into()),
+    },
+    Figure {
+        name: "tidegate_publishes",
+        kind: Kind::Counter,
+        help: "Publishes: `accepted` are durable, `replayed` were repeats of a durable one, `refused` had no effect.",
+        labels: &["outcome"],
+        read: Read::State(|state| {
+            let counters = state.hub.counters();
+            let outcomes =
+                [("accepted", &counters.published), ("replayed", &counters.replayed), ("refused", &counters.refused)];
+            outcomes.map(|(outcome, counter)| Sample::Value(vec![outcome.to_owned()], load(counter) as f64)).into()
+        }),
+    },
+    Figure {
+        name: "tidegate_watches",
+        kind: Kind::Gauge,
+        help: "Live watches.",
+        labels: &["transport"],
+        read: Read::State(|state| {
+            let live = state.hub.watches().by_transport();
+            let count = |transport| live.get(transport).copied().unwrap_or_default() as f64;
+            ["ndjson", "sse", "websocket"]
+                .map(|transport| Sample::Value(vec![transport.to_owned()], count(transport)))
+                .into()
+        }),
+    },
+    Figure {
+        name: "tidegate_gaps",
+        kind: Kind::Counter,
+        help: "Gaps announced: a cursor was older than what is held, or of another life of the log.",
+        labels: &[],
+        read: Read::State(|state| vec![value(load(&state.hub.counters().gaps))]),
+    },
+    Figure {
+        name: "tidegate_resets",
+        kind: Kind::Counter,
+        help: "Resets announced; each is followed by a snapshot. Every new watch of a keyed channel begins with one.",
+        labels: &[],
+        read: Read::State(|state| vec![value(load(&state.hub.counters().resets))]),
+    },
+    Figure {
+        name: "tidegate_tails",
+        kind: Kind::Gauge,
+        help: "Distinct views that are being watched; watchers of one view share its bytes.",
+        labels: &[],
+        read: Read::State(|state| vec![value(state.tails.count() as u64)]),
+    },
+    Figure {
+        name: "tidegate_sent_frames",
+        kind: Kind::Counter,
+        help: "Frames sent from tails, over all watchers.",
+        labels: &[],
+        read: Read::State(|state| vec![value(load(&state.tails.stats().frames))]),
+    },
+    Figure {
+        name: "tidegate_sent_bytes",
+        kind: Kind::Counter,
+        help: "Bytes sent to watchers, from tails and from the log.",
+        labels: &[],
+        read: Read::State(|state| vec![value(load(&state.tails.stats().bytes))]),
+    },
+    Figure {
+        name: "tidegate_watches_behind",
+        kind: Kind::Counter,
+        help: "Times that a watcher fell behind its tail and went on from the log.",
+        labels: &[],
+        read: Read::State(|state| vec![value(load(&state.tails.stats().behind))]),
+    },
+    source("tidegate_source_batches", "Batches that the source appended.", |stats| &stats.batches),
+    source("tidegate_source_events", "Events in them.", |stats| &stats.events),
+    source("tidegate_source_unplaced", "Events left out for want of an address parameter or a key.", |stats| {
+        &stats.unplaced
+    }),
+    source("tidegate_source_failures", "Reads and appends that failed and were tried again.", |stats| &stats.failures),
+];
+
+const fn log(name: &'static str, kind: Kind, help: &'static str, read: fn(&Stats) -> Sample) -> Figure {
+    Figure { name, kind, help, labels: &[], read: Read::Log(read) }
+}
+
+const fn source(name: &'static str, help: &'static str, read: fn(&SourceStats) -> &AtomicU64) -> Figure {
+    Figure { name, kind: Kind::Counter, help, labels: &["source"], read: Read::Source(read) }
+}
+
+impl Figure {
+    /// What it is now.
+    pub(super) fn samples(&self, state: &State) -> Vec<Sample> {
+        match self.read {
+            Read::Log(read) => vec![read(&state.log)],
+            Read::Source(read) => state
+                .sources
+                .iter()
+                .map(|(name, stats)| Sample::Value(vec![name.clone()], load(read(stats)) as f64))
+                .collect(),
+            Read::Channel(read) => state
+                .hub
+                .catalog()
+                .iter()
+                .map(|channel| Sample::Value(vec![channel.config.name.clone()], read(channel) as f64))
+                .collect(),
+            Read::State(read) => read(state),
+        }
+    }
+}
+
+fn syncs(log: &Stats) -> Sample {
+    let bounds = SYNC_BUCKETS_US.iter().map(|us| *us as f64 / 1e6).chain([f64::MAX]);
+    Sample::Histogram {
+        sum: log.sync_us as f64 / 1e6,
+        count: log.syncs,
+        buckets: bounds.zip(log.sync_buckets).collect(),
+    }
+}
+
+fn value(value: u64) -> Sample {
+    Sample::Value(Vec::new(), value as f64)
+}
+
+fn load(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}

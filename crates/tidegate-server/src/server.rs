@@ -1,0 +1,140 @@
+//! One server, from its config to its end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidegate_hub::{Drain, Hub};
+use tidegate_log::{Log, OpenError};
+use tidegate_sources::Running;
+use tidegate_transports::Gateway;
+use tidegate_wire::Tails;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::admin::Admin;
+use crate::assets::assets;
+use crate::config::Config;
+use crate::listen::{ListenError, listen};
+use crate::metrics::Metrics;
+use crate::wiring;
+
+/// After the pace of a drain, watchers that take no bytes are given this long.
+const STRAGGLERS: Duration = Duration::from_secs(5);
+/// How often a drain looks whether the last watcher has left.
+const DRAIN_LOOK: Duration = Duration::from_millis(20);
+
+/// A server at work. [`Server::stop`] ends it in order; dropping it does not.
+pub struct Server {
+    address: SocketAddr,
+    admin_address: SocketAddr,
+    hub: Hub,
+    log: Log,
+    sources: Vec<Running>,
+    tasks: [JoinHandle<()>; 2],
+}
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A port cannot be had.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The log does not open.
+    #[error("the log does not open: {0}")]
+    Log(#[from] OpenError),
+    /// A source does not start.
+    #[error("the source `{name}` does not start: {error}")]
+    Source {
+        /// As in the config.
+        name: String,
+        /// Why.
+        error: tidegate_sources::StartError,
+    },
+    /// A thread panicked.
+    #[error("starting panicked: {0}")]
+    Panic(#[from] tokio::task::JoinError),
+}
+
+impl Server {
+    /// Listens, opens the log, starts the sources and serves. With `insecure` it listens beyond
+    /// loopback, too.
+    pub async fn start(config: Config, insecure: bool) -> Result<Server, StartError> {
+        let (clients, address) = listen("listen", config.listen, insecure).await?;
+        let (operators, admin_address) = listen("admin.listen", config.admin, insecure).await?;
+
+        let options = wiring::log_options(&config);
+        let specs = config.channels.iter().map(wiring::log_channel).collect();
+        let log = tokio::task::spawn_blocking(move || Log::open(options, specs)).await??;
+
+        let channels = config.channels.iter().map(wiring::hub_channel).collect();
+        let hub = Hub::new(log.clone(), channels, wiring::hub_options(config.heartbeat));
+        let tails = Tails::start(hub.clone());
+        let allowed = wiring::allowed(&config);
+        let gateway = Arc::new(Gateway { hub: hub.clone(), tails: tails.clone(), allowed, assets: assets() });
+
+        let hosts = config.hosts.clone();
+        let sources = start_sources(config, &log).await?;
+        let metrics = Metrics::new(hub.clone(), tails, &sources);
+        let admin = Admin { hub: hub.clone(), metrics, hosts };
+        let tasks = [tokio::spawn(tidegate_transports::serve(clients, gateway)), tokio::spawn(admin.serve(operators))];
+        Ok(Server { address, admin_address, hub, log, sources, tasks })
+    }
+
+    /// Where clients connect.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where the admin side listens.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin_address
+    }
+
+    /// The middle of it, for publishers in the same process.
+    pub fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// Stops in order: publishes are refused, watches are closed at a pace and told when to come
+    /// back, sources end, what is queued becomes durable, the folder is released.
+    pub async fn stop(self) {
+        let Server { hub, log, sources, tasks, .. } = self;
+        let drain = Drain::for_watches(hub.watches().count());
+        tracing::info!(watches = hub.watches().count(), pace_ms = drain.pace.as_millis() as u64, "draining");
+        hub.drain().begin(drain);
+        // Answers to what was accepted before go out meanwhile; new connections hear `draining`.
+        tokio::time::sleep(drain.pace).await;
+        let deadline = Instant::now() + STRAGGLERS;
+        while hub.watches().count() > 0 && Instant::now() < deadline {
+            tokio::time::sleep(DRAIN_LOOK).await;
+        }
+        for task in &tasks {
+            task.abort();
+        }
+        let closed = tokio::task::spawn_blocking(move || {
+            sources.into_iter().for_each(Running::stop);
+            log.close();
+        });
+        if let Err(error) = closed.await {
+            tracing::error!(%error, "closing the log panicked");
+        }
+        tracing::info!("stopped");
+    }
+}
+
+/// A source reads the view before it starts, which may take a while.
+async fn start_sources(config: Config, log: &Log) -> Result<Vec<Running>, StartError> {
+    let log = log.clone();
+    let started = tokio::task::spawn_blocking(move || {
+        let start = |configured: &crate::config::SourceConfig| {
+            let targets = wiring::targets(&config, &configured.name);
+            configured
+                .source
+                .start(&configured.name, log.clone(), targets)
+                .map_err(|error| StartError::Source { name: configured.name.clone(), error })
+        };
+        config.sources.iter().map(start).collect()
+    });
+    started.await?
+}

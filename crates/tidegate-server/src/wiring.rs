@@ -1,0 +1,78 @@
+//! What each room is told of the config.
+
+use std::time::Duration;
+
+use tidegate_core::Placement;
+use tidegate_hub as hub;
+use tidegate_log as log;
+use tidegate_sources::Target;
+use tidegate_transports::Allowed;
+
+use crate::config::{ChannelConfig, Config, Retain};
+
+/// A record is larger than its line in a body: names, times and the before-image come with it.
+const BATCH_FACTOR: u64 = 2;
+
+/// How the log is opened.
+pub(crate) fn log_options(config: &Config) -> log::Options {
+    let largest = config.channels.iter().map(|channel| channel.batch_bytes_max).max().unwrap_or_default();
+    let defaults = log::Options::new(&config.log.path);
+    log::Options {
+        journal_bytes: config.log.journal_bytes,
+        segment_bytes_max: config.log.segment_bytes,
+        batch_bytes_max: defaults.batch_bytes_max.max((largest * BATCH_FACTOR) as usize),
+        ..defaults
+    }
+}
+
+/// What the log keeps of a channel.
+pub(crate) fn log_channel(channel: &ChannelConfig) -> log::ChannelSpec {
+    let retain = match channel.retain {
+        Retain::None => log::Retain { age: None, bytes: None, ephemeral: true },
+        Retain::Within { age, bytes } => log::Retain { age, bytes, ephemeral: false },
+    };
+    log::ChannelSpec {
+        name: channel.name.clone(),
+        keyed: channel.key.is_some(),
+        retain,
+        idempotency: log::Window { age: channel.idempotency_age, keys: channel.idempotency_keys },
+    }
+}
+
+/// What the hub knows of a channel.
+pub(crate) fn hub_channel(channel: &ChannelConfig) -> hub::ChannelConfig {
+    hub::ChannelConfig {
+        name: channel.name.clone(),
+        title: channel.title.clone(),
+        template: channel.address.clone(),
+        key: channel.key.clone(),
+        source: channel.source.clone(),
+        access: hub::Access { read: channel.access.read, publish: channel.access.publish },
+        batch_bytes_max: channel.batch_bytes_max as usize,
+    }
+}
+
+/// How the hub works.
+pub(crate) fn hub_options(heartbeat: Duration) -> hub::HubOptions {
+    hub::HubOptions { heartbeat }
+}
+
+/// The channels that a source writes.
+pub(crate) fn targets(config: &Config, source: &str) -> Vec<Target> {
+    let own = config.channels.iter().filter(|channel| channel.source.as_deref() == Some(source));
+    own.map(|channel| Target {
+        channel: channel.name.clone(),
+        placement: Placement { template: channel.address.clone(), key: channel.key.clone() },
+    })
+    .collect()
+}
+
+/// Which names and origins are ours.
+pub(crate) fn allowed(config: &Config) -> Allowed {
+    Allowed {
+        hosts: config.hosts.clone(),
+        origins: config.origins.clone(),
+        // Beyond loopback nobody but the operator knows the names; without a list, all are ours.
+        any_host: !config.listen.ip().is_loopback() && config.hosts.is_empty(),
+    }
+}
