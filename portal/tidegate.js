@@ -74,7 +74,7 @@ export class Replica {
       if (op === "reset") this.#fresh = new Map();
       else this.gaps++;
       this.#pending = [];
-      this.#link = null;
+      this.#link = frame.to ?? null;
       this.#seen.clear();
       return [];
     }
@@ -190,8 +190,7 @@ export class Watch extends Replica {
     if (frame.op === "begin") {
       if (frame.heartbeat_ms > 0) this.#patience = frame.heartbeat_ms * 2.5;
       this.#tell({ state: "open" });
-    }
-    else if (frame.cursor) this.#failures = 0; // it got somewhere
+    } else if (frame.cursor) this.#failures = 0; // it got somewhere
     const changes = this.take(frame);
     call(this.#options.onFrame, frame, this);
     if (changes.length && !this.#over.signal.aborted) call(this.#options.onChange, changes, this);
