@@ -46,7 +46,7 @@ pub(crate) fn write_docs() -> Result<(), Failure> {
 
 fn client_tests() -> Step {
     let binary = target().join("debug/tidegate");
-    Step::new("node --test --test-reporter=spec --test-concurrency=1")
+    Step::new("node --test --test-reporter=spec")
         .within("tests/clients")
         .with("TIDEGATE_BIN", binary.display().to_string())
         .minutes_max(10)
