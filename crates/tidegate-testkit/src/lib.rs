@@ -1,1 +1,14 @@
-//! Real processes, the reference model, clients and fault proxies for tests.
+//! What tests hold the real thing against: the reference model, correct clients, real processes,
+//! random histories, and faults.
+//!
+//! Nothing of a release depends on this crate, and nothing here stands in for a part of the
+//! server: tests start the real binary and talk to it over sockets.
+
+pub mod client;
+pub mod load;
+// pub mod histories;
+pub mod model;
+// pub mod process;
+// pub mod proxy;
+pub mod replica;
+// pub mod shim;

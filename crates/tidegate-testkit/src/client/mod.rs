@@ -1,0 +1,4 @@
+//! Clients that hide no byte.
+
+pub mod ndjson;
+pub mod sse;

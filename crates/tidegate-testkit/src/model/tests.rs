@@ -1,0 +1,379 @@
+//! The model against itself: a random writer, a watch, and a cut at every byte of what it sent.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use rand::{Rng, SeedableRng};
+use serde_json::{Value, json};
+use tidegate_core::{Address, Cursor, Kind, Offset, Op, Scope, Target};
+
+use super::{Befores, Begin, Change, Channel, Eye, Rule, Watch};
+use crate::client::{ndjson, sse};
+use crate::replica::{Item, Replica};
+
+const ADDRESSES: [&str; 3] = ["m/a/x", "m/b/x", "m/b/y"];
+const KEYS: [&str; 4] = ["1", "2", "3", "4"];
+
+/// One thing that happens while a watch is on.
+#[derive(Clone, Debug)]
+enum Step {
+    Write(Vec<Change>),
+    Trim(Offset),
+    Watch(usize),
+    Bookmark,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Encoding {
+    Sse,
+    Ndjson,
+}
+
+#[test]
+fn a_cut_at_any_byte_resumes_to_the_same_state() {
+    let seed = std::env::var("TIDEGATE_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+    let histories: u64 =
+        std::env::var("TIDEGATE_MODEL_HISTORIES").ok().and_then(|text| text.parse().ok()).unwrap_or(40);
+    let mut cuts = 0;
+    for history in 0..histories {
+        cuts += cut_everywhere(seed, history);
+    }
+    println!("model: seed {seed}, {histories} histories, {cuts} cuts");
+    assert!(cuts > histories * 500, "streams long enough to mean something");
+}
+
+/// Runs one history once whole, then again for every byte at which its stream may end.
+fn cut_everywhere(seed: u64, history: u64) -> u64 {
+    let mut rng = StdRng::seed_from_u64(seed.wrapping_mul(1_000_003).wrapping_add(history));
+    let keyed = rng.random_bool(0.8);
+    let mut channel = Channel::new("m", keyed);
+    for _ in 0..rng.random_range(0..6) {
+        channel.append(&batch(keyed, &mut rng));
+    }
+    channel.trim(rng.random_range(0..=channel.head));
+    let eye = eye(keyed, &mut rng);
+    let encoding = *[Encoding::Sse, Encoding::Ndjson].choose(&mut rng).expect("two");
+    let first = schedule(keyed, 14, &mut rng);
+    let begin = match (eye.kind, rng.random_range(0..3)) {
+        (Kind::History, 0) => Begin::From(rng.random_range(0..=channel.head)),
+        (_, 1) => Begin::After(cursor_at(&channel, &eye, rng.random_range(0..=channel.head))),
+        _ => Begin::Fresh,
+    };
+    let held = before_the_watch(&channel, &eye, &begin);
+    let mut watch = Watch::new(eye.clone(), begin, true);
+    let mut frames = Vec::new();
+    run(&first, &mut channel, &mut watch, &mut frames);
+    let bytes = encode(encoding, &frames);
+    let oracle = Oracle::new(&channel, &eye);
+    let mut replicas = vec![held];
+    for (at, frame) in frames.iter().enumerate() {
+        let mut next = replicas[at].clone();
+        oracle.feed(&mut next, std::slice::from_ref(frame), (history, at));
+        oracle.compare(&next, (history, at));
+        replicas.push(next);
+    }
+    for cut in 0..=bytes.len() {
+        let mut rng = StdRng::seed_from_u64(seed ^ (history << 32) ^ cut as u64);
+        let whole = decode(encoding, &bytes[..cut]);
+        assert_eq!(whole, frames[..whole.len()], "a cut shows frames that were sent, and nothing else");
+        let mut replica = replicas[whole.len()].clone();
+        replica.cut();
+        resume(channel.clone(), &eye, replica, &mut rng, (history, cut));
+    }
+    assert_eq!(decode(encoding, &bytes).len(), frames.len());
+    bytes.len() as u64 + 1
+}
+
+/// Goes on from the replica's cursor, at times with other options, until everything has arrived.
+fn resume(mut channel: Channel, eye: &Eye, mut replica: Replica, rng: &mut StdRng, place: (u64, usize)) {
+    let mut eye = eye.clone();
+    for _ in 0..rng.random_range(0..3) {
+        let steps = schedule(channel.keyed, 4, rng);
+        if eye.kind == Kind::State && rng.random_bool(0.2) {
+            eye = self::eye(true, rng);
+            eye.kind = Kind::State;
+        }
+        let frames = go_on(&mut channel, &eye, &replica, |channel, watch, frames| run(&steps, channel, watch, frames));
+        let keep = rng.random_range(0..=frames.len());
+        Oracle::new(&channel, &eye).feed(&mut replica, &frames[..keep], place);
+        Oracle::new(&channel, &eye).compare(&replica, place);
+        replica.cut();
+    }
+    let limit = rng.random_range(1..5);
+    let frames = go_on(&mut channel, &eye, &replica, |channel, watch, frames| {
+        while !watch.current(channel) {
+            frames.extend(watch.step(channel, limit));
+        }
+        frames.extend(watch.bookmark(channel));
+    });
+    let oracle = Oracle::new(&channel, &eye);
+    oracle.feed(&mut replica, &frames, place);
+    let cursor: Cursor = replica.cursor.as_deref().expect("a cursor").parse().expect("of ours");
+    assert_eq!(cursor.offset, channel.head, "{place:?}");
+    assert!(replica.settled(), "{place:?}");
+    assert_eq!((replica.lost, replica.doubled), (0, 0), "{place:?}");
+    oracle.compare(&replica, place);
+}
+
+fn go_on(
+    channel: &mut Channel,
+    eye: &Eye,
+    replica: &Replica,
+    drive: impl FnOnce(&mut Channel, &mut Watch, &mut Vec<Value>),
+) -> Vec<Value> {
+    let begin = match &replica.cursor {
+        Some(cursor) => Begin::After(cursor.parse().expect("a cursor of ours")),
+        // A list that was cut before its first cursor holds nothing, so any beginning is right.
+        None => Begin::Fresh,
+    };
+    let mut watch = Watch::new(eye.clone(), begin, true);
+    let mut frames = Vec::new();
+    drive(channel, &mut watch, &mut frames);
+    frames
+}
+
+fn run(steps: &[Step], channel: &mut Channel, watch: &mut Watch, frames: &mut Vec<Value>) {
+    for step in steps {
+        match step {
+            Step::Write(batch) => drop(channel.append(batch)),
+            Step::Trim(keep) => channel.trim(channel.head.saturating_sub(*keep)),
+            Step::Watch(limit) => frames.extend(watch.step(channel, *limit)),
+            Step::Bookmark => frames.extend(watch.bookmark(channel)),
+        }
+    }
+}
+
+/// What the truth is for one eye.
+struct Oracle<'c> {
+    channel: &'c Channel,
+    eye: &'c Eye,
+    /// Rows that the eye could see at some time.
+    once_visible: BTreeSet<(String, String)>,
+}
+
+impl Oracle<'_> {
+    fn new<'c>(channel: &'c Channel, eye: &'c Eye) -> Oracle<'c> {
+        let visible = channel.ever.iter().filter(|record| {
+            eye.sees(&record.change.address, record.change.key.as_deref(), &record.change.data)
+                && record.change.op != Op::Delete
+        });
+        let id = |change: &Change| (change.address.clone(), change.key.clone().unwrap_or_default());
+        Oracle { channel, eye, once_visible: visible.map(|record| id(&record.change)).collect() }
+    }
+
+    fn feed(&self, replica: &mut Replica, frames: &[Value], place: (u64, usize)) {
+        for frame in frames {
+            self.may_be_sent(frame, place);
+            replica.apply(frame).unwrap_or_else(|violation| panic!("{place:?}: {violation}"));
+        }
+    }
+
+    fn may_be_sent(&self, frame: &Value, place: (u64, usize)) {
+        let Some(address) = frame["address"].as_str() else { return };
+        let key = frame["key"].as_str();
+        let allowed = match frame.get("data") {
+            Some(data) => self.eye.sees(address, key, data),
+            None => self.once_visible.contains(&(address.to_owned(), key.unwrap_or_default().to_owned())),
+        };
+        assert!(allowed, "{place:?}: sent what may not be seen: {frame}");
+    }
+
+    fn compare(&self, replica: &Replica, place: (u64, usize)) {
+        if !replica.settled() {
+            return;
+        }
+        let cursor: Cursor = replica.cursor.as_deref().expect("settled").parse().expect("a cursor of ours");
+        if let Some(rows) = replica.rows()
+            && cursor.view == self.eye.fingerprint()
+        {
+            let state = self.channel.state_at(cursor.offset);
+            let truth = state.filtered(|address, key, data| self.eye.sees(address, Some(key), data));
+            assert_eq!(*rows, truth.rows, "{place:?} at {}", cursor.offset);
+        }
+        if let Some(items) = replica.items() {
+            self.compare_list(items, cursor.offset, place);
+        }
+    }
+
+    /// Each stretch of the list must be the records of the channel, once and in order.
+    fn compare_list(&self, items: &[Item], upto: Offset, place: (u64, usize)) {
+        let mut at = None;
+        let mut said: Vec<Offset> = Vec::new();
+        let mut meant: Vec<Offset> = Vec::new();
+        for item in items {
+            match item {
+                Item::Begin { offset } => at = at.or(*offset),
+                Item::Gap { to, .. } => {
+                    meant.extend(self.listed(at.unwrap_or(u64::MAX), said.last().copied().unwrap_or(0)));
+                    at = *to;
+                }
+                Item::Event { offset, .. } => said.push(offset.expect("a cursor on each event")),
+            }
+        }
+        meant.extend(self.listed(at.unwrap_or(u64::MAX), upto));
+        assert_eq!(said, meant, "{place:?}");
+    }
+
+    fn listed(&self, after: Offset, upto: Offset) -> impl Iterator<Item = Offset> {
+        let range = self.channel.ever.iter().filter(move |record| record.offset > after && record.offset <= upto);
+        range
+            .filter(|record| {
+                let (address, key) = (record.change.address.as_str(), record.change.key.as_deref());
+                let sees = |data: &Value| self.eye.sees(address, key, data);
+                record.change.op == Op::Clear
+                    || (record.change.op != Op::Delete && sees(&record.change.data))
+                    || record.before.as_ref().is_some_and(sees)
+            })
+            .map(|record| record.offset)
+    }
+}
+
+/// What a client holds that presents this beginning.
+fn before_the_watch(channel: &Channel, eye: &Eye, begin: &Begin) -> Replica {
+    if eye.kind == Kind::History {
+        let mut replica = Replica::history();
+        if let Begin::After(cursor) = begin {
+            replica.apply(&json!({"op": "begin", "cursor": cursor.to_string()})).expect("begin");
+        }
+        return replica;
+    }
+    let mut replica = Replica::state();
+    if let Begin::After(cursor) = begin {
+        let state = channel.state_at(cursor.offset).filtered(|address, key, data| eye.sees(address, Some(key), data));
+        replica.apply(&json!({"op": "reset", "reason": "start"})).expect("reset");
+        for ((address, key), data) in &state.rows {
+            replica.apply(&json!({"op": "snapshot", "address": address, "key": key, "data": data})).expect("a row");
+        }
+        let last = json!({"op": "snapshot", "last": true, "count": state.rows.len(), "cursor": cursor.to_string()});
+        replica.apply(&last).expect("last");
+    }
+    replica
+}
+
+fn cursor_at(channel: &Channel, eye: &Eye, offset: Offset) -> Cursor {
+    Cursor { channel: channel.id(), epoch: channel.epoch, view: eye.fingerprint(), offset }
+}
+
+fn eye(keyed: bool, rng: &mut StdRng) -> Eye {
+    let target = *["m/a/x", "m/b/*", "m/*/x", "m/*/*"].choose(rng).expect("some");
+    let key = (keyed && rng.random_bool(0.3)).then(|| (*KEYS.choose(rng).expect("some")).into());
+    let scope = Scope { target: Target::parse(target).expect("a target"), key };
+    let kind = if keyed && rng.random_bool(0.7) { Kind::State } else { Kind::History };
+    let (least, least_ruled) = (rng.random_range(0..4), rng.random_range(0..3));
+    let at_least = |name: &'static str, least: i64| -> Rule {
+        Arc::new(move |_: &str, _: Option<&str>, data: &Value| data[name].as_i64().unwrap_or(0) >= least)
+    };
+    let rules = format!("v>={least} rights>={least_ruled}");
+    Eye { filter: at_least("v", least), row_rule: at_least("rights", least_ruled), rules, ..Eye::open(scope, kind) }
+}
+
+fn schedule(keyed: bool, steps: usize, rng: &mut StdRng) -> Vec<Step> {
+    (0..steps)
+        .map(|_| match rng.random_range(0..20) {
+            0..8 => Step::Write(batch(keyed, rng)),
+            8 => Step::Trim(rng.random_range(0..6)),
+            9..11 => Step::Bookmark,
+            _ => Step::Watch(rng.random_range(1..4)),
+        })
+        .collect()
+}
+
+fn batch(keyed: bool, rng: &mut StdRng) -> Vec<Change> {
+    (0..rng.random_range(1..4)).flat_map(|_| changes(keyed, rng)).collect()
+}
+
+fn changes(keyed: bool, rng: &mut StdRng) -> Vec<Change> {
+    let address = *ADDRESSES.choose(rng).expect("some");
+    let key = *KEYS.choose(rng).expect("some");
+    let data = json!({"v": rng.random_range(0..5), "rights": rng.random_range(0..4), "n": rng.random::<u16>()});
+    if !keyed {
+        return vec![Change::append(address, data)];
+    }
+    match rng.random_range(0..20) {
+        0..4 => vec![Change::delete(address, key)],
+        4..8 => {
+            let to = *ADDRESSES.choose(rng).expect("some");
+            vec![Change::delete(address, key), Change::upsert(to, key, data)]
+        }
+        8 => vec![Change::clear()],
+        _ => vec![Change::upsert(address, key, data)],
+    }
+}
+
+fn encode(encoding: Encoding, frames: &[Value]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for frame in frames {
+        match encoding {
+            Encoding::Ndjson => bytes.extend_from_slice(format!("{frame}\n").as_bytes()),
+            Encoding::Sse => {
+                let op = frame["op"].as_str().expect("op");
+                if matches!(op, "begin" | "reset" | "bookmark" | "gap") {
+                    bytes.extend_from_slice(format!("event: {op}\n").as_bytes());
+                }
+                if let Some(cursor) = frame["cursor"].as_str() {
+                    bytes.extend_from_slice(format!("id: {cursor}\n").as_bytes());
+                }
+                bytes.extend_from_slice(format!("data: {frame}\n\n").as_bytes());
+            }
+        }
+    }
+    bytes
+}
+
+fn decode(encoding: Encoding, bytes: &[u8]) -> Vec<Value> {
+    match encoding {
+        Encoding::Ndjson => {
+            let mut frames = Vec::new();
+            ndjson::Lines::default().push(bytes, &mut frames).expect("lines of JSON");
+            frames
+        }
+        Encoding::Sse => {
+            let mut events = Vec::new();
+            sse::Parser::default().push(bytes, &mut events);
+            events.iter().map(|event| sse::frame(event).expect("a frame")).collect()
+        }
+    }
+}
+
+/// A row that a filter let through, whose value was written by a record that is trimmed when the
+/// row changes: does the watch still say that it left?
+fn leaves_after_its_record_was_trimmed(befores: Befores) -> Replica {
+    let scope = Scope::address(Address::parse("orders/eu").expect("an address"));
+    let open: Rule = Arc::new(|_, _, data| data["status"] == "open");
+    let eye = Eye { filter: open, rules: "open".into(), ..Eye::open(scope, Kind::State) };
+    let mut channel = Channel::new("orders", true);
+    let seen = channel.append(&[Change::upsert("orders/eu", "1", json!({"status": "open"}))]);
+    let mut replica = before_the_watch(&channel, &eye, &Begin::After(cursor_at(&channel, &eye, seen)));
+    channel.trim(seen);
+    channel.append(&[Change::upsert("orders/eu", "1", json!({"status": "paid"}))]);
+    let begin = Begin::After(cursor_at(&channel, &eye, seen));
+    let mut watch = Watch::new(eye, begin, true).with_befores(befores);
+    while !watch.current(&channel) {
+        for frame in watch.step(&channel, 10) {
+            replica.apply(&frame).expect("a frame");
+        }
+    }
+    replica
+}
+
+#[test]
+fn before_images_in_the_record_survive_retention() {
+    assert_eq!(leaves_after_its_record_was_trimmed(Befores::InRecord).rows().map(|rows| rows.len()), Some(0));
+    // Older records do not do: the row stays for ever in a replica that may not hold it.
+    assert_eq!(leaves_after_its_record_was_trimmed(Befores::FromOlderRecords).rows().map(|rows| rows.len()), Some(1));
+}
+
+#[test]
+fn a_lost_log_is_announced() {
+    let eye = Eye::open(Scope::address(Address::parse("m/a/x").expect("an address")), Kind::State);
+    let mut channel = Channel::new("m", true);
+    channel.append(&[Change::upsert("m/a/x", "1", json!(1))]);
+    let begin = Begin::After(cursor_at(&channel, &eye, 1));
+    channel.lose();
+    let mut watch = Watch::new(eye, begin, false);
+    let ops: Vec<Value> = [watch.step(&channel, 9), watch.step(&channel, 9)].concat();
+    let ops: Vec<_> = ops.iter().map(|frame| frame["op"].as_str().expect("op")).collect();
+    assert_eq!(ops, ["begin", "gap", "reset", "snapshot"]);
+}

@@ -1,0 +1,302 @@
+//! One watch: which frames leave, in which order, from any beginning.
+//!
+//! ```text
+//! Start ──► Scan ──last──► Follow ──┐     state; a gap, another view and an overtaken
+//!             ▲               gap   │     scan lead (back) to Scan, each with a reset
+//!             └───────────────◄─────┘
+//! Start ──► Follow                        history and plain; a gap moves the position
+//! ```
+//!
+//! A watch holds its position and, while it scans, the last row sent; never a list of what its
+//! client has. Whether a row was visible before a change is in the record (`before`).
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tidegate_core::{Cursor, Fingerprint, GapReason, Kind, Offset, Op, Scope};
+
+use super::cursor::{Verdict, judge};
+use super::log::{Channel, Record};
+use super::view::RowId;
+
+/// A filter or a row rule, on (address, key, data).
+pub type Rule = Arc<dyn Fn(&str, Option<&str>, &Value) -> bool + Send + Sync>;
+
+/// What a watch looks at and what it may see.
+#[derive(Clone)]
+pub struct Eye {
+    /// Which rows.
+    pub scope: Scope,
+    /// State or records; always [`Kind::History`] on a plain channel.
+    pub kind: Kind,
+    /// Text of filter and rule: closures cannot be compared, the fingerprint needs something.
+    pub rules: String,
+    /// What the client asked for.
+    pub filter: Rule,
+    /// What the client may see.
+    pub row_rule: Rule,
+}
+
+/// Where a watch begins.
+#[derive(Clone, Debug)]
+pub enum Begin {
+    /// State: with a snapshot. History: at the head.
+    Fresh,
+    /// History after this offset.
+    From(Offset),
+    /// Where an earlier watch was.
+    After(Cursor),
+}
+
+/// Where the watch finds out what a row was before a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Befores {
+    /// In the record itself: the decision.
+    InRecord,
+    /// In older records that are still held: what the decision rejects, kept to show why.
+    FromOlderRecords,
+}
+
+/// A running watch.
+pub struct Watch {
+    eye: Eye,
+    chain: bool,
+    befores: Befores,
+    phase: Phase,
+    prev: Option<Offset>,
+}
+
+enum Phase {
+    Start(Begin),
+    Scan { at: Offset, after: Option<RowId>, count: u64 },
+    Follow { at: Offset },
+}
+
+impl Eye {
+    /// Sees everything in `scope`.
+    pub fn open(scope: Scope, kind: Kind) -> Eye {
+        let all: Rule = Arc::new(|_, _, _| true);
+        Eye { scope, kind, rules: String::new(), filter: all.clone(), row_rule: all }
+    }
+
+    /// Whether a value at this place is visible.
+    pub fn sees(&self, address: &str, key: Option<&str>, data: &Value) -> bool {
+        self.scope.matches(address, key) && (self.filter)(address, key, data) && (self.row_rule)(address, key, data)
+    }
+
+    /// Changes with everything that decides which rows the replica holds.
+    pub fn fingerprint(&self) -> Fingerprint {
+        let kind: &[u8] = if self.kind == Kind::State { b"state" } else { b"history" };
+        let key = self.scope.key.as_deref();
+        Fingerprint::of(&[
+            kind,
+            self.scope.target.as_str().as_bytes(),
+            &[u8::from(key.is_some())],
+            key.unwrap_or_default().as_bytes(),
+            self.rules.as_bytes(),
+        ])
+    }
+}
+
+impl Watch {
+    /// A watch that has not sent anything yet.
+    pub fn new(eye: Eye, begin: Begin, chain: bool) -> Watch {
+        Watch { eye, chain, befores: Befores::InRecord, phase: Phase::Start(begin), prev: None }
+    }
+
+    /// The same watch with another way to learn what was before.
+    pub fn with_befores(self, befores: Befores) -> Watch {
+        Watch { befores, ..self }
+    }
+
+    /// Whether everything of `channel` has been sent.
+    pub fn current(&self, channel: &Channel) -> bool {
+        matches!(self.phase, Phase::Follow { at } if at == channel.head)
+    }
+
+    /// Sends what is due now; looks at `limit` rows or records at most, but for those that a scan
+    /// has to catch up with.
+    ///
+    /// # Panics
+    /// If the watch was begun with a cursor of another channel; the request would be refused.
+    pub fn step(&mut self, channel: &Channel, limit: usize) -> Vec<Value> {
+        let mut out = Vec::new();
+        match std::mem::replace(&mut self.phase, Phase::Follow { at: 0 }) {
+            Phase::Start(begin) => self.start(channel, begin, &mut out),
+            Phase::Scan { at, after, count } => self.scan(channel, (at, after, count), limit, &mut out),
+            Phase::Follow { at } => self.follow(channel, at, limit, &mut out),
+        }
+        out
+    }
+
+    /// The frame of a heartbeat: everything of this view up to `at` has been sent.
+    pub fn bookmark(&mut self, channel: &Channel) -> Option<Value> {
+        let Phase::Follow { at } = self.phase else { return None };
+        let mut frame = json!({"op": "bookmark"});
+        self.stand(channel, at, &mut frame);
+        Some(frame)
+    }
+
+    fn start(&mut self, channel: &Channel, begin: Begin, out: &mut Vec<Value>) {
+        let state = self.eye.kind == Kind::State;
+        let verdict = match &begin {
+            Begin::Fresh if state => {
+                out.push(json!({"op": "begin"}));
+                return self.rescan(channel, "start", out);
+            }
+            Begin::Fresh => Verdict::Resume(channel.head),
+            Begin::From(at) => Verdict::Resume((*at).max(channel.start)),
+            Begin::After(cursor) => judge(channel, &self.eye, cursor),
+        };
+        let from = if let Begin::After(cursor) = &begin { cursor.to_string() } else { String::new() };
+        let mut frame = json!({"op": "begin"});
+        match verdict {
+            Verdict::Resume(at) => {
+                if state {
+                    self.prev = Some(at); // the client holds this cursor already
+                } else {
+                    self.stand(channel, at, &mut frame);
+                }
+                out.push(frame);
+                self.phase = Phase::Follow { at };
+            }
+            Verdict::Gap(reason) => {
+                out.push(frame);
+                self.gap(channel, from, reason, out);
+            }
+            Verdict::OtherView => {
+                out.push(frame);
+                self.rescan(channel, "view", out);
+            }
+            Verdict::Refused => panic!("a cursor of another channel is refused before a watch exists"),
+        }
+    }
+
+    /// Loss is announced; then state from scratch, or the oldest record held.
+    fn gap(&mut self, channel: &Channel, from: String, reason: GapReason, out: &mut Vec<Value>) {
+        let mut frame = json!({"op": "gap", "from": from, "reason": reason.as_str()});
+        if self.eye.kind == Kind::State {
+            out.push(frame);
+            return self.rescan(channel, "gap", out);
+        }
+        frame["to"] = self.text(channel, channel.start).into();
+        out.push(frame);
+        self.prev = Some(channel.start);
+        self.phase = Phase::Follow { at: channel.start };
+    }
+
+    fn rescan(&mut self, channel: &Channel, reason: &str, out: &mut Vec<Value>) {
+        out.push(json!({"op": "reset", "reason": reason}));
+        self.prev = None;
+        self.phase = Phase::Scan { at: channel.head, after: None, count: 0 };
+    }
+
+    /// One page. First the changes since the page before (they can touch rows already sent), then
+    /// rows as they are now: what was sent is the state of now as far as the scan has come.
+    fn scan(
+        &mut self,
+        channel: &Channel,
+        (at, after, mut count): (Offset, Option<RowId>, u64),
+        limit: usize,
+        out: &mut Vec<Value>,
+    ) {
+        if at < channel.start {
+            return self.rescan(channel, "overtaken", out);
+        }
+        for (index, record) in channel.held.iter().enumerate().filter(|(_, record)| record.offset > at) {
+            if record.change.op == Op::Clear {
+                count = 0;
+                out.push(json!({"op": "reset", "reason": "clear"}));
+            } else if let Some(frame) = self.seen(channel, index) {
+                out.push(frame);
+            }
+        }
+        let rest = channel.view.rows.iter().filter(|(id, _)| after.as_ref().is_none_or(|after| *id > after));
+        let page: Vec<_> = rest.take(limit).collect();
+        for ((address, key), data) in &page {
+            if self.eye.sees(address, Some(key), data) {
+                count += 1;
+                out.push(json!({"op": "snapshot", "address": address, "key": key, "data": data}));
+            }
+        }
+        let at = channel.head;
+        if let (Some((id, _)), true) = (page.last(), page.len() == limit) {
+            self.phase = Phase::Scan { at, after: Some((*id).clone()), count };
+            return;
+        }
+        let mut last = json!({"op": "snapshot", "last": true, "count": count});
+        self.stand(channel, at, &mut last);
+        out.push(last);
+        self.phase = Phase::Follow { at };
+    }
+
+    fn follow(&mut self, channel: &Channel, mut at: Offset, limit: usize, out: &mut Vec<Value>) {
+        if at < channel.start {
+            let from = self.text(channel, at);
+            return self.gap(channel, from, GapReason::Retention, out);
+        }
+        let due = channel.held.iter().enumerate().filter(|(_, record)| record.offset > at);
+        let page: Vec<_> = due.take(limit).collect();
+        let all = page.len() < limit;
+        for (index, record) in page {
+            at = record.offset;
+            if record.change.op == Op::Clear && self.eye.kind == Kind::State {
+                out.push(json!({"op": "reset", "reason": "clear"}));
+                let mut last = json!({"op": "snapshot", "last": true, "count": 0});
+                self.stand(channel, at, &mut last);
+                out.push(last);
+            } else if let Some(mut frame) = self.seen(channel, index) {
+                self.stand(channel, at, &mut frame);
+                out.push(frame);
+            }
+        }
+        // Behind the last record there may be holes; only the log knows.
+        self.phase = Phase::Follow { at: if all { channel.head } else { at } };
+    }
+
+    /// What this watch sees of the held record at `index`: the heart of filters and row rules.
+    fn seen(&self, channel: &Channel, index: usize) -> Option<Value> {
+        let Record { change, .. } = &channel.held[index];
+        let (address, key) = (change.address.as_str(), change.key.as_deref());
+        let now = matches!(change.op, Op::Upsert | Op::Append) && self.eye.sees(address, key, &change.data);
+        let was = self.before(channel, index).is_some_and(|data| self.eye.sees(address, key, data));
+        let op = match change.op {
+            Op::Clear => return Some(json!({"op": "clear"})),
+            op if now => op.as_str(),
+            _ if was => "delete", // gone, or no longer visible: the two look the same
+            _ => return None,
+        };
+        let mut frame = json!({"op": op, "address": address});
+        if let Some(key) = key {
+            frame["key"] = key.into();
+        }
+        if now {
+            frame["data"] = change.data.clone();
+        }
+        Some(frame)
+    }
+
+    fn before<'c>(&self, channel: &'c Channel, index: usize) -> Option<&'c Value> {
+        let record = &channel.held[index];
+        if self.befores == Befores::InRecord {
+            return record.before.as_ref();
+        }
+        let same =
+            |older: &&Record| older.change.address == record.change.address && older.change.key == record.change.key;
+        let older = channel.held[..index].iter().rev().find(same)?;
+        (older.change.op == Op::Upsert).then_some(&older.change.data)
+    }
+
+    /// Gives a frame its cursor and, when chained, the cursor before.
+    fn stand(&mut self, channel: &Channel, at: Offset, frame: &mut Value) {
+        frame["cursor"] = self.text(channel, at).into();
+        if let (true, Some(prev)) = (self.chain, self.prev) {
+            frame["prev"] = self.text(channel, prev).into();
+        }
+        self.prev = Some(at);
+    }
+
+    fn text(&self, channel: &Channel, offset: Offset) -> String {
+        Cursor { channel: channel.id(), epoch: channel.epoch, view: self.eye.fingerprint(), offset }.to_string()
+    }
+}
