@@ -64,7 +64,7 @@ export function curl(t, url, address, { format, query = {}, name = `curl ${forma
       else if (format === "sse") sse(text);
       else watcher.frame(JSON.parse(text));
     };
-    const args = ["-sNf", "--noproxy", "*", "-w", `${END}%{http_code}\n`, "-H", `Accept: ${ACCEPT[format]}`, target(url, address, { ...query, after: cursor })];
+    const args = ["-sNf", "--noproxy", "*", "-w", `${END}%{http_code}\n`, "-H", `Accept: ${ACCEPT[format]}`, target(url, address, { ...query, after: cursor ?? query.after })];
     const how = await run(watcher, "curl", args, read);
     return { how, final: status >= 400 && status < 500 };
   });
@@ -107,7 +107,7 @@ export function eventSource(t, url, address, { query = {}, name = "npm eventsour
 export function ws(t, url, address, { query = {}, name = "npm ws", options = {} } = {}) {
   const watcher = new Watcher(t, name);
   resume(watcher, (cursor) => {
-    const socket = new WebSocket(target(url, address, { ...query, after: cursor }).replace("http", "ws"), "tidegate.v1", options);
+    const socket = new WebSocket(target(url, address, { ...query, after: cursor ?? query.after }).replace("http", "ws"), "tidegate.v1", options);
     watcher.socket = socket;
     watcher.onStop(() => socket.terminate());
     socket.on("message", (data) => watcher.frame(JSON.parse(data)));

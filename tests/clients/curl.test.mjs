@@ -4,8 +4,9 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { test } from "node:test";
 import { promisify } from "node:util";
-import { curl as stream, longPoll } from "./clients.mjs";
+import { curl as stream, longPoll, run } from "./clients.mjs";
 import { Gateway } from "./gateway.mjs";
+import { Watcher } from "./watcher.mjs";
 
 const exec = promisify(execFile);
 
@@ -17,6 +18,19 @@ async function curl(...args) {
   const headers = Object.fromEntries(lines.map((line) => [line.slice(0, line.indexOf(":")).toLowerCase(), line.slice(line.indexOf(":") + 1).trim()]));
   const body = stdout.slice(end + 4);
   return { status: Number(first.split(" ")[1]), headers, body, json: () => JSON.parse(body) };
+}
+
+/** The lines that a program prints until one fits; then it is stopped. */
+async function linesUntil(t, pattern, program, args) {
+  const watcher = new Watcher(t, program);
+  const lines = [];
+  run(watcher, program, args, (line) => {
+    lines.push(line);
+    watcher.ended(line);
+  });
+  await watcher.until(`line like ${pattern}`, () => lines.some((line) => pattern.test(line)));
+  watcher.stop();
+  return lines;
 }
 
 test("curl", { timeout: 60_000 }, async (t) => {
@@ -75,13 +89,13 @@ test("curl", { timeout: 60_000 }, async (t) => {
   });
 
   await t.test("gets headers that keep proxies from holding events back", async () => {
-    const { stdout } = await exec("curl", ["-s", "--noproxy", "*", "-D", "-", "-N", "--max-time", "1", "-H", "Accept: text/event-stream", at("rooms/a/messages")]).catch((error) => error);
-    assert.match(stdout, /^HTTP\/1\.1 200/);
-    assert.match(stdout, /^content-type: text\/event-stream/im);
-    assert.match(stdout, /^x-accel-buffering: no\r$/im);
-    assert.match(stdout, /^cache-control: .*no-transform/im);
-    assert.doesNotMatch(stdout, /^(transfer-encoding|content-length):/im);
-    assert.match(stdout, /\r\n\r\n:/, "a padding comment comes first");
+    const head = (await linesUntil(t, /^:/, "curl", ["-sN", "--noproxy", "*", "-D", "-", "-H", "Accept: text/event-stream", at("rooms/a/messages")])).join("\n");
+    assert.match(head, /^HTTP\/1\.1 200/);
+    assert.match(head, /^content-type: text\/event-stream/im);
+    assert.match(head, /^x-accel-buffering: no\r$/im);
+    assert.match(head, /^cache-control: .*no-transform/im);
+    assert.doesNotMatch(head, /^(transfer-encoding|content-length):/im);
+    assert.match(head, /\r\n\r\n:/, "a padding comment comes first");
   });
 
   await t.test("streams NDJSON from the start, each frame chained to the one before", async (t) => {
@@ -117,14 +131,13 @@ test("curl", { timeout: 60_000 }, async (t) => {
     assert.deepEqual(ndjson.numbers, [5, 6]);
   });
 
-  await t.test("lists the channels with a line to copy that works", async () => {
+  await t.test("lists the channels with a line to copy that works", async (t) => {
     const { channels } = (await curl(at(""))).json();
     assert.deepEqual(channels.map(({ channel }) => channel).sort(), ["chat", "machine", "notes"]);
     const machine = channels.find(({ channel }) => channel === "machine");
     const { curl: line, ...rest } = machine;
     assert.deepEqual(rest, { channel: "machine", address: "machine/{group}", pattern: "machine/*", kind: "keyed", source: "machine", publish: false, title: "This machine" });
-    const { stdout } = await exec("sh", ["-c", `${line} --max-time 3 --noproxy '*'`]).catch((error) => error);
-    assert.match(stdout, /"op":"snapshot"/);
+    await linesUntil(t, /"op":"snapshot"/, "sh", ["-c", `exec ${line} -s --noproxy '*'`]);
   });
 
   await t.test("is told what is wrong, and what is near", async () => {

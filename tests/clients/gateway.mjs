@@ -8,6 +8,8 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { publish } from "../../portal/tidegate.js";
 
+/** The binary under test. */
+const BINARY = path.resolve(process.env.TIDEGATE_BIN ?? path.join(import.meta.dirname, "../../target/debug/tidegate"));
 const START_MS_MAX = 20_000;
 
 /** Channels that the tests use: figures that move by themselves, a chat, and notes with keys. */
@@ -67,10 +69,9 @@ export class Gateway {
   }
 
   async start() {
-    assert.ok(process.env.TIDEGATE_BIN, "TIDEGATE_BIN names the binary under test");
     const file = path.join(this.#folder, "tidegate.yaml");
     await writeFile(file, config({ listen: this.url ? new URL(this.url).port : 0, origins: this.#origins, folder: this.#folder }));
-    this.#process = spawn(path.resolve(process.env.TIDEGATE_BIN), ["serve", "--config", file], { cwd: this.#folder, stdio: ["ignore", "pipe", "pipe"] });
+    this.#process = spawn(BINARY, ["serve", "--config", file], { cwd: this.#folder, stdio: ["ignore", "pipe", "pipe"] });
     this.url = await new Promise((resolve, reject) => {
       const fail = (why) => reject(new Error(`${why}; it said:\n${this.#log}`));
       const timer = setTimeout(() => fail(`the server was not up within ${START_MS_MAX} ms`), START_MS_MAX);

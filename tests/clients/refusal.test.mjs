@@ -27,15 +27,16 @@ test("refusals", { timeout: 60_000 }, async (t) => {
   const { url } = gateway;
   const context = await launch(t, [`--host-resolver-rules=MAP rebound.example 127.0.0.1`]);
 
-  for (const open of [
-    (t) => curl(t, url, NOWHERE, { format: "sse" }),
-    (t) => curl(t, url, NOWHERE, { format: "ndjson" }),
-    (t) => eventSource(t, url, NOWHERE),
-    (t) => ws(t, url, NOWHERE),
-    (t) => python(t, url, NOWHERE),
-    (t) => tidegate(t, url, NOWHERE),
-  ]) {
-    await t.test("an unknown address is final", async (t) => {
+  const clients = {
+    "curl sse": (t) => curl(t, url, NOWHERE, { format: "sse" }),
+    "curl ndjson": (t) => curl(t, url, NOWHERE, { format: "ndjson" }),
+    "npm eventsource": (t) => eventSource(t, url, NOWHERE),
+    "npm ws": (t) => ws(t, url, NOWHERE),
+    "Python websockets": (t) => python(t, url, NOWHERE),
+    "tidegate.js": (t) => tidegate(t, url, NOWHERE),
+  };
+  for (const [name, open] of Object.entries(clients)) {
+    await t.test(`an unknown address is final to ${name}`, async (t) => {
       const client = await open(t).until("end", ({ over }) => over);
       assert.equal(client.ends.length, 1, `${client.name} came back: ${client.ends}`);
       assert.deepEqual(client.frames, []);

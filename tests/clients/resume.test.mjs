@@ -22,7 +22,8 @@ test("every client has every event once, over kill -9 and drain", { timeout: 90_
     curl(t, url, ROOM, { format: "ndjson" }),
     curl(t, proxied, ROOM, { format: "sse", name: "curl sse through nginx" }),
     eventSource(t, url, ROOM),
-    eventSource(t, proxied, ROOM, { name: "npm eventsource through nginx" }),
+    // Not EventSource: it gives up for good on the 502 of a proxy whose upstream restarts.
+    tidegate(t, proxied, ROOM, { name: "tidegate.js through nginx" }),
     ws(t, url, ROOM),
     python(t, url, ROOM),
     tidegate(t, url, ROOM, { format: "sse" }),
