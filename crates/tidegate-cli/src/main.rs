@@ -1,2 +1,65 @@
 //! The binary `tidegate`.
-fn main() {}
+//!
+//! Each command is a file. Exit codes: 0 done, 1 it did not work (the reason is on stderr), 2 the
+//! command line makes no sense.
+
+mod check;
+mod client;
+mod demo;
+mod docs;
+mod log;
+mod publish;
+mod serve;
+mod terminal;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A live-data gateway: turns anything that changes into an HTTP address that clients can read
+/// once or keep watching.
+#[derive(Parser)]
+#[command(name = "tidegate", version, max_term_width = 100)]
+struct Tidegate {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve what a config describes.
+    Serve(serve::Arguments),
+    /// Serve live data of this machine, without any config.
+    Demo(demo::Arguments),
+    /// Look whether a config and its sources are good; change nothing.
+    Check(check::Arguments),
+    /// Watch an address and print what comes; resumes after cuts.
+    Watch(watch::Arguments),
+    /// Publish events to an address.
+    Publish(publish::Arguments),
+    /// Look into a log.
+    Log(log::Arguments),
+    /// Write the pages that are generated.
+    #[command(hide = true)]
+    Docs(docs::Arguments),
+}
+
+fn main() -> ExitCode {
+    let result = match Tidegate::parse().command {
+        Command::Serve(arguments) => serve::run(arguments),
+        Command::Demo(arguments) => demo::run(arguments),
+        Command::Check(arguments) => check::run(arguments),
+        Command::Watch(arguments) => watch::run(arguments),
+        Command::Publish(arguments) => publish::run(arguments),
+        Command::Log(arguments) => log::run(arguments),
+        Command::Docs(arguments) => docs::run(arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            terminal::complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

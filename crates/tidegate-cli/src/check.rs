@@ -1,0 +1,49 @@
+//! `tidegate check`: whether a config and what it needs upstream are good.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use tidegate_server::config::{Config, Environment};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The config.
+    #[arg(long, short, value_name = "FILE", default_value = "tidegate.yaml")]
+    config: PathBuf,
+}
+
+pub(crate) fn run(arguments: Arguments) -> Result<()> {
+    let config = Config::load(&arguments.config, &Environment::of_process())?;
+    let mut missing = 0;
+    for source in &config.sources {
+        match source.source.check() {
+            Ok(()) => println!("source  {} ({}): good", source.name, source.kind),
+            Err(why) => {
+                missing += 1;
+                println!("source  {} ({}): {why}", source.name, source.kind);
+            }
+        }
+    }
+    for channel in &config.channels {
+        let kind = if channel.key.is_some() { "keyed" } else { "plain" };
+        let written = channel.source.as_ref().map_or_else(String::new, |source| format!(", written by {source}"));
+        let access = match (channel.access.read, channel.access.publish) {
+            (true, true) => "read and publish",
+            (true, false) => "read",
+            (false, true) => "publish",
+            (false, false) => "nobody may do anything: `access` opens it",
+        };
+        println!("channel {} at {} ({kind}{written}): {access}", channel.name, channel.address.as_str());
+    }
+    if !config.listen.ip().is_loopback() {
+        println!(
+            "listen  {}: beyond loopback, so `tidegate serve` wants --insecure until there is a gate",
+            config.listen
+        );
+    }
+    if missing > 0 {
+        bail!("{missing} of {} sources lack something upstream", config.sources.len());
+    }
+    println!("{}: good", arguments.config.display());
+    Ok(())
+}

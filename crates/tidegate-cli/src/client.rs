@@ -1,0 +1,188 @@
+//! HTTP requests to a server, one connection each: a command makes few, and long ones.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper::header::{HOST, HeaderValue, USER_AGENT};
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use tidegate_core::Target;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// A connection that takes longer is as good as none.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A problem or the answer to a publish is far smaller.
+const ANSWER_BYTES_MAX: usize = 1 << 20;
+/// Everything but RFC 3986 `unreserved`.
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A server, as `--url` names it.
+#[derive(Clone, Debug)]
+pub(crate) struct Remote {
+    /// Host and port.
+    authority: String,
+}
+
+/// Why there is no answer.
+pub(crate) enum Failure {
+    /// Nobody answered, or the connection broke: try again.
+    Unreachable(anyhow::Error),
+    /// The server said no.
+    Refused(Refusal),
+}
+
+/// A problem of the server.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    /// What happened and what to do, for people.
+    pub(crate) text: String,
+    /// When to come back; `None`: not as you are.
+    pub(crate) retry: Option<Duration>,
+}
+
+impl Remote {
+    /// Reads `http://host[:port]`.
+    pub(crate) fn parse(url: &str) -> Result<Remote> {
+        if url.starts_with("https://") {
+            bail!("https is not built yet: put http:// and the address of the server itself");
+        }
+        let rest = url.strip_prefix("http://").ok_or_else(|| anyhow!("`{url}` does not begin with http://"))?;
+        let authority = rest.trim_end_matches('/');
+        if authority.is_empty() || authority.contains(['/', '?', '#', '@', ' ']) {
+            bail!("`{url}` is no server: write http://HOST:PORT and nothing behind");
+        }
+        let named = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        Ok(Remote { authority: if named { authority.to_owned() } else { format!("{authority}:80") } })
+    }
+
+    /// Sends a request; `path` begins with `/`.
+    pub(crate) async fn send(
+        &self,
+        request: hyper::http::request::Builder,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, Failure> {
+        let response = self.exchange(request, body).await.map_err(Failure::Unreachable)?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status();
+        let text = read(response).await.map_err(Failure::Unreachable)?;
+        Err(Failure::Refused(Refusal::read(status.as_u16(), &text)))
+    }
+
+    async fn exchange(&self, request: hyper::http::request::Builder, body: Bytes) -> Result<Response<Incoming>> {
+        let request: Request<Full<Bytes>> = request
+            .header(HOST, HeaderValue::from_str(&self.authority)?)
+            .header(USER_AGENT, concat!("tidegate/", env!("CARGO_PKG_VERSION")))
+            .body(Full::new(body))?;
+        let socket = timeout(CONNECT_TIMEOUT, TcpStream::connect(&self.authority))
+            .await
+            .map_err(|_| anyhow!("{} does not answer", self.authority))?
+            .with_context(|| format!("cannot reach http://{}", self.authority))?;
+        socket.set_nodelay(true)?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(socket)).await?;
+        tokio::spawn(async move {
+            // An error shows in the answer's body, where somebody reads it.
+            let _ = connection.await;
+        });
+        Ok(sender.send_request(request).await?)
+    }
+}
+
+impl Refusal {
+    fn read(status: u16, body: &str) -> Refusal {
+        let Ok(problem) = serde_json::from_str::<serde_json::Value>(body) else {
+            // No problem of ours: a proxy in between.
+            let retry = matches!(status, 429 | 502..=504).then(|| Duration::from_secs(1));
+            return Refusal { text: format!("the server answered {status}"), retry };
+        };
+        let member = |name: &str| problem[name].as_str().unwrap_or_default();
+        let line = problem["line"].as_u64().map_or_else(String::new, |line| format!(" (line {line})"));
+        Refusal {
+            text: format!("{}{line}: {}\n{}", member("code"), member("detail"), member("hint")),
+            retry: problem["retry_ms"].as_u64().map(Duration::from_millis),
+        }
+    }
+}
+
+impl From<Failure> for anyhow::Error {
+    fn from(failure: Failure) -> anyhow::Error {
+        match failure {
+            Failure::Unreachable(error) => error,
+            Failure::Refused(refusal) => anyhow!(refusal.text),
+        }
+    }
+}
+
+/// The whole body of an answer.
+pub(crate) async fn read(response: Response<Incoming>) -> Result<String> {
+    let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await.map_err(|error| anyhow!(error))?;
+    Ok(String::from_utf8_lossy(&body.to_bytes()).into_owned())
+}
+
+/// The path of an address with options.
+pub(crate) fn path(target: &Target, options: &[(&str, &str)]) -> String {
+    let mut path = format!("/v1/{}", target.as_str());
+    for (index, (name, value)) in options.iter().enumerate() {
+        path.push(if index == 0 { '?' } else { '&' });
+        path.push_str(name);
+        path.push('=');
+        path.extend(utf8_percent_encode(value, QUERY));
+    }
+    path
+}
+
+/// Reads the address of the command line.
+pub(crate) fn target(text: &str) -> Result<Target, String> {
+    let text = text.strip_prefix("/v1/").unwrap_or(text);
+    Target::parse(text).map_err(|error| error.to_string())
+}
+
+/// How long to wait before attempt `failures` + 1: doubles up to half a minute, and is drawn from
+/// the whole range, so that clients that were cut together do not come back together.
+pub(crate) fn backoff(failures: u32) -> Duration {
+    let ceiling = 500_u64.saturating_mul(1 << failures.min(6)).min(30_000);
+    Duration::from_millis(rand::random_range(0..=ceiling))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_servers() {
+        let authority = |url: &str| Remote::parse(url).map(|remote| remote.authority).ok();
+        assert_eq!(authority("http://127.0.0.1:8080").as_deref(), Some("127.0.0.1:8080"));
+        assert_eq!(authority("http://live.example.org/").as_deref(), Some("live.example.org:80"));
+        assert_eq!(authority("http://[::1]:9").as_deref(), Some("[::1]:9"));
+        for bad in ["127.0.0.1:8080", "https://a", "http://", "http://a/v1/b", "http://u@a"] {
+            assert_eq!(authority(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn options_are_escaped() {
+        let target = target("/v1/rooms/a b/messages").expect("target");
+        assert_eq!(
+            path(&target, &[("after", "x"), ("key", "a&b=c")]),
+            "/v1/rooms/a%20b/messages?after=x&key=a%26b%3Dc"
+        );
+    }
+
+    #[test]
+    fn problems_become_text() {
+        let refusal = Refusal::read(
+            422,
+            r#"{"code":"unprocessable","detail":"no key","hint":"add one","line":3,"retry_ms":null}"#,
+        );
+        assert_eq!(refusal.text, "unprocessable (line 3): no key\nadd one");
+        assert_eq!(refusal.retry, None);
+        assert!(Refusal::read(502, "<html>").retry.is_some());
+    }
+}
