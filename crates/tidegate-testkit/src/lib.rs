@@ -8,7 +8,7 @@ pub mod client;
 pub mod load;
 // pub mod histories;
 pub mod model;
-// pub mod process;
+pub mod process;
 // pub mod proxy;
 pub mod replica;
 // pub mod shim;

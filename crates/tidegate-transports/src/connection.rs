@@ -30,7 +30,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::Gateway;
 use crate::route;
-use crate::stream::Stream;
+use crate::stream::{Stream, finish};
 
 /// A request's head must be complete within this time, and the next one on the same connection
 /// must begin within it.
@@ -120,7 +120,7 @@ async fn requests(
                 tracing::debug!(%peer, %error, "a connection ended early");
             }
             let mut socket = connection.into_parts().io.into_inner();
-            let _ = tokio::io::AsyncWriteExt::shutdown(&mut socket).await;
+            finish(&mut socket).await;
             return None;
         }
     };

@@ -23,8 +23,6 @@ pub(crate) const LIMIT_MAX: usize = 10_000;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Options {
     pub(crate) after: Option<Cursor>,
-    /// The cursor came as `after`, not as the header that EventSource repeats.
-    pub(crate) after_in_url: bool,
     pub(crate) from: Option<From>,
     pub(crate) key: Option<String>,
     pub(crate) limit: Option<usize>,
@@ -51,7 +49,6 @@ impl Options {
             return Err(Problem::new(ErrorCode::Invalid, "`from` and `after` both say where to begin")
                 .hint("leave one of the two out"));
         }
-        options.after_in_url = options.after.is_some();
         if let Some(header) = headers.get("last-event-id").filter(|value| !value.is_empty()) {
             options.after = Some(cursor(header.to_str().unwrap_or("?"))?);
         }

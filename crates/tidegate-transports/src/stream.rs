@@ -28,8 +28,10 @@ use crate::websocket;
 const PADDING: usize = 2 * 1024;
 /// What a client may say on a stream that it should only read; more ends it.
 const CHATTER_BYTES_MAX: usize = 64 * 1024;
-/// After the last frame the client has this long to take it.
+/// After the last byte the client has this long to take it, and may go on to send so much of what
+/// nobody wants any more.
 const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// A watch that is ready for its socket.
 pub(crate) struct Stream {
@@ -168,7 +170,7 @@ impl Stream {
             let mut sink = SocketSink { socket: &socket, head: Some(head) };
             tokio::select! {
                 end = follow(&gateway.tails, watcher, &mut sink) => tracing::debug!(%id, %address, ?end, "a watch ended"),
-                () = gone(&socket) => tracing::debug!(%id, %address, "the client left"),
+                () = gone(&socket, CHATTER_BYTES_MAX) => tracing::debug!(%id, %address, "the client left"),
             }
         }
         finish(&mut socket).await;
@@ -179,14 +181,14 @@ impl Stream {
 /// destroy the last frame on its way.
 pub(crate) async fn finish(socket: &mut TcpStream) {
     if socket.shutdown().await.is_ok() {
-        let _ = tokio::time::timeout(LINGER, gone(socket)).await;
+        let _ = tokio::time::timeout(LINGER, gone(socket, LINGER_BYTES_MAX)).await;
     }
 }
 
 /// Returns when the client has closed its side, or says more than it should.
-async fn gone(socket: &TcpStream) {
+async fn gone(socket: &TcpStream, bytes_max: usize) {
     let mut said = 0;
-    while said < CHATTER_BYTES_MAX && socket.readable().await.is_ok() {
+    while said < bytes_max && socket.readable().await.is_ok() {
         match discard(socket) {
             Ok(0) => return,
             Ok(bytes) => said += bytes,
@@ -198,7 +200,7 @@ async fn gone(socket: &TcpStream) {
 
 /// Reads and forgets what is there. Apart, so that a waiting watcher holds no buffer.
 fn discard(socket: &TcpStream) -> io::Result<usize> {
-    socket.try_read(&mut [0; 1024])
+    socket.try_read(&mut [0; 16 * 1024])
 }
 
 struct SocketSink<'s> {

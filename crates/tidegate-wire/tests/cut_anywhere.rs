@@ -1,0 +1,289 @@
+//! A watch cut at every byte and resumed, on any encoding, ends in the state of never having been
+//! cut: the real log, hub and streams in one process, so that every byte can be the cut.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use bytes::Bytes;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use serde_json::{Value, json};
+use tidegate_core::{Address, Kind, Millis, Op, Target, Template};
+use tidegate_hub::{Access, ChannelConfig, From, Hub, HubOptions, WatchRequest};
+use tidegate_log::{Batch, ChannelSpec, Entry, Log, Options, Retain};
+use tidegate_testkit::replica::{Item, Replica, Rows, offset};
+use tidegate_wire::{Encoding, Sink, Tails, Watcher, follow};
+
+const ENCODINGS: [Encoding; 3] = [Encoding::Sse, Encoding::Ndjson, Encoding::WebSocket];
+
+/// The real thing, and what it should hold.
+struct World {
+    log: Log,
+    tails: Tails,
+    random: StdRng,
+    rows: Rows,
+    /// The rows after each record, and the record itself, by offset.
+    states: BTreeMap<u64, Rows>,
+    records: BTreeMap<u64, (String, String, String, Value)>,
+    _folder: tempfile::TempDir,
+}
+
+impl World {
+    fn new(seed: u64) -> World {
+        let folder = tempfile::tempdir().expect("temp folder");
+        let spec = ChannelSpec {
+            // So small that every drain trims what was drained before.
+            retain: Retain { bytes: Some(1), ..Retain::default() },
+            ..ChannelSpec::keyed("rows")
+        };
+        let log = Log::open(Options::new(folder.path()), vec![spec]).expect("open");
+        let config = ChannelConfig {
+            name: "rows".to_owned(),
+            title: None,
+            template: Template::parse("rows/{part}").expect("template"),
+            key: tidegate_core::KeySpec::new(["id"]),
+            source: None,
+            access: Access { read: true, publish: true },
+            batch_bytes_max: 1024 * 1024,
+        };
+        let hub = Hub::new(log.clone(), vec![config], HubOptions::default());
+        World {
+            log,
+            tails: Tails::start(hub),
+            random: StdRng::seed_from_u64(seed),
+            rows: Rows::new(),
+            states: BTreeMap::from([(0, Rows::new())]),
+            records: BTreeMap::new(),
+            _folder: folder,
+        }
+    }
+
+    /// One batch of one to four changes.
+    fn write(&mut self) {
+        let mut batch = Vec::new();
+        let mut after = Vec::new();
+        for _ in 0..self.random.random_range(1..=4) {
+            let change = self.change();
+            batch.push(self.entry(&change));
+            after.push((change, self.rows.clone()));
+        }
+        let batch = Batch { entries: batch, ..Batch::default() };
+        let appended = self.log.append(batch).expect("append");
+        let channel = self.log.channel("rows").expect("channel");
+        let last = appended.offset(channel.id()).expect("offset");
+        let count = after.len() as u64;
+        for (index, (record, rows)) in after.into_iter().enumerate() {
+            let offset = last - (count - 1 - index as u64);
+            self.states.insert(offset, rows);
+            self.records.insert(offset, record);
+        }
+    }
+
+    /// A change that is one: it writes a record.
+    fn change(&mut self) -> (String, String, String, Value) {
+        let dice = self.random.random_range(0..20);
+        if dice == 0 {
+            self.rows.clear();
+            return ("clear".into(), String::new(), String::new(), Value::Null);
+        }
+        let held: Vec<(String, String)> = self.rows.keys().cloned().collect();
+        if dice < 6 && !held.is_empty() {
+            let (address, key) = held[self.random.random_range(0..held.len())].clone();
+            self.rows.remove(&(address.clone(), key.clone()));
+            return ("delete".into(), address, key, Value::Null);
+        }
+        let address = format!("rows/{}", self.random.random_range(0..3));
+        let key = format!("k\"{}", self.random.random_range(0..6));
+        let data = json!({ "n": self.random.random_range(0..1000), "text": "é\u{2028}" });
+        self.rows.insert((address.clone(), key.clone()), data.clone());
+        ("upsert".into(), address, key, data)
+    }
+
+    fn entry(&self, (op, address, key, data): &(String, String, String, Value)) -> Entry {
+        let op = match op.as_str() {
+            "upsert" => Op::Upsert,
+            "delete" => Op::Delete,
+            _ => Op::Clear,
+        };
+        let address = if op == Op::Clear { "rows/0" } else { address };
+        Entry {
+            channel: self.log.channel("rows").expect("channel").id(),
+            op,
+            address: Address::parse(address).expect("address"),
+            key: (op != Op::Clear).then(|| key.as_str().into()),
+            time: Millis(1),
+            data: if op == Op::Upsert { Bytes::from(data.to_string()) } else { Bytes::new() },
+        }
+    }
+
+    /// Everything but the newest is trimmed, once in a while.
+    fn trim(&mut self) {
+        self.log.drain_now().expect("drain");
+        self.log.retain_now().expect("retain");
+    }
+
+    fn head(&self) -> u64 {
+        self.log.channel("rows").expect("channel").head()
+    }
+
+    /// Watches into `replica` until `cut` bytes were written, or everything was.
+    async fn watch(&self, replica: &mut Replica, kind: Kind, encoding: Encoding, cut: usize) -> usize {
+        let request = WatchRequest {
+            target: Target::parse("rows/*").expect("pattern"),
+            key: None,
+            from: (kind == Kind::History && replica.cursor.is_none()).then_some(From::Start),
+            after: replica.cursor.as_deref().map(|cursor| cursor.parse().expect("cursor")),
+            snapshot: (kind == Kind::History).then_some(false),
+        };
+        let plan = self.tails.hub().plan(&request).expect("plan");
+        let watcher = Watcher { plan, encoding, chain: true, id: "w".into(), options: Vec::new() };
+        let mut sink = Memory { bytes: Vec::new(), cut, encoding, head: self.head() };
+        let _ = follow(&self.tails, watcher, &mut sink).await;
+        for frame in frames(encoding, &sink.bytes) {
+            replica.apply(&frame).unwrap_or_else(|violation| panic!("{violation}"));
+        }
+        replica.cut();
+        sink.bytes.len()
+    }
+}
+
+/// Takes bytes until the cut, or until the frame at the head has come.
+struct Memory {
+    bytes: Vec<u8>,
+    cut: usize,
+    encoding: Encoding,
+    head: u64,
+}
+
+impl Sink for Memory {
+    async fn write(&mut self, chunks: &[Bytes]) -> io::Result<()> {
+        for chunk in chunks {
+            let room = self.cut - self.bytes.len();
+            self.bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            if chunk.len() >= room {
+                return Err(io::ErrorKind::ConnectionReset.into());
+            }
+        }
+        let last = frames(self.encoding, &self.bytes).pop();
+        let reached = last.as_ref().and_then(|frame| offset(frame.get("cursor")?.as_str()?));
+        if reached >= Some(self.head) { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok(()) }
+    }
+}
+
+/// The whole frames in what was written.
+fn frames(encoding: Encoding, bytes: &[u8]) -> Vec<Value> {
+    let parse = |text: &[u8]| serde_json::from_slice(text).expect("a frame is JSON");
+    match encoding {
+        Encoding::Ndjson => {
+            bytes.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n")).map(parse).collect()
+        }
+        Encoding::Sse => {
+            let text = String::from_utf8_lossy(bytes);
+            let whole = text.rfind("\n\n").map_or("", |end| &text[..end]);
+            whole.lines().filter_map(|line| line.strip_prefix("data: ")).map(|data| parse(data.as_bytes())).collect()
+        }
+        Encoding::WebSocket => {
+            let mut found = Vec::new();
+            let mut rest = bytes;
+            while rest.len() >= 2 {
+                let (header, length) = match rest[1] {
+                    126 if rest.len() >= 4 => (4, usize::from(u16::from_be_bytes([rest[2], rest[3]]))),
+                    126 => break,
+                    length => (2, usize::from(length)),
+                };
+                let Some(text) = rest.get(header..header + length) else { break };
+                found.push(parse(text));
+                rest = &rest[header + length..];
+            }
+            found
+        }
+    }
+}
+
+fn check_state(world: &World, replica: &Replica) {
+    assert!(replica.settled());
+    let at = replica.cursor.as_deref().and_then(offset).expect("a settled replica has a cursor");
+    let (_, wanted) = world.states.range(..=at).next_back().expect("state at 0");
+    assert_eq!(replica.rows().expect("state"), wanted, "at offset {at}");
+    assert_eq!((replica.lost, replica.doubled), (0, 0));
+}
+
+/// Each record once, in order, from where the history began, with holes only where a gap says so.
+fn check_history(world: &World, replica: &Replica) {
+    let items = replica.items().expect("history");
+    let start = items.iter().find_map(|item| match item {
+        Item::Begin { offset } => *offset,
+        Item::Gap { to, .. } => *to,
+        Item::Event { .. } => None,
+    });
+    let mut skipped_to = start.expect("a history begins somewhere");
+    let mut wanted = world.records.range(skipped_to + 1..);
+    for item in items {
+        match item {
+            Item::Begin { .. } => {}
+            Item::Gap { to, .. } => skipped_to = to.expect("a gap of a history says where it ends"),
+            Item::Event { op, address, key, data, offset } => {
+                let offset = offset.expect("a record has a cursor");
+                let (at, record) = wanted.find(|(at, _)| **at > skipped_to).expect("a record that was written");
+                assert_eq!(*at, offset, "lost or doubled");
+                let (own_op, own_address, own_key, own_data) = record;
+                assert_eq!((op, address, data), (own_op, own_address, own_data));
+                assert_eq!(key.as_deref().unwrap_or_default(), own_key);
+            }
+        }
+    }
+    assert_eq!(wanted.count(), 0, "records at the end are missing");
+    assert_eq!((replica.lost, replica.doubled), (0, 0));
+}
+
+async fn cut_everywhere(kind: Kind) {
+    let seed = std::env::var("TIDEGATE_SEED").map_or_else(|_| rand::random(), |seed| seed.parse().expect("seed"));
+    println!("seed {seed}");
+    let mut world = World::new(seed);
+    let fresh = || if kind == Kind::State { Replica::state() } else { Replica::history() };
+    for _ in 0..12 {
+        world.write();
+    }
+    let (mut cut, mut round) = (1, 0);
+    loop {
+        let (first, second) = (ENCODINGS[round % 3], ENCODINGS[round / 3 % 3]);
+        let mut replica = fresh();
+        let written = world.watch(&mut replica, kind, first, cut).await;
+        if replica.cursor.is_some() && kind == Kind::State {
+            check_state(&world, &replica);
+        }
+        if round % 5 == 0 {
+            world.write();
+        }
+        if round % 61 == 0 {
+            world.trim();
+        }
+        if round % 127 == 0 {
+            world.write();
+        }
+        if replica.cursor.as_deref().and_then(offset) != Some(world.head()) {
+            world.watch(&mut replica, kind, second, usize::MAX).await;
+        }
+        match kind {
+            Kind::State => check_state(&world, &replica),
+            Kind::History => check_history(&world, &replica),
+        }
+        if written < cut && round > 1_000 {
+            println!("{round} cuts, up to byte {cut}");
+            return;
+        }
+        // Streams grow as the log does; the cut walks through all bytes of all encodings.
+        cut = if written < cut { 1 } else { cut + 1 };
+        round += 1;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_watch_cut_at_any_byte_resumes_exactly() {
+    cut_everywhere(Kind::State).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_history_watch_cut_at_any_byte_resumes_exactly() {
+    cut_everywhere(Kind::History).await;
+}
