@@ -67,12 +67,16 @@ export class Tables {
 
 /** One table: rows with the same members, in order of address and key. */
 class Shape {
-  #columns; #wild; #body; #box; #rows = [];
+  #columns; #wild; #body; #box; #heads; #rows = [];
+  #repeats; // columns that say in every row what its key or address says; they are not shown
+  #shownRepeats = -1;
 
   constructor(root, columns, wild) {
     [this.#columns, this.#wild] = [columns, wild];
-    const heads = [...(wild ? ["address"] : []), "key", ...(columns ?? ["data"]), "time"];
-    const table = make("table", "", make("thead", "", make("tr", "", ...heads.map((name) => make("th", "", clip(name))))));
+    this.#repeats = new Set(columns?.keys());
+    this.#heads = (columns ?? ["data"]).map((name) => make("th", "", clip(name)));
+    const fixed = (wild ? ["address", "key"] : ["key"]).map((name) => make("th", "", name));
+    const table = make("table", "", make("thead", "", make("tr", "", ...fixed, ...this.#heads, make("th", "", "time"))));
     this.#body = table.createTBody();
     this.#box = make("div", "scroll", table);
     root.append(this.#box);
@@ -107,17 +111,28 @@ class Shape {
       shown.values[at] = text;
       const cell = shown.cells[at];
       cell.className = !this.#columns ? "wide" : typeof value === "number" ? "number" : "";
-      if (this.#columns && typeof value === "number") this.#head(at).className = "number";
+      if (this.#columns && typeof value === "number") this.#heads[at].className = "number";
       cell.title = this.#columns ? clip(text) : "";
+      if (!repeats(value, row)) this.#repeats.delete(at);
       cell.replaceChildren(this.#columns ? inline(value, this.#columns[at]) : members(value));
       if (flash) highlight(cell);
     });
     shown.cells.at(-1).textContent = clock(row.time);
+    if (this.#shownRepeats !== this.#repeats.size) this.#rows.forEach((other) => this.#hideRepeats(other.cells));
+    else this.#hideRepeats(shown.cells);
+    this.#hideRepeats(this.#heads);
+    this.#shownRepeats = this.#repeats.size;
   }
 
-  #head(at) {
-    return this.#box.querySelectorAll("th")[at + (this.#wild ? 2 : 1)];
+  #hideRepeats(cells) {
+    this.#heads.forEach((_, at) => (cells[at].hidden = this.#repeats.has(at)));
   }
+}
+
+/** Whether a member says no more than where its row is. */
+function repeats(value, { address, key }) {
+  if (typeof value !== "string" && typeof value !== "number") return false;
+  return String(value) === key || address.split("/").includes(encodeURIComponent(value));
 }
 
 /** The newest events of a plain address, or of a history. */
