@@ -1,6 +1,6 @@
 //! `tidegate serve`: one server until a signal.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -34,7 +34,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
 }
 
 /// Reads a config; without a file of the default name it tells what to do.
-pub(crate) fn load(path: &PathBuf) -> Result<Config> {
+pub(crate) fn load(path: &Path) -> Result<Config> {
     if !path.exists() {
         anyhow::bail!(
             "there is no config `{}`.\nName one with --config, or run `tidegate demo`, which brings its own",

@@ -23,7 +23,9 @@ fn start(log: &Log) -> Running {
 fn open(folder: &std::path::Path) -> (Log, Channel, Receiver<()>) {
     let log = Log::open(Options::new(folder), vec![ChannelSpec::keyed("machine")]).expect("open");
     let (sender, advanced) = sync_channel(1_000);
-    log.on_advance(move |_| drop(sender.try_send(())));
+    log.on_advance(move |_| {
+        let _ = sender.try_send(());
+    });
     let channel = log.channel("machine").expect("channel");
     (log, channel, advanced)
 }

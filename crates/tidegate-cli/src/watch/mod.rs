@@ -9,7 +9,7 @@
 mod frames;
 mod print;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -84,7 +84,7 @@ enum End {
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<()> {
-    let kept = arguments.cursor_file.as_ref().map(read_cursor).transpose()?.flatten();
+    let kept = arguments.cursor_file.as_deref().map(read_cursor).transpose()?.flatten();
     let mut watch = Watch {
         remote: Remote::parse(&arguments.url)?,
         target: arguments.address,
@@ -220,7 +220,7 @@ impl Watch {
     }
 }
 
-fn read_cursor(file: &PathBuf) -> Result<Option<String>> {
+fn read_cursor(file: &Path) -> Result<Option<String>> {
     match std::fs::read_to_string(file) {
         Ok(text) if text.trim().is_empty() => Ok(None),
         Ok(text) => Ok(Some(text.trim().to_owned())),
@@ -230,8 +230,8 @@ fn read_cursor(file: &PathBuf) -> Result<Option<String>> {
 }
 
 /// Replaces the file whole, so that a crash leaves the old cursor or the new one.
-fn keep_cursor(file: &PathBuf, cursor: &str) -> Result<()> {
-    let mut fresh = file.clone().into_os_string();
+fn keep_cursor(file: &Path, cursor: &str) -> Result<()> {
+    let mut fresh = file.as_os_str().to_owned();
     fresh.push(".new");
     std::fs::write(&fresh, format!("{cursor}\n"))
         .and_then(|()| std::fs::rename(&fresh, file))

@@ -1,28 +1,26 @@
 //! `${NAME}` in values of the config.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::ops::Range;
 
 use tidegate_core::suggest::nearest;
 
 use super::report::Problem;
 
-/// Looks variables up; the names are for suggestions.
-pub struct Environment<'e> {
-    get: Box<dyn Fn(&str) -> Option<String> + 'e>,
-    names: Vec<String>,
-}
+/// Environment variables, by name.
+pub struct Environment(BTreeMap<String, String>);
 
-impl<'e> Environment<'e> {
+impl Environment {
     /// The variables of this process; one that is not UTF-8 counts as absent.
-    pub fn of_process() -> Environment<'static> {
-        let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
-        Environment { get: Box::new(|name| std::env::var(name).ok()), names }
+    pub fn of_process() -> Environment {
+        let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+        Environment(std::env::vars_os().filter_map(text).collect())
     }
 
     /// These variables and no others.
-    pub fn of(pairs: &'e [(&'e str, &'e str)]) -> Environment<'e> {
-        let get = move |name: &str| pairs.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).to_owned());
-        Environment { get: Box::new(get), names: pairs.iter().map(|(name, _)| (*name).to_owned()).collect() }
+    pub fn of(pairs: &[(&str, &str)]) -> Environment {
+        Environment(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
     }
 }
 
@@ -52,8 +50,8 @@ pub(super) fn substitute(text: &str, raw: &str, start: usize, environment: &Envi
             return Err(Problem::new(span, format!("`{name}` is no name of a variable"), "here")
                 .help("a name has letters, digits and `_`; write `$${` for a literal `${`"));
         }
-        match (environment.get)(name) {
-            Some(value) => out.push_str(&value),
+        match environment.0.get(name) {
+            Some(value) => out.push_str(value),
             None => return Err(missing(name, span, environment)),
         }
         rest = &rest[at + end + 1..];
@@ -63,7 +61,7 @@ pub(super) fn substitute(text: &str, raw: &str, start: usize, environment: &Envi
 }
 
 fn missing(name: &str, span: Range<usize>, environment: &Environment) -> Problem {
-    let label = match nearest(name, environment.names.iter().map(String::as_str)) {
+    let label = match nearest(name, environment.0.keys().map(String::as_str)) {
         Some(near) => format!("not set; did you mean `{near}`?"),
         None => "not set".to_owned(),
     };

@@ -15,7 +15,7 @@ use super::values::Complaint;
 #[derive(Clone, Copy)]
 pub(super) struct Reader<'r> {
     pub(super) source: &'r str,
-    pub(super) environment: &'r Environment<'r>,
+    pub(super) environment: &'r Environment,
     pub(super) problems: &'r Problems,
 }
 

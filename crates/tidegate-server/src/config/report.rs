@@ -13,11 +13,11 @@ const SHOWN_MAX: usize = 20;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Problem {
     span: Range<usize>,
-    title: String,
-    label: String,
+    title: Box<str>,
+    label: Box<str>,
     /// Another place that has to do with it.
-    also: Option<(Range<usize>, String)>,
-    help: Option<String>,
+    also: Option<Box<(Range<usize>, String)>>,
+    help: Option<Box<str>>,
 }
 
 /// Collects problems, so that one run shows as many as can be known.
@@ -35,27 +35,27 @@ pub struct Report {
 impl Problem {
     /// `title` says what is wrong; `label` stands under the text at `span`, a range of bytes.
     pub(super) fn new(span: Range<usize>, title: impl Into<String>, label: impl Into<String>) -> Problem {
-        Problem { span, title: title.into(), label: label.into(), also: None, help: None }
+        Problem { span, title: title.into().into(), label: label.into().into(), also: None, help: None }
     }
 
     pub(super) fn also(self, span: Range<usize>, label: impl Into<String>) -> Problem {
-        Problem { also: Some((span, label.into())), ..self }
+        Problem { also: Some(Box::new((span, label.into()))), ..self }
     }
 
     pub(super) fn help(self, help: impl Into<String>) -> Problem {
-        Problem { help: Some(help.into()), ..self }
+        Problem { help: Some(help.into().into()), ..self }
     }
 
     fn groups<'a>(&'a self, file: &'a str, source: &'a str) -> Group<'a> {
         let mut snippet = Snippet::source(source)
             .path(file)
-            .annotation(AnnotationKind::Primary.span(self.span.clone()).label(self.label.as_str()));
-        if let Some((span, label)) = &self.also {
+            .annotation(AnnotationKind::Primary.span(self.span.clone()).label(&*self.label));
+        if let Some((span, label)) = self.also.as_deref() {
             snippet = snippet.annotation(AnnotationKind::Context.span(span.clone()).label(label.as_str()));
         }
-        let group = Level::ERROR.primary_title(self.title.as_str()).element(snippet);
+        let group = Level::ERROR.primary_title(&*self.title).element(snippet);
         match &self.help {
-            Some(help) => group.element(Level::HELP.message(help.as_str())),
+            Some(help) => group.element(Level::HELP.message(&**help)),
             None => group,
         }
     }
