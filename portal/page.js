@@ -72,7 +72,7 @@ async function follow(address, channel) {
   const live = keyed ? new Tables($("tables"), wild) : new Events($("events"), wild);
   const frames = new FrameLog($("frames"), $("pause"));
   const rate = new Rate();
-  let cuts = 0;
+  let [watching, cuts] = [null, 0];
   // A plain stream begins now; the newest events are read first, and the stream goes on from their cursor.
   if (!keyed && Object.keys(options).length === 0) {
     const newest = await readNewest(address);
@@ -80,12 +80,14 @@ async function follow(address, channel) {
     options.after = newest?.cursor;
   }
 
+  const showCursor = offerCurl(address, channel, () => watching?.cursor);
   const paint = throttled(() => {
+    showCursor();
     live.paint(watching);
     frames.paint();
     showFacts(watching, cuts, live);
   });
-  const watching = watch(address, {
+  watching = watch(address, {
     ...options,
     url: location.origin,
     onFrame: (frame) => (rate.count(), frames.add(frame), paint()),
@@ -96,10 +98,10 @@ async function follow(address, channel) {
       paint();
     },
   });
-  offerCurl(address, channel, () => watching.cursor);
   if (channel?.publish) offerPublish(address, channel);
   $("cursor-copy").addEventListener("click", (event) => copy(event.target, watching.cursor));
   addEventListener("pagehide", () => watching.close());
+  addEventListener("pageshow", ({ persisted }) => persisted && location.reload()); // back from the browser's cache
   window.tidegate = watching; // for the console
 }
 
@@ -159,12 +161,15 @@ function offerCurl(address, channel, cursor) {
     const target = quoted(`${location.origin}/v1/${concrete(address, channel)}${put ? "?key=1" : ""}`);
     lines.push(["Publish", () => `curl ${put ? "-X PUT " : ""}-H 'Content-Type: application/json' -d '{"text":"hello"}' ${target}`]);
   }
-  for (const [label, text] of lines) {
+  const shown = lines.map(([label, text]) => {
     const [code, button] = [make("code", "", text()), make("button", "copy", "Copy")];
     button.type = "button";
     button.addEventListener("click", () => copy(button, (code.textContent = text())));
     $("curls").append(make("li", "", make("span", "muted", label), code, button));
-  }
+    return () => (code.textContent = text());
+  });
+  // Once there is a cursor to show; later ones only when copied, so that a line can be selected.
+  return () => cursor() && shown.splice(0).forEach((show) => show());
 }
 
 /** An address to write to; a pattern is none. */
