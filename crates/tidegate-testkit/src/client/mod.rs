@@ -1,4 +1,157 @@
-//! Clients that hide no byte.
+//! Clients that hide no byte: each transport by hand over TCP, so that a test can cut anywhere.
+//!
+//! A [`Watch`] gives the frames of any [`Transport`]; what a client makes of them is
+//! [`crate::replica`].
 
+pub mod http;
 pub mod ndjson;
+pub mod poll;
+pub mod publish;
 pub mod sse;
+pub mod stream;
+pub mod websocket;
+
+use std::net::SocketAddr;
+
+use serde_json::Value;
+use tidegate_core::Kind;
+
+pub use http::{Answer, get_json};
+pub use publish::{Publish, Publisher};
+
+/// Every way to watch.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+pub enum Transport {
+    /// Server-sent events.
+    Sse,
+    /// A JSON frame a line.
+    Ndjson,
+    /// Long-poll, with a GET as JSON to begin.
+    Poll,
+    /// One watch on one WebSocket.
+    WebSocket,
+}
+
+impl Transport {
+    /// All of them.
+    pub const ALL: [Transport; 4] = [Transport::Sse, Transport::Ndjson, Transport::Poll, Transport::WebSocket];
+}
+
+/// What a client wants to watch and where it is.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// Address or pattern, as it stands in a URL behind `/v1/`.
+    pub path: String,
+    /// Whether the channel has keys.
+    pub keyed: bool,
+    /// State or history; a plain channel has history alone.
+    pub kind: Kind,
+    /// Where a history begins that has no cursor: `start`, `now` or a time.
+    pub from: Option<String>,
+    /// One key.
+    pub key: Option<String>,
+    /// Whether frames carry `prev`.
+    pub chain: bool,
+    /// Where the client is.
+    pub cursor: Option<String>,
+    /// On SSE: the cursor goes into `Last-Event-ID`, beside the URL of the beginning.
+    pub by_header: bool,
+    /// On long-polls: how many frames an answer has at most.
+    pub limit: Option<usize>,
+    /// Our end is dropped after this many bytes of the server's.
+    pub cut_after: Option<u64>,
+    /// Size of the socket's receive buffer, so that a slow reader is felt soon.
+    pub receive_buffer: Option<u32>,
+}
+
+/// Why no more frames come.
+#[derive(Debug)]
+pub enum Ended {
+    /// We cut the connection, as asked.
+    Cut,
+    /// The connection broke, or the stream is over.
+    Gone(String),
+    /// The server refused the request.
+    Refused(Box<Answer>),
+    /// The server said what no server should.
+    Garbage(String),
+}
+
+/// One running watch on some transport.
+pub enum Watch {
+    /// SSE or NDJSON.
+    Stream(Box<stream::Stream>),
+    /// Long-poll.
+    Poll(Box<poll::Poll>),
+    /// WebSocket.
+    WebSocket(Box<websocket::WebSocket>),
+}
+
+impl Ask {
+    /// A watch of `path` from its beginning.
+    pub fn new(path: &str, keyed: bool, kind: Kind) -> Ask {
+        Ask {
+            path: path.to_owned(),
+            keyed,
+            kind,
+            from: None,
+            key: None,
+            chain: false,
+            cursor: None,
+            by_header: false,
+            limit: None,
+            cut_after: None,
+            receive_buffer: None,
+        }
+    }
+
+    /// The path and query of the request. A cursor in a header goes beside the URL of the
+    /// beginning, as `EventSource` does it.
+    pub fn url(&self, more: &[(&str, &str)]) -> String {
+        let mut query: Vec<(&str, &str)> = Vec::new();
+        let after = self.cursor.as_deref().filter(|_| !self.by_header);
+        match (after, &self.from) {
+            (Some(after), _) => query.push(("after", after)),
+            (None, Some(from)) if self.kind == Kind::History => query.push(("from", from)),
+            _ => {}
+        }
+        let from = query.iter().any(|(name, _)| *name == "from");
+        if self.keyed && self.kind == Kind::History && !from {
+            query.push(("snapshot", "false"));
+        }
+        query.extend(self.key.as_deref().map(|key| ("key", key)));
+        query.extend(self.chain.then_some(("chain", "true")));
+        query.extend_from_slice(more);
+        let query: Vec<String> = query.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let mark = if query.is_empty() { "" } else { "?" };
+        format!("/v1/{}{mark}{}", self.path, query.join("&"))
+    }
+}
+
+impl Watch {
+    /// Sends the request and reads the answer's head.
+    ///
+    /// # Errors
+    /// No connection, a refusal, or our own cut.
+    pub async fn open(server: SocketAddr, transport: Transport, ask: &Ask) -> Result<Watch, Ended> {
+        Ok(match transport {
+            Transport::Sse | Transport::Ndjson => {
+                Watch::Stream(Box::new(stream::Stream::open(server, transport, ask).await?))
+            }
+            Transport::Poll => Watch::Poll(Box::new(poll::Poll::new(server, ask.clone()))),
+            Transport::WebSocket => Watch::WebSocket(Box::new(websocket::WebSocket::open(server, ask).await?)),
+        })
+    }
+
+    /// The next frame.
+    ///
+    /// # Errors
+    /// [`Ended`]: the watch is over; drop it and open another with the replica's cursor.
+    pub async fn next_frame(&mut self) -> Result<Value, Ended> {
+        match self {
+            Watch::Stream(stream) => stream.next_frame().await,
+            Watch::Poll(poll) => poll.next_frame().await,
+            Watch::WebSocket(socket) => socket.next_frame().await,
+        }
+    }
+}

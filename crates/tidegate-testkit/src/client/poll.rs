@@ -1,0 +1,137 @@
+//! Long-poll: GET as JSON to begin, then the frames since, again and again.
+//!
+//! Its answers are told as the frames of a stream: a GET of rows as `reset`, `snapshot` and the
+//! last one, an answer's cursor as a `bookmark` behind its frames.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+use tidegate_core::Kind;
+
+use super::http::{Answer, Wire, request};
+use super::{Ask, Ended};
+
+/// How long the server may hold a poll; short, since a poll that is cut must end soon.
+const WAIT: &str = "2s";
+
+/// A client that polls.
+pub struct Poll {
+    server: SocketAddr,
+    ask: Ask,
+    wire: Option<Wire>,
+    frames: VecDeque<Value>,
+    cursor: Option<String>,
+    /// `wait` of the next polls.
+    pub wait: String,
+    /// Answers so far.
+    pub answers: u64,
+}
+
+impl Poll {
+    /// A client that has not asked yet.
+    pub fn new(server: SocketAddr, ask: Ask) -> Poll {
+        let cursor = ask.cursor.clone();
+        let ask = Ask { by_header: false, ..ask };
+        Poll { server, ask, wire: None, frames: VecDeque::new(), cursor, wait: WAIT.to_owned(), answers: 0 }
+    }
+
+    pub(super) async fn next_frame(&mut self) -> Result<Value, Ended> {
+        loop {
+            if let Some(frame) = self.frames.pop_front() {
+                return Ok(frame);
+            }
+            self.round().await?;
+        }
+    }
+
+    /// Whether every frame of the last answer was taken.
+    pub fn drained(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    /// Asks once and keeps the frames of the answer.
+    ///
+    /// # Errors
+    /// As for a watch.
+    pub async fn round(&mut self) -> Result<(), Ended> {
+        let limit = self.ask.limit.map(|limit| limit.to_string());
+        let mut more: Vec<(&str, &str)> = Vec::new();
+        self.ask.cursor = self.cursor.clone();
+        if self.ask.cursor.is_some() {
+            more.push(("wait", &self.wait));
+        } else if self.ask.kind == Kind::History && self.ask.from.is_none() {
+            // Without a place to begin, JSON has the newest events; a stream begins now.
+            self.ask.from = Some("now".to_owned());
+        }
+        if let (Some(limit), Kind::History) = (&limit, self.ask.kind) {
+            more.push(("limit", limit));
+        }
+        let url = self.ask.url(&more);
+        let answer = self.get(&url).await?;
+        self.answers += 1;
+        match answer.head.status {
+            200 => self.take(answer),
+            204 => {
+                let cursor = answer.head.header("tidegate-cursor");
+                let cursor = cursor.ok_or_else(|| Ended::Garbage("204 without Tidegate-Cursor".to_owned()))?;
+                self.stand(cursor.to_owned());
+                Ok(())
+            }
+            _ => Err(Ended::Refused(Box::new(answer))),
+        }
+    }
+
+    fn take(&mut self, answer: Answer) -> Result<(), Ended> {
+        let garbage = || Ended::Garbage(format!("neither rows nor frames: {}", answer.text));
+        let cursor = answer.body.get("cursor").and_then(Value::as_str).map(str::to_owned);
+        if let Some(rows) = answer.body.get("rows").and_then(Value::as_array) {
+            let cursor = cursor.ok_or_else(garbage)?;
+            self.frames.push_back(json!({"op": "reset", "reason": "start"}));
+            for row in rows {
+                let mut frame = row.clone();
+                frame["op"] = "snapshot".into();
+                self.frames.push_back(frame);
+            }
+            let last = json!({"op": "snapshot", "last": true, "count": rows.len(), "cursor": cursor});
+            self.frames.push_back(last);
+            self.cursor = Some(cursor);
+            return Ok(());
+        }
+        let frames = answer.body.get("frames").and_then(Value::as_array).ok_or_else(garbage)?;
+        if self.ask.cursor.is_none() && self.ask.from.as_deref() == Some("now") {
+            self.frames.push_back(json!({"op": "begin", "cursor": cursor}));
+        }
+        self.frames.extend(frames.iter().cloned());
+        match cursor {
+            Some(cursor) => self.stand(cursor),
+            // The state is not to be had by polling: GET again.
+            None if frames.last().is_some_and(|frame| frame["op"] == "reset") => self.cursor = None,
+            None => return Err(garbage()),
+        }
+        Ok(())
+    }
+
+    fn stand(&mut self, cursor: String) {
+        self.frames.push_back(json!({"op": "bookmark", "cursor": cursor}));
+        self.cursor = Some(cursor);
+    }
+
+    async fn get(&mut self, url: &str) -> Result<Answer, Ended> {
+        let text = request(self.server, "GET", url, &["Accept: application/json".to_owned()], b"");
+        let mut wire = match self.wire.take() {
+            Some(wire) => wire,
+            None => {
+                let mut wire = Wire::connect(self.server, self.ask.receive_buffer).await?;
+                wire.cut_after(self.ask.cut_after);
+                wire
+            }
+        };
+        wire.send(&text).await?;
+        let answer = wire.answer().await?;
+        if answer.head.header("connection") != Some("close") {
+            self.wire = Some(wire);
+        }
+        Ok(answer)
+    }
+}

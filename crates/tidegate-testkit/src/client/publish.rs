@@ -1,0 +1,105 @@
+//! Publishing over one connection that is kept.
+
+use std::net::SocketAddr;
+
+use super::Ended;
+use super::http::{Answer, Wire, request};
+
+/// Content types of a publish.
+pub mod types {
+    /// One event, or an array of them.
+    pub const JSON: &str = "application/json";
+    /// An event a line.
+    pub const NDJSON: &str = "application/x-ndjson";
+    /// Envelopes, one or an array.
+    pub const ENVELOPE: &str = "application/vnd.tidegate+json";
+    /// An envelope a line.
+    pub const ENVELOPES: &str = "application/vnd.tidegate+x-ndjson";
+}
+
+/// One request that writes.
+#[derive(Clone, Debug)]
+pub struct Publish {
+    /// `POST`, `PUT` or `DELETE`.
+    pub method: &'static str,
+    /// Path and query.
+    pub url: String,
+    /// The body's type, where there is a body.
+    pub content_type: Option<&'static str>,
+    /// A repeat with the same key and body is done once.
+    pub idempotency_key: Option<String>,
+    /// The body.
+    pub body: String,
+}
+
+/// A publisher's connection.
+pub struct Publisher {
+    server: SocketAddr,
+    wire: Option<Wire>,
+}
+
+impl Publish {
+    /// `POST` of a body to an address.
+    pub fn post(address: &str, content_type: &'static str, body: String) -> Publish {
+        let url = format!("/v1/{address}");
+        Publish { method: "POST", url, content_type: Some(content_type), idempotency_key: None, body }
+    }
+
+    /// `PUT` of one value.
+    pub fn put(address: &str, key: &str, body: String) -> Publish {
+        let url = format!("/v1/{address}?key={key}");
+        Publish { method: "PUT", url, content_type: Some(types::JSON), idempotency_key: None, body }
+    }
+
+    /// `DELETE` of one key.
+    pub fn delete(address: &str, key: &str) -> Publish {
+        let url = format!("/v1/{address}?key={key}");
+        Publish { method: "DELETE", url, content_type: None, idempotency_key: None, body: String::new() }
+    }
+
+    /// With a key that makes repeats safe.
+    pub fn once(self, key: &str) -> Publish {
+        Publish { idempotency_key: Some(key.to_owned()), ..self }
+    }
+}
+
+impl Publisher {
+    /// A publisher that is not connected yet.
+    pub fn new(server: SocketAddr) -> Publisher {
+        Publisher { server, wire: None }
+    }
+
+    /// Sends one request and reads its answer; connects first if it must.
+    ///
+    /// # Errors
+    /// The connection broke: whether it was done is unknown.
+    pub async fn send(&mut self, publish: &Publish) -> Result<Answer, Ended> {
+        let mut headers = Vec::new();
+        headers.extend(publish.content_type.map(|own| format!("Content-Type: {own}")));
+        headers.extend(publish.idempotency_key.as_ref().map(|key| format!("Idempotency-Key: {key}")));
+        let bytes = request(self.server, publish.method, &publish.url, &headers, publish.body.as_bytes());
+        let mut wire = match self.wire.take() {
+            Some(wire) => wire,
+            None => Wire::connect(self.server, None).await?,
+        };
+        wire.send(&bytes).await?;
+        let answer = wire.answer().await?;
+        if answer.head.header("connection") != Some("close") {
+            self.wire = Some(wire);
+        }
+        Ok(answer)
+    }
+
+    /// Sends the request and drops the connection without reading: the answer is lost.
+    ///
+    /// # Errors
+    /// No connection.
+    pub async fn send_and_leave(&mut self, publish: &Publish) -> Result<(), Ended> {
+        let mut headers = Vec::new();
+        headers.extend(publish.content_type.map(|own| format!("Content-Type: {own}")));
+        headers.extend(publish.idempotency_key.as_ref().map(|key| format!("Idempotency-Key: {key}")));
+        let bytes = request(self.server, publish.method, &publish.url, &headers, publish.body.as_bytes());
+        self.wire = None;
+        Wire::connect(self.server, None).await?.send(&bytes).await
+    }
+}
