@@ -5,8 +5,8 @@
 //! server: tests start the real binary and talk to it over sockets.
 
 pub mod client;
+pub mod histories;
 pub mod load;
-// pub mod histories;
 pub mod model;
 pub mod process;
 // pub mod proxy;

@@ -45,9 +45,9 @@ impl Poll {
         }
     }
 
-    /// Whether every frame of the last answer was taken.
-    pub fn drained(&self) -> bool {
-        self.frames.is_empty()
+    /// The next frame of the answers so far.
+    pub fn pop(&mut self) -> Option<Value> {
+        self.frames.pop_front()
     }
 
     /// Asks once and keeps the frames of the answer.

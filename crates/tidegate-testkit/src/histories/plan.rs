@@ -1,0 +1,103 @@
+//! What one history will try, decided by its seed alone.
+
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use rand::{Rng, SeedableRng};
+use tidegate_core::{Kind, Scope, Target};
+
+/// Segments of the addresses of a history.
+pub(super) const PLACES: [&str; 2] = ["a", "b"];
+/// The same, for the last segment.
+pub(super) const PARTS: [&str; 2] = ["x", "y"];
+/// Keys of a history.
+pub(super) const KEYS: [&str; 5] = ["k1", "k2", "k3", "k4", "5"];
+
+/// One history.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    /// Number of the history over all rounds.
+    pub(super) number: u64,
+    /// Name of the channel, and first segment of its addresses.
+    pub(super) channel: String,
+    pub(super) keyed: bool,
+    /// The `retain` of the channel.
+    pub(super) retain: &'static str,
+    /// Whether retention may trim while watchers are on.
+    pub(super) trims: bool,
+    /// Payloads are filled up to so many bytes.
+    pub(super) pad_max: usize,
+    pub(super) batches: usize,
+    /// The writer waits up to so long between batches.
+    pub(super) pace_ms: u64,
+    pub(super) watchers: Vec<Spec>,
+}
+
+/// One watcher.
+#[derive(Clone, Debug)]
+pub(super) struct Spec {
+    pub(super) path: String,
+    pub(super) scope: Scope,
+    pub(super) kind: Kind,
+    pub(super) from: Option<String>,
+    pub(super) chain: bool,
+    pub(super) forget_at_reset: bool,
+    /// It begins after so many batches.
+    pub(super) joins_after: usize,
+    pub(super) seed: u64,
+}
+
+impl Plan {
+    pub(super) fn new(seed: u64, number: u64) -> Plan {
+        let mut rng = rng(seed, number, 0);
+        let channel = format!("h{number}");
+        let keyed = rng.random_bool(0.75);
+        // Retention works on whole segments, so a channel has to bring some bytes to be trimmed.
+        let (retain, trims, pad_max, batches) = match rng.random_range(0..10) {
+            0 | 1 => ("{ bytes: 64KiB }", true, 6000, 40),
+            2 => ("{ age: 1s }", true, 2000, 40),
+            3 => ("{ age: 1h }", false, 20_000, 30),
+            _ => ("{ age: 1h }", false, 60, 40),
+        };
+        let batches = rng.random_range(batches / 2..batches * 3 / 2);
+        let watchers =
+            (1..=rng.random_range(3..6)).map(|at| Spec::new(&channel, keyed, batches, self::rng(seed, number, at)));
+        let watchers = watchers.collect();
+        Plan { number, keyed, retain, trims, pad_max, batches, pace_ms: rng.random_range(20..240), watchers, channel }
+    }
+
+    /// The channel's lines of the config.
+    pub(super) fn config(&self) -> String {
+        let key = if self.keyed { "    key: id\n" } else { "" };
+        format!(
+            "  {0}:\n    address: {0}/{{place}}/{{part}}\n{key}    retain: {1}\n    access: {{ read: \"true\", publish: \"true\" }}\n",
+            self.channel, self.retain
+        )
+    }
+}
+
+impl Spec {
+    fn new(channel: &str, keyed: bool, batches: usize, mut rng: StdRng) -> Spec {
+        let place = *["*", "*", "a", "b"].choose(&mut rng).expect("some");
+        let part = *["*", "x", "y"].choose(&mut rng).expect("some");
+        let path = format!("{channel}/{place}/{part}");
+        let key = (keyed && rng.random_bool(0.25)).then(|| (*KEYS.choose(&mut rng).expect("some")).into());
+        let kind = if keyed && rng.random_bool(0.65) { Kind::State } else { Kind::History };
+        let from = ["start", "start", "now"].choose(&mut rng).map(|from| (*from).to_owned());
+        Spec {
+            scope: Scope { target: Target::parse(&path).expect("an address or pattern"), key },
+            path,
+            kind,
+            from: from.filter(|_| kind == Kind::History),
+            chain: rng.random_bool(0.6),
+            forget_at_reset: rng.random_bool(0.3),
+            joins_after: if rng.random_bool(0.5) { 0 } else { rng.random_range(0..batches) },
+            seed: rng.random(),
+        }
+    }
+}
+
+/// A generator of its own for each part of each history, so that a part can change alone.
+pub(super) fn rng(seed: u64, number: u64, part: u64) -> StdRng {
+    let mixed = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ number.wrapping_mul(0xd1b5_4a32_d192_ed03) ^ (part << 48);
+    StdRng::seed_from_u64(mixed)
+}

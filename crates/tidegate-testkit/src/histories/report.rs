@@ -1,0 +1,88 @@
+//! What was done and what was found.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::client::Transport;
+
+/// Counts over any number of histories.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Of the plans.
+    pub seed: u64,
+    /// Histories that ended.
+    pub histories: u64,
+    /// Batches that were acknowledged.
+    pub batches: u64,
+    /// Publishes that were sent again because their answer was lost or refused.
+    pub retries: u64,
+    /// Answers that were said to be a repeat of the first.
+    pub replays: u64,
+    /// Frames that watchers took.
+    pub frames: u64,
+    /// Connections that we cut.
+    pub cuts: u64,
+    /// Cursors at which a replica was compared with the model.
+    pub compared: u64,
+    /// Watches opened with a cursor, by transport.
+    pub resumes: BTreeMap<Transport, u64>,
+    /// Of these, with the cursor that another transport gave.
+    pub switches: u64,
+    /// `kill -9` of a server.
+    pub kills: u64,
+    /// SIGTERM of a server.
+    pub drains: u64,
+    /// Losses that retention announced.
+    pub gaps: u64,
+    /// Snapshots that began.
+    pub resets: u64,
+    /// What should not be.
+    pub differences: Vec<String>,
+}
+
+impl Report {
+    /// Adds the counts of another part.
+    pub fn add(&mut self, other: Report) {
+        self.histories += other.histories;
+        self.batches += other.batches;
+        self.retries += other.retries;
+        self.replays += other.replays;
+        self.frames += other.frames;
+        self.cuts += other.cuts;
+        self.compared += other.compared;
+        for (transport, count) in other.resumes {
+            *self.resumes.entry(transport).or_default() += count;
+        }
+        self.switches += other.switches;
+        self.kills += other.kills;
+        self.drains += other.drains;
+        self.gaps += other.gaps;
+        self.resets += other.resets;
+        self.differences.extend(other.differences);
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "histories {} (seed {}): {} batches, {} retries, {} replays, {} frames, {} cuts, resumes {:?}, \
+             {} switches, {} resets, {} gaps, {} kills, {} drains, {} states compared, {} differences",
+            self.histories,
+            self.seed,
+            self.batches,
+            self.retries,
+            self.replays,
+            self.frames,
+            self.cuts,
+            self.resumes,
+            self.switches,
+            self.resets,
+            self.gaps,
+            self.kills,
+            self.drains,
+            self.compared,
+            self.differences.len()
+        )
+    }
+}

@@ -1,0 +1,150 @@
+//! One server, all its histories at once, and its deaths.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use rand::Rng;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::Options;
+use super::plan::{Plan, rng};
+use super::report::Report;
+use super::truth::Truth;
+use super::{watcher, writer};
+use crate::process::Server;
+
+/// Runs `count` histories from number `first` on a server of their own.
+pub(super) async fn run(options: &Options, first: u64, count: u64) -> Report {
+    let plans: Vec<Arc<Plan>> =
+        (first..first + count).map(|number| Arc::new(Plan::new(options.seed, number))).collect();
+    let mut rng = rng(options.seed, first, 1_000);
+    // Below the ports that the system hands out: while the server is down nobody else may get its
+    // port, least of all a client of ours that tries to connect to it.
+    let (listen, admin) = (fixed_port(&mut rng), fixed_port(&mut rng));
+    let journal = if rng.random_bool(0.7) { "1MiB" } else { "64MiB" };
+    let channels: String = plans.iter().map(|plan| plan.config()).collect();
+    let config = format!(
+        "listen: {listen}\nadmin: {{ listen: {admin} }}\nheartbeat: 5s\n\
+         log: {{ path: ./data, journal_bytes: {journal}, segment_bytes: 1MiB }}\nchannels:\n{channels}"
+    );
+    let binary = options.binary.clone();
+    let server = tokio::task::spawn_blocking(move || Server::start(&binary, &config)).await.expect("the server starts");
+    let address = server.address();
+    let progress = Arc::new(AtomicU64::new(0));
+    let (over, until) = watch::channel(false);
+    let planned = plans.iter().map(|plan| plan.batches as u64).sum();
+    let deaths = deaths(options.kills, planned, &mut rng);
+    let reaper = tokio::spawn(reap(server, deaths, progress.clone(), until));
+
+    let mut histories = JoinSet::new();
+    for plan in plans {
+        histories.spawn(Box::pin(history(address, plan, options.seed, progress.clone())));
+    }
+    let mut report = Report::default();
+    while let Some(done) = histories.join_next().await {
+        match done {
+            Ok(part) => report.add(part),
+            Err(error) => report.differences.push(format!("a history ended early: {error}")),
+        }
+    }
+    over.send_replace(true);
+    match reaper.await {
+        Ok((server, part)) => {
+            report.add(part);
+            if !report.differences.is_empty() {
+                println!("the server said:\n{}", server.output());
+            }
+            drop(server);
+        }
+        Err(error) => report.differences.push(format!("the server was lost: {error}")),
+    }
+    report
+}
+
+/// One writer and its watchers, to the end.
+async fn history(server: SocketAddr, plan: Arc<Plan>, seed: u64, progress: Arc<AtomicU64>) -> Report {
+    let (written, writing) = watch::channel(0);
+    let (tell, truth) = watch::channel::<Option<Arc<Truth>>>(None);
+    let mut watchers = JoinSet::new();
+    for at in 0..plan.watchers.len() {
+        watchers.spawn(Box::pin(watcher::watch(server, plan.clone(), at, writing.clone(), truth.clone())));
+    }
+    let mut report = Report::default();
+    match writer::write(server, &plan, seed, &written, &progress).await {
+        Ok((truth, part)) => {
+            report.add(part);
+            tell.send_replace(Some(Arc::new(truth)));
+        }
+        Err(difference) => {
+            report.differences.push(format!("history {}: {difference}", plan.number));
+            watchers.abort_all();
+        }
+    }
+    while let Some(done) = watchers.join_next().await {
+        match done {
+            Ok(part) => report.add(part),
+            Err(error) if error.is_cancelled() => {}
+            Err(error) => report.differences.push(format!("history {}: {error}", plan.number)),
+        }
+    }
+    report.histories = 1;
+    report
+}
+
+/// After so many batches: `true` is a `kill -9`, `false` a SIGTERM.
+type Death = (u64, bool);
+
+fn deaths(kills: u64, planned: u64, rng: &mut impl Rng) -> Vec<Death> {
+    let mut deaths: Vec<Death> = (0..kills).map(|_| (rng.random_range(planned / 20..planned * 9 / 10), true)).collect();
+    if rng.random_bool(0.5) {
+        deaths.push((rng.random_range(planned / 10..planned * 9 / 10), false));
+    }
+    deaths.sort_unstable();
+    deaths
+}
+
+async fn reap(
+    mut server: Server,
+    deaths: Vec<Death>,
+    progress: Arc<AtomicU64>,
+    mut over: watch::Receiver<bool>,
+) -> (Server, Report) {
+    let mut report = Report::default();
+    for (after, kill) in deaths {
+        while progress.load(Ordering::Relaxed) < after && !*over.borrow_and_update() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        let revive = move || {
+            if kill {
+                server.kill9();
+            } else {
+                server.terminate();
+                server.wait();
+            }
+            let restarted = server.restart();
+            (server, restarted)
+        };
+        let (revived, restarted) =
+            tokio::task::spawn_blocking(revive).await.expect("starting a process does not panic");
+        server = revived;
+        report.kills += u64::from(kill);
+        report.drains += u64::from(!kill);
+        if let Err(error) = restarted {
+            report.differences.push(format!("after death {after} (kill: {kill}): {error}"));
+            break;
+        }
+    }
+    (server, report)
+}
+
+fn fixed_port(rng: &mut impl Rng) -> SocketAddr {
+    loop {
+        let address = SocketAddr::from(([127, 0, 0, 1], rng.random_range(10_000..32_000)));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What the model says a watcher must hold.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+use tidegate_core::{Op, Scope};
+
+use crate::model::{Channel, Record, View};
+use crate::replica::{Item, Rows, row_hash};
+
+/// The model of one channel after all that was acknowledged.
+#[derive(Clone, Debug)]
+pub(super) struct Truth {
+    pub(super) channel: Channel,
+    pub(super) trims: bool,
+    /// One for each acknowledged batch, in order.
+    pub(super) batches: Vec<Acknowledged>,
+}
+
+/// One acknowledged batch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Acknowledged {
+    /// The server's offset after it; the model's own offsets mean nothing to the server.
+    pub(super) offset: u64,
+    /// Records of the model up to and with it.
+    pub(super) records: usize,
+}
+
+/// How a list stands to the truth.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Listed {
+    Complete,
+    Behind,
+    Wrong(String),
+}
+
+impl Truth {
+    /// The server's offset after everything.
+    pub(super) fn head(&self) -> u64 {
+        self.batches.last().map_or(0, |batch| batch.offset)
+    }
+
+    /// The rows of `scope` after everything.
+    pub(super) fn rows(&self, scope: &Scope) -> Rows {
+        self.channel.view.filtered(|address, key, _| scope.matches(address, Some(key))).rows
+    }
+
+    /// The hash of the rows of `scope` at each offset where it is known.
+    pub(super) fn hashes(&self, scope: &Scope) -> HashMap<u64, u64> {
+        let mut hashes = HashMap::from([(0, 0)]);
+        let (mut view, mut at) = (View::default(), 0);
+        for batch in &self.batches {
+            for Record { change, .. } in &self.channel.ever[at..batch.records] {
+                view.apply(change.op, &change.address, change.key.as_deref(), &change.data);
+            }
+            at = batch.records;
+            let rows = view.rows.iter().filter(|((address, key), _)| scope.matches(address, Some(key)));
+            let hash = rows.fold(0u64, |sum, ((address, key), data)| sum.wrapping_add(row_hash(address, key, data)));
+            hashes.insert(batch.offset, hash);
+        }
+        hashes
+    }
+
+    /// Whether `items` are the records of `scope`, each once and in order, but for announced gaps.
+    pub(super) fn list(&self, scope: &Scope, items: &[Item]) -> Listed {
+        let records: Vec<(usize, &Record)> = self.records(scope);
+        // Where the next event must be; none until the list says where it begins.
+        let mut next: Option<usize> = None;
+        for (index, item) in items.iter().enumerate() {
+            match item {
+                Item::Begin { offset: Some(offset) } => next = next.or_else(|| Some(self.after(&records, *offset))),
+                Item::Begin { offset: None } => return Listed::Wrong("a cursor that is none of ours".to_owned()),
+                Item::Gap { to: Some(to), reason } if reason == "retention" && self.trims => {
+                    let after = self.after(&records, *to);
+                    if next.is_some_and(|next| after < next) {
+                        return Listed::Wrong(format!("item {index}: a gap that leads back: {item:?}"));
+                    }
+                    next = Some(after);
+                }
+                Item::Gap { .. } => return Listed::Wrong(format!("item {index}: {item:?}")),
+                Item::Event { .. } => {
+                    let found = records.iter().position(|(_, record)| same(record, item));
+                    let expected = next.unwrap_or_else(|| if self.trims { found.unwrap_or(0) } else { 0 });
+                    if !records.get(expected).is_some_and(|(_, record)| same(record, item)) {
+                        let wanted = records.get(expected).map(|(_, record)| record);
+                        return Listed::Wrong(format!(
+                            "item {index} is {item:?}, which is record {found:?}; wanted {wanted:?}"
+                        ));
+                    }
+                    if let Some(wrong) = self.misplaced(records[expected].0, item) {
+                        return Listed::Wrong(format!("item {index} is {item:?}: {wrong}"));
+                    }
+                    next = Some(expected + 1);
+                }
+            }
+        }
+        match next {
+            Some(next) if next == records.len() => Listed::Complete,
+            None if records.is_empty() => Listed::Complete,
+            _ => Listed::Behind,
+        }
+    }
+
+    /// The records of `scope` with the batch of each.
+    fn records(&self, scope: &Scope) -> Vec<(usize, &Record)> {
+        let mut batch = 0;
+        let mut found = Vec::new();
+        for (at, record) in self.channel.ever.iter().enumerate() {
+            while self.batches[batch].records <= at {
+                batch += 1;
+            }
+            if scope.matches(&record.change.address, record.change.key.as_deref()) {
+                found.push((batch, record));
+            }
+        }
+        found
+    }
+
+    /// The first of `records` behind the server's `offset`. Batches become visible whole, and
+    /// retention trims at their borders.
+    fn after(&self, records: &[(usize, &Record)], offset: u64) -> usize {
+        let batch = self.batches.partition_point(|batch| batch.offset <= offset);
+        records.partition_point(|(own, _)| *own < batch)
+    }
+
+    /// An event's cursor must stand inside its batch.
+    fn misplaced(&self, batch: usize, item: &Item) -> Option<String> {
+        let Item::Event { offset: Some(offset), .. } = item else { return Some("it has no cursor".to_owned()) };
+        let low = batch.checked_sub(1).map_or(0, |before| self.batches[before].offset);
+        let high = self.batches[batch].offset;
+        (*offset <= low || *offset > high).then(|| format!("its batch was acknowledged as ({low}, {high}]"))
+    }
+}
+
+fn same(record: &Record, item: &Item) -> bool {
+    let Item::Event { op, address, key, data, .. } = item else { return false };
+    let change = &record.change;
+    let value = if change.op == Op::Delete { &Value::Null } else { &change.data };
+    change.op.as_str() == op && change.address == *address && change.key == *key && value == data
+}

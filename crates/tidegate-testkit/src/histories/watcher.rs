@@ -1,0 +1,335 @@
+//! One watcher of one history: cut, paused, moved between transports, and in the end compared.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use rand::{Rng, SeedableRng};
+use serde_json::Value;
+use tidegate_core::Kind;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::plan::{Plan, Spec};
+use super::report::Report;
+use super::truth::{Listed, Truth};
+use crate::client::poll::Poll;
+use crate::client::{Ask, Ended, Transport, Watch};
+use crate::replica::{Replica, offset};
+
+/// After the last write a watcher has this long to catch up, on a machine that is busy.
+const CATCH_UP: Duration = Duration::from_secs(60);
+/// Frames kept for the report of a difference.
+const TRACE: usize = 40;
+
+/// Watches until the truth is known and reached.
+pub(super) async fn watch(
+    server: SocketAddr,
+    plan: Arc<Plan>,
+    at: usize,
+    mut written: watch::Receiver<usize>,
+    truth: watch::Receiver<Option<Arc<Truth>>>,
+) -> Report {
+    let spec = plan.watchers[at].clone();
+    // The writer may have given up: then there is nothing to wait for.
+    drop(written.wait_for(|done| *done >= spec.joins_after).await);
+    let replica = match spec.kind {
+        Kind::State if spec.forget_at_reset => Replica::state().forget_at_reset(),
+        Kind::State => Replica::state(),
+        Kind::History => Replica::history(),
+    };
+    let mut watcher = Watcher {
+        server,
+        rng: StdRng::seed_from_u64(spec.seed),
+        replica,
+        report: Report::default(),
+        trace: VecDeque::new(),
+        seen: Vec::new(),
+        last_transport: None,
+        truth,
+        plan,
+        spec,
+    };
+    if let Err(difference) = watcher.run().await {
+        watcher.tell(&difference);
+    }
+    watcher.report.gaps = watcher.replica.gaps.len() as u64;
+    watcher.report.resets = watcher.replica.resets.len() as u64;
+    watcher.report
+}
+
+struct Watcher {
+    server: SocketAddr,
+    plan: Arc<Plan>,
+    spec: Spec,
+    rng: StdRng,
+    replica: Replica,
+    report: Report,
+    /// The last things that happened, for people.
+    trace: VecDeque<String>,
+    /// Each cursor at which the replica stood, as offset and hash of the rows.
+    seen: Vec<(u64, u64)>,
+    last_transport: Option<Transport>,
+    truth: watch::Receiver<Option<Arc<Truth>>>,
+}
+
+/// Why a connection is given up.
+enum Next {
+    /// Another one follows.
+    Again,
+    /// The truth is reached.
+    Done,
+}
+
+impl Watcher {
+    async fn run(&mut self) -> Result<(), String> {
+        let mut deadline = None;
+        loop {
+            let truth = self.truth.borrow().clone();
+            if truth.is_some() {
+                let deadline = *deadline.get_or_insert_with(|| Instant::now() + CATCH_UP);
+                if Instant::now() > deadline {
+                    return Err(self.behind());
+                }
+            } else if self.truth.has_changed().is_err() {
+                return Ok(()); // the writer gave up, and has said why
+            }
+            match self.connection(truth.is_some()).await? {
+                Next::Again => self.replica.cut(),
+                Next::Done => return self.settle().await,
+            }
+        }
+    }
+
+    /// Opens one watch and follows it until it is cut, ends, or has shown everything.
+    async fn connection(&mut self, writing_is_over: bool) -> Result<Next, String> {
+        let transport = *Transport::ALL.choose(&mut self.rng).expect("some");
+        let ask = self.ask(writing_is_over);
+        self.note(format!("-- {transport:?} {} header:{} cut:{:?}", ask.url(&[]), ask.by_header, ask.cut_after));
+        let lives = match writing_is_over {
+            true => Duration::from_secs(20),
+            false => Duration::from_millis(self.rng.random_range(50..4_000)),
+        };
+        let until = Instant::now() + lives;
+        let opened = tokio::time::timeout_at(until, Watch::open(self.server, transport, &ask)).await;
+        let mut watch = match opened {
+            Ok(Ok(watch)) => watch,
+            Ok(Err(ended)) => return self.ended(ended).await,
+            Err(_) => return self.ended(Ended::Cut).await,
+        };
+        if ask.cursor.is_some() {
+            *self.report.resumes.entry(transport).or_default() += 1;
+            self.report.switches += u64::from(self.last_transport.is_some_and(|last| last != transport));
+        }
+        self.last_transport = Some(transport);
+        let resumed = ask.cursor.is_some();
+        let mut truth = self.truth.clone();
+        loop {
+            if self.reached() {
+                return Ok(Next::Done);
+            }
+            let frame = tokio::select! {
+                biased;
+                frame = watch.next_frame() => frame,
+                _ = truth.changed(), if !writing_is_over => continue,
+                () = tokio::time::sleep_until(until) => Err(Ended::Cut),
+            };
+            let frame = match frame {
+                Ok(frame) => frame,
+                Err(ended) => return self.ended(ended).await,
+            };
+            self.take(&frame, resumed)?;
+            if frame["op"] == "close" {
+                let wait = frame["retry_ms"].as_u64().ok_or_else(|| format!("closed for good: {frame}"))?;
+                tokio::time::sleep(Duration::from_millis(wait.min(300))).await;
+                return Ok(Next::Again);
+            }
+            if !writing_is_over && self.rng.random_bool(0.02) {
+                let pause = self.rng.random_range(5..400);
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+            }
+        }
+    }
+
+    fn ask(&mut self, writing_is_over: bool) -> Ask {
+        let rng = &mut self.rng;
+        let cut_after = match rng.random_range(0..4) {
+            _ if writing_is_over => None,
+            0 => Some(rng.random_range(0..800)),
+            1 => Some(rng.random_range(0..8_000)),
+            2 => Some(rng.random_range(0..80_000)),
+            _ => None,
+        };
+        Ask {
+            from: self.spec.from.clone(),
+            key: self.spec.scope.key.as_deref().map(str::to_owned),
+            chain: self.spec.chain,
+            cursor: self.replica.cursor.clone(),
+            by_header: rng.random(),
+            limit: rng.random_bool(0.5).then(|| rng.random_range(1..20)),
+            cut_after,
+            receive_buffer: rng.random_bool(0.3).then_some(4096),
+            ..Ask::new(&self.spec.path, self.plan.keyed, self.spec.kind)
+        }
+    }
+
+    fn take(&mut self, frame: &Value, resumed: bool) -> Result<(), String> {
+        self.note(frame.to_string());
+        self.report.frames += 1;
+        if let (Some(address), key) = (frame["address"].as_str(), frame["key"].as_str())
+            && !self.spec.scope.matches(address, key)
+        {
+            return Err(format!("sent what was not asked for: {frame}"));
+        }
+        let before = self.replica.cursor.clone();
+        self.replica.apply(frame).map_err(|violation| violation.0)?;
+        if self.replica.lost + self.replica.doubled > 0 {
+            return Err(format!("the chain of {before:?} is broken by {frame}"));
+        }
+        if matches!(frame["op"].as_str(), Some("gap" | "reset")) && resumed && !self.plan.trims {
+            return Err(format!("a loss where nothing was trimmed: {frame}"));
+        }
+        if frame["op"] == "gap" && frame["reason"] != "retention" {
+            return Err(format!("a loss that nobody caused: {frame}"));
+        }
+        let cursor = self.replica.cursor.as_deref();
+        if let (Some(before), Some(now)) = (before.as_deref().and_then(offset), cursor.and_then(offset))
+            && now < before
+        {
+            return Err(format!("the cursor went back from {before:x}: {frame}"));
+        }
+        if let (Some(at), Some(hash), true) = (cursor.and_then(offset), self.hash(), self.replica.settled()) {
+            self.seen.push((at, hash));
+        }
+        Ok(())
+    }
+
+    async fn ended(&mut self, ended: Ended) -> Result<Next, String> {
+        self.note(format!("-- {ended:?}"));
+        match ended {
+            Ended::Cut => self.report.cuts += 1,
+            Ended::Gone(_) => {
+                let pause = self.rng.random_range(10..100);
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+            }
+            Ended::Refused(answer) if matches!(answer.head.status, 503) => {
+                let pause = self.rng.random_range(50..300);
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+            }
+            Ended::Refused(answer) => return Err(format!("refused: {answer:?}")),
+            Ended::Garbage(what) => return Err(what),
+        }
+        Ok(Next::Again)
+    }
+
+    /// Whether the truth is known and this watcher has seen all of it.
+    fn reached(&mut self) -> bool {
+        let Some(truth) = self.truth.borrow_and_update().clone() else { return false };
+        if !self.replica.settled() {
+            return false;
+        }
+        match (self.replica.rows(), self.replica.items()) {
+            (Some(rows), _) => *rows == truth.rows(&self.spec.scope),
+            (_, Some(items)) => truth.list(&self.spec.scope, items) != Listed::Behind,
+            _ => false,
+        }
+    }
+
+    /// Asks from the last cursor for what is left, until the head: nothing may come that changes
+    /// the result. Then compares everything.
+    async fn settle(&mut self) -> Result<(), String> {
+        let Some(truth) = self.truth.borrow().clone() else { return Ok(()) };
+        self.note("-- settling".to_owned());
+        let deadline = Instant::now() + CATCH_UP;
+        while self.replica.cursor.as_deref().and_then(offset).is_none_or(|at| at < truth.head()) {
+            if Instant::now() > deadline {
+                return Err(self.behind());
+            }
+            let mut ask = self.ask(true);
+            ask.limit = None;
+            let resumed = ask.cursor.is_some();
+            let mut poll = Poll::new(self.server, ask);
+            "0s".clone_into(&mut poll.wait);
+            if let Err(ended) = poll.round().await {
+                self.ended(ended).await?;
+                continue;
+            }
+            while let Some(frame) = poll.pop() {
+                self.take(&frame, resumed)?;
+            }
+        }
+        self.compare(&truth)
+    }
+
+    fn compare(&mut self, truth: &Truth) -> Result<(), String> {
+        if let Some(items) = self.replica.items() {
+            self.report.compared += 1;
+            return match truth.list(&self.spec.scope, items) {
+                Listed::Complete => Ok(()),
+                wrong => Err(format!("the list is {wrong:?}")),
+            };
+        }
+        let hashes = truth.hashes(&self.spec.scope);
+        for (at, hash) in &self.seen {
+            if hashes.get(at).is_some_and(|truth| truth != hash) {
+                return Err(format!("at {at:x} the replica was not the state of the model"));
+            }
+            self.report.compared += u64::from(hashes.contains_key(at));
+        }
+        let rows = truth.rows(&self.spec.scope);
+        if self.replica.rows() != Some(&rows) {
+            return Err(format!("in the end the replica is {:?} and the model {rows:?}", self.replica.rows()));
+        }
+        Ok(())
+    }
+
+    fn behind(&self) -> String {
+        let Some(truth) = self.truth.borrow().clone() else { return "no truth".to_owned() };
+        let detail = match (self.replica.rows(), self.replica.items()) {
+            (Some(rows), _) => {
+                let wanted = truth.rows(&self.spec.scope);
+                let wrong = wanted.iter().filter(|(id, data)| rows.get(*id) != Some(data)).map(|(id, _)| id);
+                let extra = rows.keys().filter(|id| !wanted.contains_key(*id));
+                format!("wrong or missing {:?}, extra {:?}", wrong.collect::<Vec<_>>(), extra.collect::<Vec<_>>())
+            }
+            (_, Some(items)) => format!("the list of {} is {:?}", items.len(), truth.list(&self.spec.scope, items)),
+            _ => String::new(),
+        };
+        format!(
+            "{} s after the last write it is at {:?} (head {:x}, settled {}): {detail}",
+            CATCH_UP.as_secs(),
+            self.replica.cursor,
+            truth.head(),
+            self.replica.settled(),
+        )
+    }
+
+    fn hash(&self) -> Option<u64> {
+        match &self.replica.holds {
+            crate::replica::Holds::State(state) => Some(state.hash),
+            crate::replica::Holds::History(_) => None,
+        }
+    }
+
+    fn note(&mut self, text: String) {
+        if self.trace.len() == TRACE {
+            self.trace.pop_front();
+        }
+        let mut end = text.len().min(400);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        self.trace.push_back(text[..end].to_owned());
+    }
+
+    fn tell(&mut self, difference: &str) {
+        let trace: String = self.trace.iter().map(|line| format!("\n      {line}")).collect();
+        self.report.differences.push(format!(
+            "history {} watcher {:?} (channel keyed {}, retain {}): {difference}{trace}",
+            self.plan.number, self.spec, self.plan.keyed, self.plan.retain
+        ));
+    }
+}
