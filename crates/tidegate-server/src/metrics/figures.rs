@@ -235,7 +235,7 @@ impl Figure {
 }
 
 fn syncs(log: &Stats) -> Sample {
-    let bounds = SYNC_BUCKETS_US.iter().map(|us| *us as f64 / 1e6).chain([f64::MAX]);
+    let bounds = SYNC_BUCKETS_US.iter().map(|us| *us as f64 / 1e6).chain([f64::INFINITY]);
     Sample::Histogram {
         sum: log.sync_us as f64 / 1e6,
         count: log.syncs,

@@ -1,0 +1,256 @@
+//! The commands as a person or a script runs them.
+
+mod common;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use common::{binary, chat_and_rows};
+use serde_json::Value;
+use tidegate_testkit::process::Server;
+
+const ROOM: &str = "rooms/a/messages";
+
+fn tidegate(arguments: &[&str]) -> Command {
+    let mut command = Command::new(binary());
+    command.args(arguments).env("TIDEGATE_LOG", "warn").stdin(Stdio::null());
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    tidegate(arguments).output().expect("the binary runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Runs a command against a server and returns what it printed.
+fn at(server: &Server, arguments: &[&str]) -> String {
+    let output = try_at(server, arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+fn try_at(server: &Server, arguments: &[&str]) -> Output {
+    let url = format!("http://{}", server.address());
+    run(&[arguments, &["--url", &url]].concat())
+}
+
+/// The `n` of each data frame.
+fn numbers(lines: &str) -> Vec<u64> {
+    let frames = lines.lines().map(|line| serde_json::from_str::<Value>(line).expect("a frame"));
+    frames.filter(|frame| frame["op"] == "append").map(|frame| frame["data"]["n"].as_u64().expect("n")).collect()
+}
+
+fn publish(server: &Server, n: u64) -> String {
+    at(server, &["publish", ROOM, &format!(r#"{{"n":{n}}}"#)])
+}
+
+#[test]
+fn what_is_published_is_watched() {
+    let server = chat_and_rows();
+    let answer: Value = serde_json::from_str(&publish(&server, 1)).expect("JSON");
+    assert_eq!(answer["count"], 1);
+    let mut lines = tidegate(&["publish", ROOM, "-", "--url", &format!("http://{}", server.address())])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("spawned");
+    lines.stdin.take().expect("stdin").write_all(b"{\"n\":2}\n\n{\"n\":3}\n").expect("written");
+    assert!(lines.wait().expect("ended").success());
+    assert_eq!(numbers(&at(&server, &["watch", ROOM, "--from", "start", "--count", "3"])), [1, 2, 3]);
+
+    at(&server, &["publish", "rows/p", r#"{"id":"k","v":1}"#, "--key", "k"]);
+    let rows = at(&server, &["watch", "rows/p", "--count", "1"]);
+    assert!(rows.contains(r#""op":"snapshot","address":"rows/p","key":"k""#), "{rows}");
+}
+
+#[test]
+fn a_name_makes_a_repeat_harmless() {
+    let server = chat_and_rows();
+    let again = || at(&server, &["publish", ROOM, r#"{"n":1}"#, "--idempotency-key", "once"]);
+    assert_eq!(again(), again());
+    publish(&server, 2);
+    assert_eq!(numbers(&at(&server, &["watch", ROOM, "--from", "start", "--count", "2"])), [1, 2]);
+}
+
+#[test]
+fn a_cursor_file_goes_on_where_the_last_watch_ended() {
+    let server = chat_and_rows();
+    let file = server.folder().join("cursor");
+    let file = file.to_str().expect("UTF-8");
+    (1..=4).for_each(|n| drop(publish(&server, n)));
+    let first = at(&server, &["watch", ROOM, "--from", "start", "--count", "3", "--cursor-file", file]);
+    let second = at(&server, &["watch", ROOM, "--from", "start", "--count", "1", "--cursor-file", file]);
+    assert_eq!((numbers(&first), numbers(&second)), (vec![1, 2, 3], vec![4]));
+}
+
+#[test]
+fn a_watch_survives_the_death_of_the_server() {
+    let mut server = chat_and_rows();
+    publish(&server, 0);
+    let url = format!("http://{}", server.address());
+    let mut watch = tidegate(&["watch", ROOM, "--from", "start", "--count", "10", "--url", &url])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("spawned");
+    let mut lines = BufReader::new(watch.stdout.take().expect("stdout")).lines().map(|line| line.expect("a line"));
+    let mut seen: Vec<String> = lines.by_ref().take_while(|line| !line.contains(r#""n":0"#)).collect();
+    assert!(seen[0].contains("begin"), "{seen:?}");
+    (1..5).for_each(|n| drop(publish(&server, n)));
+    server.kill9();
+    server.restart().unwrap_or_else(|error| panic!("{error}"));
+    (5..10).for_each(|n| drop(publish(&server, n)));
+    seen = lines.collect();
+    assert!(watch.wait().expect("ended").success());
+    assert!(!seen.iter().any(|line| line.contains(r#""op":"gap""#)), "{seen:?}");
+    assert_eq!(numbers(&seen.join("\n")), [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+}
+
+#[test]
+fn refusals_are_told_with_what_to_do() {
+    let server = chat_and_rows();
+    let refused = |arguments: &[&str], wanted: &str| {
+        let output = try_at(&server, arguments);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(text(&output.stderr).contains(wanted), "{arguments:?}: {}", text(&output.stderr));
+    };
+    refused(&["publish", "room/a/messages", "{}"], "rooms/{room}/messages");
+    refused(&["publish", ROOM, "{"], "invalid");
+    refused(&["publish", "rows/p", r#"{"v":1}"#], "id");
+    refused(&["watch", "room/a/messages"], "channel-not-found");
+    refused(&["watch", ROOM, "--after", "nonsense"], "cursor-invalid");
+
+    let output = run(&["watch", ROOM, "--url", "https://127.0.0.1:1"]);
+    assert!(text(&output.stderr).contains("not built yet"), "{}", text(&output.stderr));
+    let output = run(&["watch", ROOM, "--url", "http://127.0.0.1:1"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("cannot reach"), "{}", text(&output.stderr));
+    assert_eq!(run(&["watch", "a//b"]).status.code(), Some(2));
+}
+
+#[test]
+fn check_shows_mistakes_and_changes_nothing() {
+    let folder = tempfile::tempdir().expect("folder");
+    let config = folder.path().join("tidegate.yaml");
+    let check = |text: &str| {
+        std::fs::write(&config, text).expect("written");
+        run(&["check", "--config", config.to_str().expect("UTF-8")])
+    };
+    let good = check("sources: { host: { kind: system } }\nchannels: { m: { address: \"m/{group}\", source: host, key: name } }\n");
+    assert!(good.status.success(), "{}", text(&good.stderr));
+    assert!(text(&good.stdout).contains("source  host (system): good"), "{}", text(&good.stdout));
+    let bad = check("channels: { chat: { adress: a } }\n");
+    assert_eq!(bad.status.code(), Some(1));
+    assert!(text(&bad.stderr).contains("^^^^^^ did you mean `address`?"), "{}", text(&bad.stderr));
+    assert_eq!(std::fs::read_dir(folder.path()).expect("folder").count(), 1);
+}
+
+#[test]
+fn a_server_that_cannot_start_says_why() {
+    let folder = tempfile::tempdir().expect("folder");
+    let serve = |arguments: &[&str]| {
+        let output = tidegate(arguments).current_dir(folder.path()).output().expect("the binary runs");
+        assert_eq!(output.status.code(), Some(1));
+        text(&output.stderr)
+    };
+    assert!(serve(&["serve"]).contains("tidegate demo"));
+    std::fs::write(folder.path().join("tidegate.yaml"), "listen: 0.0.0.0:0\nchannels: { a: { address: a } }\n")
+        .expect("written");
+    assert!(serve(&["serve"]).contains("--insecure"));
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let told = serve(&["demo", "--listen", &address]);
+    assert!(told.contains(&address) && told.contains("--listen 127.0.0.1:0"), "{told}");
+}
+
+/// A running demo, killed when dropped.
+struct Demo {
+    process: Child,
+    said: BufReader<std::process::ChildStdout>,
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Demo {
+    fn start(folder: &Path) -> Demo {
+        let data = folder.join("data");
+        let mut process = tidegate(&["demo", "--listen", "127.0.0.1:0", "--data", data.to_str().expect("UTF-8")])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("spawned");
+        let said = BufReader::new(process.stdout.take().expect("stdout"));
+        Demo { process, said }
+    }
+
+    /// All lines up to the last one of its introduction.
+    fn introduction(&mut self) -> Vec<String> {
+        let mut lines: Vec<String> = Vec::new();
+        while lines.iter().filter(|line| line.trim_start().starts_with("curl ")).count() < 4 {
+            let mut line = String::new();
+            assert!(self.said.read_line(&mut line).expect("read") > 0, "it ended: {lines:?}");
+            lines.push(line);
+        }
+        lines
+    }
+}
+
+#[test]
+fn the_demo_shows_live_data_and_lines_to_try() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut demo = Demo::start(folder.path());
+    let lines = demo.introduction();
+    let address = lines.iter().find_map(|line| line.strip_prefix("listening on http://")).expect("an address").trim();
+    assert!(lines.iter().any(|line| line.contains(&*folder.path().join("data").to_string_lossy())), "{lines:?}");
+
+    // What it prints works as printed, up to the first frames.
+    let curl = |part: &str| lines.iter().find(|line| line.contains("curl ") && line.contains(part)).expect("a line");
+    let said = shell(curl("-d "), None);
+    assert!(said.contains("\"count\":1"), "{said}");
+    let seen = shell(curl("machine/cpu"), Some("\"percent\""));
+    assert!(seen.contains("event: reset"), "{seen}");
+    assert!(shell(curl("machine/memory"), None).contains("\"total_bytes\""));
+
+    let market = Command::new(binary())
+        .args(["watch", "synthetic-market/*", "--count", "2", "--url", &format!("http://{address}")])
+        .output()
+        .expect("the binary runs");
+    assert_eq!(text(&market.stdout).matches("\"synthetic\":true").count(), 2, "{}", text(&market.stdout));
+
+    let pid = rustix::process::Pid::from_raw(demo.process.id() as i32).expect("a pid");
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a signal");
+    assert!(demo.process.wait().expect("ended").success());
+    assert!(TcpStream::connect(address).is_err(), "nobody listens any more");
+}
+
+/// Runs a line as a shell does; with `wanted`, until its output holds that.
+fn shell(line: &str, wanted: Option<&str>) -> String {
+    let mut process = Command::new("sh")
+        .args(["-c", &format!("exec {}", line.trim())])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("a shell");
+    let mut output = process.stdout.take().expect("stdout");
+    let mut seen = String::new();
+    let mut chunk = [0; 4096];
+    while wanted.is_none_or(|wanted| !seen.contains(wanted)) {
+        let read = output.read(&mut chunk).expect("read");
+        if read == 0 {
+            break;
+        }
+        seen.push_str(&text(&chunk[..read]));
+    }
+    let _ = process.kill();
+    let _ = process.wait();
+    seen
+}
