@@ -60,3 +60,18 @@ pub trait DiskFile: Send + Sync + Debug {
     /// These bytes will be read soon.
     fn will_need(&self, at: u64, len: u64);
 }
+
+/// Marks a failed sync, which poisons: unlike a full disk it cannot be tried again.
+#[derive(Debug, thiserror::Error)]
+#[error("a sync failed: {0}")]
+struct SyncFailed(io::Error);
+
+/// The result of a sync, marked if it failed.
+pub(crate) fn synced(result: io::Result<()>) -> io::Result<()> {
+    result.map_err(|error| io::Error::new(error.kind(), SyncFailed(error)))
+}
+
+/// Whether an error came from [`synced`].
+pub(crate) fn is_sync_failure(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<SyncFailed>())
+}

@@ -1,13 +1,35 @@
 //! The embedded log: one fsynced journal, per-channel segments, the view store.
+//!
+//! A batch goes through the [journal](journal) (one write and one sync for all that waits), becomes [hot](hot) records in
+//! memory, and is visible. A [drain](drain) moves it into [segments](segment) and the [view store](state); the journal
+//! files go then. Opening ([recovery](recovery)) reads the journal that no drain took. [`engine`] is all of that without
+//! threads, [`thread`] puts two around it, [`log`] and [`channel`] are what users hold.
+//!
+//! **Invariant:** nothing is visible before it is durable (channels that keep nothing on disk excepted), and a batch is whole or
+//! absent after any crash. This crate never sees HTTP, watches or sources.
 
 mod batch;
 mod channel;
+mod codec;
+mod counters;
 pub mod disk;
+mod drain;
+mod engine;
 mod error;
 mod health;
+mod hot;
+mod journal;
+mod ledger;
 mod log;
 mod options;
 mod page;
+mod recovery;
+mod ring;
+mod segment;
+mod stage;
+mod state;
+mod thread;
+mod verify;
 
 pub use batch::{AppendError, Appended, Batch, Entry, Idempotency};
 pub use channel::Channel;
@@ -16,3 +38,4 @@ pub use health::{Health, SYNC_BUCKETS_US, Stats};
 pub use log::{LargeBatch, LargeCommit, Log};
 pub use options::{ChannelSpec, Clock, Options, Retain, Window};
 pub use page::{Page, ReadError, ReadLimit, RowPage, ViewRow};
+pub use verify::{Report, VerifyError, verify};

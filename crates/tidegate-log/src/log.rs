@@ -1,23 +1,34 @@
 //! The log as its users hold it.
 
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 
 use bytes::Bytes;
 use tidegate_core::ChannelId;
 
 use crate::batch::{AppendError, Appended, Batch, Entry, Idempotency};
 use crate::channel::Channel;
-use crate::disk::Disk;
+use crate::disk::{Disk, RealDisk};
+use crate::engine::{Done, Outcome, Work, size};
 use crate::error::{DrainError, OpenError};
 use crate::health::{Health, Stats};
 use crate::options::{ChannelSpec, Options};
+use crate::recovery;
+use crate::thread::Running;
 
 /// An open log. Cheap to clone; closed by [`Log::close`] or when the last clone is dropped.
 #[derive(Clone)]
-pub struct Log {}
+pub struct Log {
+    running: Arc<Running>,
+}
 
 /// A batch that comes in parts and becomes visible at once. Dropping it aborts it.
-pub struct LargeBatch {}
+///
+/// Parts go to the journal as they come and stay in memory until the commit.
+pub struct LargeBatch {
+    running: Arc<Running>,
+    id: Option<u64>,
+}
 
 /// What a large batch is committed with.
 #[derive(Clone, Debug, Default)]
@@ -32,40 +43,134 @@ pub struct LargeCommit {
 
 impl Log {
     /// Opens the folder of `options`, or makes it.
-    pub fn open(_options: Options, _channels: Vec<ChannelSpec>) -> Result<Log, OpenError> { unimplemented!() }
+    ///
+    /// # Errors
+    /// [`OpenError::Locked`] if another process (or this one) has it open.
+    pub fn open(options: Options, channels: Vec<ChannelSpec>) -> Result<Log, OpenError> {
+        let disk = Arc::new(RealDisk::new(&options.path)?);
+        Log::open_on(disk, options, channels)
+    }
+
     /// The same on another disk; `options.path` is not used.
-    pub fn open_on(_disk: Arc<dyn Disk>, _options: Options, _channels: Vec<ChannelSpec>) -> Result<Log, OpenError> { unimplemented!() }
+    pub fn open_on(disk: Arc<dyn Disk>, options: Options, channels: Vec<ChannelSpec>) -> Result<Log, OpenError> {
+        let engine = recovery::open(disk, options, &channels)?;
+        Ok(Log { running: Arc::new(Running::start(engine)?) })
+    }
+
     /// A channel of the specs.
-    pub fn channel(&self, _name: &str) -> Option<Channel> { unimplemented!() }
+    pub fn channel(&self, name: &str) -> Option<Channel> {
+        self.channel_by_id(ChannelId::of(name)).filter(|channel| channel.name() == name)
+    }
+
     /// The same by id.
-    pub fn channel_by_id(&self, _id: ChannelId) -> Option<Channel> { unimplemented!() }
-    /// Queues a batch; blocks while the queue is full. `done` is called on the log's thread.
-    pub fn submit(&self, _batch: Batch, _done: impl FnOnce(Result<Appended, AppendError>) + Send + 'static) { unimplemented!() }
+    pub fn channel_by_id(&self, id: ChannelId) -> Option<Channel> {
+        let engine = &self.running.engine;
+        let state = engine.channels[engine.index_of(id)?].clone();
+        state.configured.then_some(Channel { state })
+    }
+
+    /// Queues a batch; blocks while 4,096 batches or 64 MiB wait. `done` is called on the log's thread, once the batch
+    /// is durable and visible or was refused; it must be quick and must not append with [`Log::append`].
+    pub fn submit(&self, batch: Batch, done: impl FnOnce(Result<Appended, AppendError>) + Send + 'static) {
+        let bytes = size(&batch.entries);
+        self.running.submit(Work::Batch(batch), bytes, Box::new(|outcome| done(appended(outcome))));
+    }
+
     /// The blocking form of [`Log::submit`].
-    pub fn append(&self, _batch: Batch) -> Result<Appended, AppendError> { unimplemented!() }
+    pub fn append(&self, batch: Batch) -> Result<Appended, AppendError> {
+        let bytes = size(&batch.entries);
+        appended(self.running.call(Work::Batch(batch), bytes))
+    }
+
     /// Begins a batch that comes in parts.
-    pub fn begin(&self) -> Result<LargeBatch, AppendError> { unimplemented!() }
+    pub fn begin(&self) -> Result<LargeBatch, AppendError> {
+        match self.running.call(Work::Begin, 0)? {
+            Done::Begun(id) => Ok(LargeBatch { running: self.running.clone(), id: Some(id) }),
+            _ => Err(AppendError::Closed),
+        }
+    }
+
     /// The last durable checkpoint of a source.
-    pub fn checkpoint(&self, _source: &str) -> Option<Bytes> { unimplemented!() }
+    pub fn checkpoint(&self, source: &str) -> Option<Bytes> {
+        self.running.engine.checkpoint(source)
+    }
+
     /// `listener` is called after a channel's head or start moved, on the log's threads; it must be quick.
-    pub fn on_advance(&self, _listener: impl Fn(ChannelId) + Send + Sync + 'static) { unimplemented!() }
+    pub fn on_advance(&self, listener: impl Fn(ChannelId) + Send + Sync + 'static) {
+        self.running.engine.listen(Box::new(listener));
+    }
+
     /// Whether appends are taken.
-    pub fn health(&self) -> Health { unimplemented!() }
-    /// Moves everything from the journal into segments and the view store, now.
-    pub fn drain_now(&self) -> Result<(), DrainError> { unimplemented!() }
-    /// Applies retention now.
-    pub fn retain_now(&self) -> Result<(), DrainError> { unimplemented!() }
+    pub fn health(&self) -> Health {
+        self.running.engine.health()
+    }
+
+    /// Moves everything from the journal into segments and the view store, now, and merges segments.
+    pub fn drain_now(&self) -> Result<(), DrainError> {
+        self.running.drain_now()
+    }
+
+    /// Applies retention now; what is in memory only stays.
+    pub fn retain_now(&self) -> Result<(), DrainError> {
+        self.running.engine.retain().map(|_| ())
+    }
+
     /// Figures for metrics.
-    pub fn stats(&self) -> Stats { unimplemented!() }
-    /// Finishes what is queued, drains, releases the folder.
-    pub fn close(self) { }
+    pub fn stats(&self) -> Stats {
+        Stats { queued: self.running.queued(), ..self.running.engine.stats() }
+    }
+
+    /// Finishes what is queued, drains, releases the folder. Other clones find it closed; reads go on from memory and
+    /// open files as long as a clone lives.
+    pub fn close(self) {
+        self.running.close();
+    }
 }
 
 impl LargeBatch {
     /// Adds entries; blocks until they are in the journal.
-    pub fn part(&mut self, _entries: Vec<Entry>) -> Result<(), AppendError> { unimplemented!() }
-    /// Makes all parts durable and visible at once.
-    pub fn commit(self, _commit: LargeCommit) -> Result<Appended, AppendError> { unimplemented!() }
+    ///
+    /// # Errors
+    /// [`AppendError::TooLarge`] if the part is over `batch_bytes_max`, or all open large batches are over
+    /// `large_batch_bytes_max`. The parts before it stay.
+    pub fn part(&mut self, entries: Vec<Entry>) -> Result<(), AppendError> {
+        let id = self.id.ok_or(AppendError::Closed)?;
+        let bytes = size(&entries);
+        self.running.call(Work::Part { id, entries }, bytes).map(|_| ())
+    }
+
+    /// Makes all parts durable and visible at once. After [`AppendError::Full`] or [`AppendError::State`] it can be tried again.
+    pub fn commit(&mut self, commit: LargeCommit) -> Result<Appended, AppendError> {
+        let id = self.id.ok_or(AppendError::Closed)?;
+        let answer = appended(self.running.call(Work::Commit { id, commit }, 0))?;
+        self.id = None;
+        Ok(answer)
+    }
+
     /// Forgets all parts.
     pub fn abort(self) {}
+}
+
+impl Drop for LargeBatch {
+    fn drop(&mut self) {
+        if let Some(id) = self.id.take() {
+            self.running.submit(Work::Abort { id }, 0, Box::new(|_| {}));
+        }
+    }
+}
+
+impl Running {
+    /// Submits and waits.
+    fn call(&self, work: Work, bytes: usize) -> Outcome {
+        let (sender, receiver) = sync_channel(1);
+        self.submit(work, bytes, Box::new(move |outcome| drop(sender.send(outcome))));
+        receiver.recv().unwrap_or(Err(AppendError::Closed))
+    }
+}
+
+fn appended(outcome: Outcome) -> Result<Appended, AppendError> {
+    match outcome? {
+        Done::Appended(answer) => Ok(answer),
+        Done::Begun(_) | Done::Noted => Err(AppendError::Closed),
+    }
 }
