@@ -56,7 +56,7 @@ test("refusals", { timeout: 60_000 }, async (t) => {
 
   /** What a page can try; it resolves to what the page is told, and the test looks at what the server did. */
   const attempts = {
-    "a plain form post": (target) => fetch(target, { method: "POST", mode: "no-cors", body: '{"n":1}' }).then(({ type }) => type, () => "failed"),
+    "a plain form post": (target) => fetch(target, { method: "POST", mode: "no-cors", headers: { "Content-Type": "application/x-www-form-urlencoded" }, body: '{"n":1}' }).then(({ type }) => type, () => "failed"),
     "a post as JSON": (target) => fetch(target, { method: "POST", headers: { "Content-Type": "application/json" }, body: '{"n":1}' }).then(({ status }) => status, () => "failed"),
     "a WebSocket": (target) =>
       new Promise((resolve) => {
