@@ -28,6 +28,8 @@ mod ring;
 mod segment;
 mod stage;
 mod state;
+#[cfg(feature = "sim")]
+mod stepped;
 mod thread;
 mod verify;
 
@@ -38,4 +40,6 @@ pub use health::{Health, SYNC_BUCKETS_US, Stats};
 pub use log::{LargeBatch, LargeCommit, Log};
 pub use options::{ChannelSpec, Clock, Options, Retain, Window};
 pub use page::{Page, ReadError, ReadLimit, RowPage, ViewRow};
+#[cfg(feature = "sim")]
+pub use stepped::SteppedLog;
 pub use verify::{Report, VerifyError, verify};

@@ -132,6 +132,7 @@ impl Stage {
                 first.push((staged.state.id, staged.head + 1));
             }
         }
+        first.sort_unstable(); // not in order of use: deletes of nothing are no use when the journal is read again
         for ((at, entry), before) in entries.iter().enumerate().zip(befores) {
             let Some(index) = engine.index_of(entry.channel).filter(|_| kept[at]) else { continue };
             let last = order.iter().any(|(channel, last)| *channel == index && *last == Some(at));

@@ -1,0 +1,469 @@
+//! Power losses and kills at random operations, against a model in memory that is obviously right.
+//!
+//! The model is a list of batches: acknowledged ones must be there, once, in order; of those that were under way when the power
+//! went, each is there whole or not at all, in the order they were sent. What the log holds after each crash is compared with the
+//! model in full: records, before-images, rows, checkpoints, answers to repeats.
+//!
+//! `TIDEGATE_CRASHES` says how many crashes, `TIDEGATE_SEED` which history to repeat.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use common::{ALL, append, batch, clear, delete, idempotency, scope, upsert};
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use rand::{Rng, SeedableRng};
+use tidegate_core::{ChannelId, Op};
+use tidegate_log::disk::SimDisk;
+use tidegate_log::{
+    AppendError, Appended, Batch, ChannelSpec, Clock, Entry, Health, LargeCommit, Options, ReadError, SteppedLog,
+};
+
+const CHANNELS: [&str; 4] = ["plain", "bounded", "keyed", "keyed2"];
+/// Crashes of one folder before a new one is begun.
+const CRASHES_PER_FOLDER: u64 = 40;
+
+#[test]
+fn nothing_acknowledged_is_lost_and_nothing_is_invented() {
+    let crashes: u64 = env("TIDEGATE_CRASHES").unwrap_or(3_000);
+    let seed: u64 = env("TIDEGATE_SEED").unwrap_or_else(rand::random);
+    let began = std::time::Instant::now();
+    println!("TIDEGATE_SEED={seed} TIDEGATE_CRASHES={crashes}");
+    let threads = std::thread::available_parallelism().map_or(2, |n| n.get() as u64);
+    let folders = crashes.div_ceil(CRASHES_PER_FOLDER);
+    let next = AtomicU64::new(0);
+    let totals = [const { AtomicU64::new(0) }; 4];
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let folder = next.fetch_add(1, Ordering::Relaxed);
+                    if folder >= folders {
+                        return;
+                    }
+                    let _named = Named(seed.wrapping_add(folder));
+                    let mut history = History::new(seed.wrapping_add(folder));
+                    history.run(CRASHES_PER_FOLDER);
+                    for (total, own) in totals.iter().zip(history.counts) {
+                        total.fetch_add(own, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    let [crashed, batches, drains, merges] = totals.map(AtomicU64::into_inner);
+    println!("{crashed} crashes, {batches} batches, {drains} drains, {merges} merges in {:?}", began.elapsed());
+    assert!(crashed >= crashes && batches > 0 && drains > 0 && (merges > 0 || crashes < 500));
+}
+
+fn env(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// Says which history failed.
+struct Named(u64);
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("this history: TIDEGATE_SEED={} TIDEGATE_CRASHES=1", self.0);
+        }
+    }
+}
+
+/// A batch that was sent.
+#[derive(Clone, Debug)]
+struct Sent {
+    batch: Batch,
+    answer: Option<Appended>,
+}
+
+/// A record as the model knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Known {
+    op: Op,
+    address: String,
+    key: Option<String>,
+    data: Bytes,
+    before: Option<Bytes>,
+}
+
+type Rows = BTreeMap<(String, String), (Bytes, u64)>;
+
+/// What the log must hold.
+#[derive(Clone, Default)]
+struct Model {
+    records: BTreeMap<&'static str, Vec<Known>>,
+    rows: BTreeMap<&'static str, Rows>,
+    checkpoint: Option<Bytes>,
+    answers: BTreeMap<String, (Batch, Appended)>,
+}
+
+impl Model {
+    /// The whole of what the log must do with a batch.
+    fn apply(&mut self, batch: &Batch) -> Appended {
+        let mut last: Vec<(ChannelId, u64)> = Vec::new();
+        for entry in &batch.entries {
+            let name = *CHANNELS.iter().find(|name| ChannelId::of(name) == entry.channel).expect("a channel");
+            let records = self.records.entry(name).or_default();
+            let rows = self.rows.entry(name).or_default();
+            let row = (entry.address.as_str().to_owned(), entry.key.clone().unwrap_or_default().into_string());
+            let before = rows.get(&row).map(|(data, _)| data.clone());
+            let offset = records.len() as u64 + 1;
+            let keep = match entry.op {
+                Op::Append => true,
+                Op::Upsert => {
+                    rows.insert(row, (entry.data.clone(), offset));
+                    true
+                }
+                Op::Delete => rows.remove(&row).is_some(),
+                Op::Clear => {
+                    rows.clear();
+                    true
+                }
+            };
+            if keep {
+                records.push(Known {
+                    op: entry.op,
+                    address: entry.address.as_str().to_owned(),
+                    key: entry.key.as_deref().map(str::to_owned),
+                    data: entry.data.clone(),
+                    before: before.filter(|_| entry.op != Op::Clear),
+                });
+            }
+            let head = records.len() as u64;
+            match last.iter_mut().find(|(id, _)| *id == entry.channel) {
+                Some((_, offset)) => *offset = head,
+                None => last.push((entry.channel, head)),
+            }
+        }
+        if let Some((_, bytes)) = &batch.checkpoint {
+            self.checkpoint = Some(bytes.clone());
+        }
+        let answer = Appended { last, count: batch.entries.len() as u64, replayed: false };
+        if let Some(key) = &batch.idempotency {
+            self.answers.insert(key.key.clone(), (batch.clone(), answer.clone()));
+        }
+        answer
+    }
+
+    fn heads(&self) -> [u64; 4] {
+        CHANNELS.map(|name| self.records.get(name).map_or(0, |records| records.len() as u64))
+    }
+}
+
+/// One folder and what is done to it.
+struct History {
+    rng: StdRng,
+    disk: SimDisk,
+    clock: Arc<AtomicU64>,
+    model: Model,
+    /// Sent since the last crash and not answered: they may be there, in this order.
+    uncertain: Vec<Batch>,
+    serial: u64,
+    /// Crashes, batches, drains, merges.
+    counts: [u64; 4],
+}
+
+impl History {
+    fn new(seed: u64) -> History {
+        History {
+            rng: StdRng::seed_from_u64(seed),
+            disk: SimDisk::new(),
+            clock: Arc::new(AtomicU64::new(1_000_000)),
+            model: Model::default(),
+            uncertain: Vec::new(),
+            serial: 0,
+            counts: [0; 4],
+        }
+    }
+
+    fn options(&self) -> Options {
+        Options {
+            journal_bytes: 64 * 1024,
+            segment_bytes_max: 256 * 1024,
+            view_cache_bytes: 1024 * 1024,
+            scan_bytes_max: 32 * 1024,
+            clock: Clock::Manual(self.clock.clone()),
+            ..Options::new("")
+        }
+    }
+
+    fn specs() -> Vec<ChannelSpec> {
+        let mut specs = vec![
+            ChannelSpec::plain(CHANNELS[0]),
+            ChannelSpec::plain(CHANNELS[1]),
+            ChannelSpec::keyed(CHANNELS[2]),
+            ChannelSpec::keyed(CHANNELS[3]),
+        ];
+        specs[1].retain.age = Some(Duration::from_secs(60));
+        specs[2].retain.bytes = Some(8 * 1024);
+        specs
+    }
+
+    fn run(&mut self, crashes: u64) {
+        while self.counts[0] < crashes {
+            let reach = *[3u64, 20, 60, 200, 600].choose(&mut self.rng).expect("not empty");
+            self.disk.cut_after(self.rng.random_range(0..reach));
+            match SteppedLog::open(Arc::new(self.disk.clone()), self.options(), &History::specs()) {
+                Ok(log) => {
+                    self.settle(&log);
+                    self.check(&log);
+                    self.work(&log);
+                }
+                Err(error) => assert!(self.disk.is_off(), "only a power loss keeps the log from opening: {error}"),
+            }
+            self.counts[0] += 1;
+            self.disk = match self.rng.random_bool(0.8) {
+                true => self.disk.power_loss(&mut self.rng),
+                false => self.disk.process_killed(),
+            };
+        }
+        let log = SteppedLog::open(Arc::new(self.disk.clone()), self.options(), &History::specs()).expect("it opens");
+        self.settle(&log);
+        self.check(&log);
+        log.close();
+        let report = SteppedLog::verify(Arc::new(self.disk.clone())).expect("it is whole");
+        assert_eq!(report.journal_torn_bytes, 0);
+    }
+
+    /// After a crash: which of the uncertain batches are there? The heads tell, and must fit a prefix of them.
+    fn settle(&mut self, log: &SteppedLog) {
+        let heads = CHANNELS.map(|name| log.channel(name).expect("a channel").head());
+        let checkpoint = log.checkpoint("source");
+        let mut model = self.model.clone();
+        let mut found = None;
+        for upto in 0..=self.uncertain.len() {
+            if upto > 0 {
+                model.apply(&self.uncertain[upto - 1]);
+            }
+            if model.heads() == heads && model.checkpoint == checkpoint {
+                found = Some(model.clone()); // the longest prefix that looks like it; the check compares all of it
+            }
+        }
+        self.model = found.unwrap_or_else(|| {
+            let known = self.model.heads();
+            panic!("heads {heads:?} are those of no prefix: {known:?} and then {:?}", self.uncertain)
+        });
+        self.uncertain.clear();
+    }
+
+    /// Works until the power goes or enough was done.
+    fn work(&mut self, log: &SteppedLog) {
+        for _ in 0..self.rng.random_range(1..60) {
+            if self.disk.is_off() {
+                return;
+            }
+            self.clock.fetch_add(self.rng.random_range(0..5_000), Ordering::Relaxed);
+            match self.rng.random_range(0..100) {
+                0..70 => self.append_group(log),
+                70..78 => self.large(log),
+                78..90 => match log.drain() {
+                    Ok(drained) => self.counts[2] += u64::from(drained),
+                    Err(error) => assert!(self.disk.is_off(), "{error}"),
+                },
+                90..94 => match log.merge() {
+                    Ok(merged) => self.counts[3] += u64::from(merged),
+                    Err(error) => assert!(self.disk.is_off(), "{error}"),
+                },
+                94..97 => drop(log.retain()),
+                _ if !self.disk.is_off() => self.check(log),
+                _ => {}
+            }
+        }
+    }
+
+    fn append_group(&mut self, log: &SteppedLog) {
+        let mut group: Vec<Sent> = Vec::new();
+        for _ in 0..self.rng.random_range(1..4) {
+            let batch = match self.rng.random_range(0..10) {
+                0 => group.first().map(|sent| sent.batch.clone()).unwrap_or_else(|| self.batch()),
+                1 | 2 => self.repeat().unwrap_or_else(|| self.batch()),
+                _ => self.batch(),
+            };
+            group.push(Sent { batch, answer: None });
+        }
+        let outcomes = log.append_group(group.iter().map(|sent| sent.batch.clone()).collect());
+        self.counts[1] += group.len() as u64;
+        for (sent, outcome) in group.iter_mut().zip(outcomes) {
+            match outcome {
+                Ok(answer) => sent.answer = Some(answer),
+                Err(AppendError::IdempotencyMismatch) => panic!("the same body"),
+                Err(error) => assert!(self.disk.is_off(), "{error}"),
+            }
+        }
+        for Sent { batch, answer } in group {
+            self.account(log, batch, answer);
+        }
+    }
+
+    /// Puts a batch and its answer, if one came, into the model.
+    fn account(&mut self, log: &SteppedLog, batch: Batch, answer: Option<Appended>) {
+        let first = batch.idempotency.as_ref().and_then(|key| self.model.answers.get(&key.key));
+        match (answer, first) {
+            (Some(answer), Some((_, first))) => {
+                assert_eq!(answer, Appended { replayed: true, ..first.clone() }, "a repeat gets the first answer");
+            }
+            (Some(answer), None) => assert_eq!(answer, self.model.apply(&batch)),
+            // Refused since the power went; a repeat of one that is there changes nothing.
+            (None, Some(_)) => {}
+            (None, None) => {
+                let twice = batch.idempotency.as_ref().is_some_and(|key| {
+                    self.uncertain.iter().any(|other| other.idempotency.as_ref().is_some_and(|o| o.key == key.key))
+                });
+                if !twice {
+                    self.uncertain.push(batch);
+                }
+                assert_ne!(log.health(), Health::Good);
+            }
+        }
+    }
+
+    fn large(&mut self, log: &SteppedLog) {
+        let Ok(id) = log.begin() else { return assert!(self.disk.is_off()) };
+        let mut all = Vec::new();
+        for _ in 0..self.rng.random_range(1..4) {
+            let entries = self.batch().entries;
+            if log.part(id, entries.clone()).is_err() {
+                return assert!(self.disk.is_off());
+            }
+            all.extend(entries);
+            match self.rng.random_range(0..6) {
+                0 => drop(log.drain()),
+                1 if !self.disk.is_off() => self.append_group(log),
+                _ => {}
+            }
+        }
+        if self.rng.random_bool(0.2) {
+            return log.abort(id);
+        }
+        if self.rng.random_bool(0.1) {
+            return; // left open: it ends with the process
+        }
+        let whole = Batch { entries: all, ..self.batch() };
+        let commit =
+            LargeCommit { checkpoint: whole.checkpoint.clone(), idempotency: whole.idempotency.clone(), tx: None };
+        if self.disk.is_off() {
+            return;
+        }
+        let answer = log.commit(id, commit);
+        assert!(answer.is_ok() || self.disk.is_off(), "{answer:?}");
+        self.account(log, whole, answer.ok());
+    }
+
+    fn batch(&mut self) -> Batch {
+        let count = *[0, 1, 1, 2, 5, 30].choose(&mut self.rng).expect("not empty");
+        let entries: Vec<Entry> = (0..count).map(|_| self.entry()).collect();
+        let mut made = batch(entries);
+        self.serial += 1;
+        if self.rng.random_bool(0.3) {
+            made.checkpoint = Some(("source".into(), self.serial.to_string().into()));
+        }
+        if self.rng.random_bool(0.4) {
+            made.idempotency = Some(idempotency("plain", &format!("k{}", self.serial), 1));
+        }
+        made
+    }
+
+    fn entry(&mut self) -> Entry {
+        self.serial += 1;
+        let size = *[0, 10, 100, 700, 3000].choose(&mut self.rng).expect("not empty");
+        let data = format!("{}{}", self.serial, "x".repeat(size));
+        let at = format!("a/{}", self.rng.random_range(0..6));
+        let key = format!("k{}", self.rng.random_range(0..5));
+        match self.rng.random_range(0..20) {
+            0..5 => append("plain", &at, data),
+            5..9 => append("bounded", &at, data),
+            9..13 => upsert("keyed", &at, &key, data),
+            13..15 => delete("keyed", &at, &key),
+            15..18 => upsert("keyed2", &at, &key, data),
+            18 => delete("keyed2", &at, &key),
+            _ if self.rng.random_bool(0.2) => clear("keyed2"),
+            _ => upsert("keyed2", &at, &key, data),
+        }
+    }
+
+    /// A batch that was acknowledged long ago, again.
+    fn repeat(&mut self) -> Option<Batch> {
+        // Only keys that the window still holds; it is 600 s by the test's clock.
+        let all: Vec<&(Batch, Appended)> = self.model.answers.values().collect();
+        let (batch, _) = all.choose(&mut self.rng)?;
+        let serial: u64 = batch.idempotency.as_ref()?.key[1..].parse().ok()?;
+        (serial + 60 > self.serial).then(|| batch.clone())
+    }
+
+    /// Everything that the log shows is what the model says.
+    fn check(&mut self, log: &SteppedLog) {
+        if self.disk.is_off() {
+            return;
+        }
+        for name in CHANNELS {
+            if let Err(error) = self.check_channel(log, name) {
+                panic!("{name}: {error}");
+            }
+        }
+        assert_eq!(log.checkpoint("source"), self.model.checkpoint);
+    }
+
+    fn check_channel(&mut self, log: &SteppedLog, name: &'static str) -> Result<(), ReadError> {
+        let channel = log.channel(name).expect("a channel");
+        let empty = Vec::new();
+        let known = self.model.records.get(name).unwrap_or(&empty);
+        assert_eq!(channel.head(), known.len() as u64, "{name}");
+        let start = channel.start();
+        assert!(start <= channel.head() && (start == 0 || name == "bounded" || name == "keyed"), "{name} {start}");
+        let held = &known[start as usize..];
+
+        let mut after = start;
+        let mut seen = Vec::new();
+        let mut appended = 0;
+        while after < channel.head() {
+            let page = channel.read(after, u64::MAX, &scope("a/*"), ALL)?;
+            assert!(page.upto > after);
+            for record in &page.records {
+                assert!(record.offset > after && record.appended.0 >= appended);
+                (after, appended) = (record.offset, record.appended.0);
+                seen.push((record.offset, as_known(record)));
+            }
+            after = page.upto;
+        }
+        let expected: Vec<(u64, Known)> = (start + 1..).zip(held.iter().cloned()).collect();
+        assert_eq!(seen, expected, "{name}");
+
+        let at = format!("a/{}", self.rng.random_range(0..6));
+        let mine = |(_, known): &&(u64, Known)| known.address == at || known.op == Op::Clear;
+        let expected: Vec<(u64, Known)> = expected.iter().filter(mine).cloned().collect();
+        let page = channel.read(start, u64::MAX, &scope(&at), ALL)?;
+        let seen: Vec<(u64, Known)> = page.records.iter().map(|record| (record.offset, as_known(record))).collect();
+        assert_eq!(seen, expected, "{name} {at}");
+        let newest = channel.newest(&scope(&at), 3)?;
+        let newest: Vec<u64> = newest.iter().map(|record| record.offset).collect();
+        let tail: Vec<u64> = expected[expected.len().saturating_sub(3)..].iter().map(|(offset, _)| *offset).collect();
+        assert_eq!(newest, tail, "{name} {at}");
+
+        if channel.keyed() {
+            let page = channel.rows(&scope("a/*"), None, ALL)?;
+            assert_eq!((page.at, page.next), (channel.head(), None));
+            let rows = page.rows.iter().map(|row| {
+                ((row.address.as_str().to_owned(), row.key.clone().into_string()), (row.data.clone(), row.offset))
+            });
+            assert_eq!(rows.collect::<Rows>(), self.model.rows.get(name).cloned().unwrap_or_default(), "{name}");
+        }
+        Ok(())
+    }
+}
+
+fn as_known(record: &tidegate_core::Record) -> Known {
+    Known {
+        op: record.op,
+        address: record.address.as_str().to_owned(),
+        key: record.key.as_deref().map(str::to_owned),
+        data: record.data.clone(),
+        before: record.before.clone(),
+    }
+}
