@@ -1,6 +1,6 @@
 //! `tidegate log`: looks into the folder of a log.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -23,9 +23,28 @@ enum LogCommand {
 
 pub(crate) fn run(arguments: Arguments) -> Result<()> {
     match arguments.command {
-        LogCommand::Verify { folder } => {
-            let _ = folder;
-            anyhow::bail!("not wired yet")
-        }
+        LogCommand::Verify { folder } => verify(&folder),
     }
+}
+
+fn verify(folder: &Path) -> Result<()> {
+    let report = tidegate_log::verify(folder)?;
+    println!(
+        "segments   {}: {} records, {} bytes, every checksum good",
+        report.segments, report.segment_records, report.segment_bytes
+    );
+    println!(
+        "journal    {} files not yet in segments: {} entries, {} records",
+        report.journal_files, report.journal_entries, report.journal_records
+    );
+    if report.journal_torn_bytes > 0 {
+        println!("           {} bytes of a torn tail, which was never acknowledged", report.journal_torn_bytes);
+    }
+    println!("views      {} rows at {} addresses, as of the last drain", report.rows, report.addresses);
+    println!(
+        "state      {} channels, {} checkpoints of sources, {} idempotency keys",
+        report.channels, report.checkpoints, report.idempotency_keys
+    );
+    println!("{}: good", folder.display());
+    Ok(())
 }

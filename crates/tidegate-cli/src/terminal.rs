@@ -43,12 +43,35 @@ pub(crate) fn complain(error: &anyhow::Error) {
     let color = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     match error.downcast_ref::<ConfigError>() {
         Some(ConfigError::Mistakes(report)) => eprint!("{}", report.render(color)),
-        _ if color => eprintln!("{} {error:#}", styled(Style::Red, "error:")),
-        _ => eprintln!("error: {error:#}"),
+        _ if color => eprintln!("{} {}", styled(Style::Red, "error:"), story(error)),
+        _ => eprintln!("error: {}", story(error)),
     }
+}
+
+/// The error and its causes, each once: many tell their cause in their own words already.
+fn story(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !text.contains(&cause) {
+            let separator = if text.is_empty() { "" } else { ": " };
+            text.push_str(&format!("{separator}{cause}"));
+        }
+    }
+    text
 }
 
 /// Text from the network, safe to print: control characters would drive the terminal.
 pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let error = anyhow::anyhow!("the disk is full").context("no log: the disk is full").context("cannot start");
+        assert_eq!(story(&error), "cannot start: no log: the disk is full");
+    }
 }

@@ -141,7 +141,9 @@ fn check_shows_mistakes_and_changes_nothing() {
         std::fs::write(&config, text).expect("written");
         run(&["check", "--config", config.to_str().expect("UTF-8")])
     };
-    let good = check("sources: { host: { kind: system } }\nchannels: { m: { address: \"m/{group}\", source: host, key: name } }\n");
+    let good = check(
+        "sources: { host: { kind: system } }\nchannels: { m: { address: \"m/{group}\", source: host, key: name } }\n",
+    );
     assert!(good.status.success(), "{}", text(&good.stderr));
     assert!(text(&good.stdout).contains("source  host (system): good"), "{}", text(&good.stdout));
     let bad = check("channels: { chat: { adress: a } }\n");
