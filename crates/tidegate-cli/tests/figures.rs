@@ -3,11 +3,9 @@
 //!
 //! Nothing is asserted of the time that something takes; that nothing is lost is.
 
-mod common;
-
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use common::binary;
 use tidegate_testkit::load::{Watchers, publish_at_rate, publish_in_flight, quantile};
 use tidegate_testkit::process::Server;
 
@@ -17,7 +15,7 @@ fn full() -> bool {
 
 fn server() -> Server {
     Server::start(
-        binary(),
+        Path::new(env!("CARGO_BIN_EXE_tidegate")),
         "channels:\n  load:\n    address: load/{name}\n    access: { read: \"true\", publish: \"true\" }\n",
     )
 }
@@ -75,8 +73,7 @@ fn saturated(count: usize) {
     let server = server();
     let watchers = Watchers::connect(server.address(), "/v1/load/hot", count).expect("watchers");
     let (before, began) = (server.cpu(), Instant::now());
-    let published =
-        publish_in_flight(server.address(), |_| "/v1/load/hot".to_owned(), 64, 8, time).expect("publish");
+    let published = publish_in_flight(server.address(), |_| "/v1/load/hot".to_owned(), 64, 8, time).expect("publish");
     let deliveries = published.events * count as u64;
     watchers.wait_for(deliveries);
     let (cpu, took) = (server.cpu() - before, began.elapsed());

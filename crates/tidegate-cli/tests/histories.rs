@@ -13,6 +13,9 @@ async fn every_replica_equals_the_model() {
     println!("histories: {options:?}");
     let report = run(&options).await;
     println!("{report}");
+    for difference in &report.differences {
+        println!("difference: {difference}");
+    }
     assert!(
         report.differences.is_empty(),
         "seed {}: {} differences; the first:\n{}",

@@ -3,9 +3,10 @@
 
 mod common;
 
-use common::{Answer, Raw, chat_and_rows};
+use common::chat_and_rows;
 use serde_json::{Value, json};
 use tidegate_testkit::process::Server;
+use tidegate_testkit::raw::{Answer, Raw};
 
 /// Runs `attack`, then sees that nothing but what it meant to publish was kept, and that the
 /// server still publishes and reads.

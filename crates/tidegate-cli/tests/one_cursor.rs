@@ -5,9 +5,10 @@ mod common;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use common::{Raw, chat_and_rows};
+use common::chat_and_rows;
 use serde_json::Value;
 use tidegate_testkit::process::Server;
+use tidegate_testkit::raw::Raw;
 
 const PATH: &str = "/v1/rooms/lobby/messages";
 /// Events taken on each transport before the next one goes on.

@@ -4,13 +4,11 @@
 //! The figures are printed; what is asserted is only what does not depend on the machine's mood:
 //! memory, and that nobody misses anything. `TIDEGATE_STALL_SECONDS` makes it long.
 
-mod common;
-
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::time::Duration;
 
-use common::binary;
 use tidegate_testkit::load::{MARK, Published, Seen, Watchers, publish_at_rate, quantile};
 use tidegate_testkit::process::Server;
 
@@ -18,13 +16,16 @@ const PATH: &str = "/v1/load/hot";
 const EVENT_BYTES: usize = 512;
 const PER_SECOND: u32 = 500;
 const OTHERS: usize = 99;
+/// Several drains.
+const WARM: Duration = Duration::from_secs(10);
 /// What one stalled reader may cost, beyond the noise of the same run without it.
 const GROWTH_MAX: i64 = 2 * 1024 * 1024;
 
 fn server() -> Server {
     Server::start(
-        binary(),
-        "channels:\n  load:\n    address: load/{name}\n    access: { read: \"true\", publish: \"true\" }\n",
+        Path::new(env!("CARGO_BIN_EXE_tidegate")),
+        // Drains keep the log's own memory small and the same in both runs.
+        "log: { path: ./data, journal_bytes: 1MiB }\nchannels:\n  load:\n    address: load/{name}\n    access: { read: \"true\", publish: \"true\" }\n",
     )
 }
 
@@ -37,11 +38,11 @@ struct Run {
 /// Publishes for `time` to the others, and runs `beside` before the others are let go.
 fn run(server: &Server, time: Duration, beside: impl FnOnce(&Published)) -> Run {
     let watchers = Watchers::connect(server.address(), PATH, OTHERS).expect("watchers");
-    // The rings, the hot records and the allocator's arenas fill first.
-    let warm = publish_at_rate(server.address(), PATH, EVENT_BYTES, PER_SECOND, Duration::from_secs(3)).expect("publish");
+    // The rings, the hot records, the caches and the allocator's arenas fill first.
+    let warm =
+        publish_at_rate(server.address(), PATH, EVENT_BYTES, PER_SECOND, WARM).expect("publish");
     let before = server.pss_bytes() as i64;
-    let mut published =
-        publish_at_rate(server.address(), PATH, EVENT_BYTES, PER_SECOND, time).expect("publish");
+    let mut published = publish_at_rate(server.address(), PATH, EVENT_BYTES, PER_SECOND, time).expect("publish");
     let growth = server.pss_bytes() as i64 - before;
     published.events += warm.events;
     watchers.wait_for(published.events * OTHERS as u64);
@@ -85,7 +86,11 @@ fn a_stalled_reader_costs_the_others_nothing() {
         alone.growth / 1024,
         with.growth / 1024,
     );
-    assert!(with.growth - alone.growth.max(0) < GROWTH_MAX, "a stalled reader cost {} bytes", with.growth - alone.growth);
+    assert!(
+        with.growth - alone.growth.max(0) < GROWTH_MAX,
+        "a stalled reader cost {} bytes",
+        with.growth - alone.growth
+    );
 }
 
 /// Reads at last, until `events` have come.

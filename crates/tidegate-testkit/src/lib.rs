@@ -10,5 +10,6 @@ pub mod load;
 pub mod model;
 pub mod process;
 // pub mod proxy;
+pub mod raw;
 pub mod replica;
 // pub mod shim;

@@ -81,13 +81,13 @@ impl World {
 
     /// A change that is one: it writes a record.
     fn change(&mut self) -> (String, String, String, Value) {
-        let dice = self.random.random_range(0..20);
+        let dice = self.random.random_range(0..40);
         if dice == 0 {
             self.rows.clear();
             return ("clear".into(), String::new(), String::new(), Value::Null);
         }
         let held: Vec<(String, String)> = self.rows.keys().cloned().collect();
-        if dice < 6 && !held.is_empty() {
+        if dice < 8 && !held.is_empty() {
             let (address, key) = held[self.random.random_range(0..held.len())].clone();
             self.rows.remove(&(address.clone(), key.clone()));
             return ("delete".into(), address, key, Value::Null);
@@ -127,7 +127,7 @@ impl World {
     }
 
     /// Watches into `replica` until `cut` bytes were written, or everything was.
-    async fn watch(&self, replica: &mut Replica, kind: Kind, encoding: Encoding, cut: usize) -> usize {
+    async fn watch(&self, replica: &mut Replica, kind: Kind, encoding: Encoding, cut: usize) {
         let request = WatchRequest {
             target: Target::parse("rows/*").expect("pattern"),
             key: None,
@@ -143,7 +143,6 @@ impl World {
             replica.apply(&frame).unwrap_or_else(|violation| panic!("{violation}"));
         }
         replica.cut();
-        sink.bytes.len()
     }
 }
 
@@ -232,7 +231,7 @@ fn check_history(world: &World, replica: &Replica) {
             }
         }
     }
-    assert_eq!(wanted.count(), 0, "records at the end are missing");
+    assert_eq!(wanted.filter(|(at, _)| **at > skipped_to).count(), 0, "records at the end are missing");
     assert_eq!((replica.lost, replica.doubled), (0, 0));
 }
 
@@ -244,11 +243,13 @@ async fn cut_everywhere(kind: Kind) {
     for _ in 0..12 {
         world.write();
     }
-    let (mut cut, mut round) = (1, 0);
-    loop {
+    // Every byte of a stream of this length; the soak takes longer ones.
+    let bytes = std::env::var("TIDEGATE_CUTS").map_or(1_500, |text| text.parse().expect("a number"));
+    for cut in 1..=bytes {
+        let round = cut;
         let (first, second) = (ENCODINGS[round % 3], ENCODINGS[round / 3 % 3]);
         let mut replica = fresh();
-        let written = world.watch(&mut replica, kind, first, cut).await;
+        world.watch(&mut replica, kind, first, cut).await;
         if replica.cursor.is_some() && kind == Kind::State {
             check_state(&world, &replica);
         }
@@ -268,13 +269,6 @@ async fn cut_everywhere(kind: Kind) {
             Kind::State => check_state(&world, &replica),
             Kind::History => check_history(&world, &replica),
         }
-        if written < cut && round > 1_000 {
-            println!("{round} cuts, up to byte {cut}");
-            return;
-        }
-        // Streams grow as the log does; the cut walks through all bytes of all encodings.
-        cut = if written < cut { 1 } else { cut + 1 };
-        round += 1;
     }
 }
 

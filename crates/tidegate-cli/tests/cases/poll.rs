@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use anyhow::{Context, ensure};
+use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use crate::http::{Answer, Request, ask};
@@ -42,7 +43,7 @@ impl Poll {
             frames: VecDeque::new(),
         };
         let answer = poll.get(&all)?;
-        if answer.head.status >= 400 {
+        if answer.head.status >= 400 && !absent(&answer) {
             return Ok(Err(answer));
         }
         if all.iter().any(|pair| is(pair, &["after"])) {
@@ -50,9 +51,9 @@ impl Poll {
             return Ok(Ok(poll));
         }
         let body = answer.json()?;
-        if body.get("rows").is_some() {
+        if poll.key().is_some() && !poll.history || body.get("rows").is_some() {
             poll.frames.push_back(json!({ "op": "reset", "reason": "start" }));
-            poll.take_rows(answer)?;
+            poll.take_state(answer)?;
         } else {
             // A plain address has its newest events as JSON; a watch of it begins now.
             let body = if poll.history { body } else { poll.get(&["from=now"])?.json()? };
@@ -94,7 +95,7 @@ impl Poll {
             self.frames.extend(frames.iter().cloned());
             let options: Vec<String> = self.options.clone();
             let answer = self.get(&options.iter().map(String::as_str).collect::<Vec<_>>())?;
-            return self.take_rows(answer);
+            return self.take_state(answer);
         }
         self.take_frames(&body)
     }
@@ -120,6 +121,31 @@ impl Poll {
             self.cursor = cursor;
         }
         Ok(())
+    }
+
+    fn take_state(&mut self, answer: Answer) -> anyhow::Result<()> {
+        match self.key() {
+            Some(key) if !self.address.contains('*') => self.take_value(&key, &answer),
+            _ => self.take_rows(answer),
+        }
+    }
+
+    /// The bare value of one key, or none, as a snapshot of at most one row.
+    fn take_value(&mut self, key: &str, answer: &Answer) -> anyhow::Result<()> {
+        answer.head.header("Tidegate-Cursor").context("a value has a cursor")?.clone_into(&mut self.cursor);
+        let count = u64::from(!absent(answer));
+        if count == 1 {
+            let row = json!({ "op": "snapshot", "address": self.address, "key": key, "data": answer.json()? });
+            self.frames.push_back(row);
+        }
+        self.frames.push_back(json!({ "op": "snapshot", "last": true, "count": count, "cursor": self.cursor }));
+        Ok(())
+    }
+
+    /// The key that is watched, decoded.
+    fn key(&self) -> Option<String> {
+        let text = self.options.iter().find_map(|pair| pair.strip_prefix("key="))?;
+        Some(percent_decode_str(text).decode_utf8_lossy().into_owned())
     }
 
     /// All pages of rows, as the frames of a snapshot; the first page's cursor is that of all.
@@ -152,6 +178,11 @@ impl Poll {
         };
         ask(self.server, Request { method: "GET", path: &path, headers: self.headers.clone(), body: None })
     }
+}
+
+/// The key has no value; the answer has a cursor all the same.
+fn absent(answer: &Answer) -> bool {
+    answer.head.status == 404 && answer.json().is_ok_and(|problem| problem["code"] == "key-not-found")
 }
 
 /// The address in `<…>; rel="next"`.

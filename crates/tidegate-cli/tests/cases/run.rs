@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
+use tidegate_testkit::process::Server;
 
 use crate::case::{Case, Head, Step, Transport};
 use crate::expect::Names;
 use crate::http::{Answer, Request, SILENCE_MAX, ask};
 use crate::poll::linked;
-use crate::server::Server;
+use crate::server;
 use crate::watch::{Opened, Target, Watch};
 
 /// What the steps of a case share.
@@ -23,12 +24,11 @@ struct Run {
 
 /// Runs a case on a server of its own.
 pub fn case(head: &Head, case: &Case, transport: Option<Transport>) -> anyhow::Result<()> {
-    let server = Server::start(head, case)?;
+    let server = server::start(head, case);
     let mut run = Run { server, transport, names: Names::default(), watches: BTreeMap::new() };
     for (index, step) in case.steps.iter().enumerate() {
         run.step(step).with_context(|| {
-            let log = run.server.operator_log();
-            format!("step {} ({}){}", index + 1, step.title(), if log.is_empty() { log } else { format!("\n{log}") })
+            format!("step {} ({}); the server said:\n{}", index + 1, step.title(), run.server.output())
         })?;
     }
     Ok(())
@@ -56,7 +56,7 @@ impl Run {
             self.fill(address, step.bytes.context("`fill` has `bytes`")?)
         } else if let Some(restart) = step.restart {
             self.watches.clear();
-            self.server.restart(restart)
+            server::restart(&mut self.server, restart)
         } else if step.cut {
             self.watches.remove(&watch).map(drop).context("there is no such watch to cut")
         } else if let Some(frames) = &step.frames {
@@ -80,7 +80,7 @@ impl Run {
         let headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
         let body = Some(data.to_string().into_bytes());
         let path = format!("/v1/{address}");
-        ask(self.server.address, Request { method: "POST", path: &path, headers, body })
+        ask(self.server.address(), Request { method: "POST", path: &path, headers, body })
     }
 
     /// Batches of about 256 KiB, so that it is quick, of events with a key, so that any channel takes them.
@@ -100,7 +100,7 @@ impl Run {
         let transport = self.transport.context("a case that watches has a transport")?;
         let path = self.names.fill(target)?;
         let headers = self.headers(step)?;
-        let opened = Watch::open(transport, Target { server: self.server.address, path: &path, headers })?;
+        let opened = Watch::open(transport, Target { server: self.server.address(), path: &path, headers })?;
         match (opened, &step.problem) {
             (Opened::Watch(watch), None) => {
                 self.watches.insert(name.clone(), *watch);
@@ -168,7 +168,7 @@ impl Run {
             (None, None) => None,
             (Some(_), Some(_)) => bail!("a body is `json` or `text`"),
         };
-        ask(self.server.address, Request { method, path, headers, body })
+        ask(self.server.address(), Request { method, path, headers, body })
     }
 
     fn verify(&mut self, step: &Step, answer: &Answer) -> anyhow::Result<()> {
