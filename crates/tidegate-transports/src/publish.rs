@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
+use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, IF_MATCH, IF_NONE_MATCH};
 use http::{Method, Request};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
@@ -27,6 +27,7 @@ pub(crate) async fn publish(gateway: &Gateway, target: Target, request: Request<
         Ok(channel) => channel,
         Err(problem) => return Ok(refused(gateway, &target, &problem)),
     };
+    unconditional(&request)?;
     let method = request.method().clone();
     let key = key(&request)?;
     let idempotency = idempotency(&request)?;
@@ -66,6 +67,15 @@ pub(crate) fn refused(gateway: &Gateway, target: &Target, problem: &Problem) -> 
         answer::header(&mut answer, ALLOW, allow(gateway, target));
     }
     answer
+}
+
+/// A condition that is not judged must not be ignored: the write would happen all the same.
+fn unconditional(request: &Request<Incoming>) -> Result<(), Problem> {
+    match [IF_MATCH, IF_NONE_MATCH].iter().find(|name| request.headers().contains_key(*name)) {
+        None => Ok(()),
+        Some(name) => Err(Problem::new(ErrorCode::NotBuilt, format!("a write with `{name}` is not built yet"))
+            .hint("leave the condition out; nothing was accepted")),
+    }
 }
 
 fn key(request: &Request<Incoming>) -> Result<Option<String>, Problem> {
