@@ -53,7 +53,7 @@ function about({ title, kind, source, publish }) {
 
 function showChannels(channels, current) {
   for (const channel of channels) {
-    const link = make("a", "", make("b", "", channel.title ?? channel.channel), make("code", "", channel.address));
+    const link = make("a", "", make("b", "", channel.channel), make("code", "", channel.address), make("small", "muted", channel.title ?? ""));
     link.href = `/v1/${channel.pattern}`;
     if (channel === current) link.setAttribute("aria-current", "page");
     const tags = [channel.kind, channel.source && `source ${channel.source}`, channel.publish && "publish"].filter(Boolean);
