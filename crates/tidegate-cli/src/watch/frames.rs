@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use bytes::{Buf, Bytes, BytesMut};
 use serde_json::Value;
+use tidegate_core::json;
 
 /// Longer lines are no frames: events are limited to 1 MiB.
 const LINE_BYTES_MAX: usize = 16 << 20;
@@ -13,8 +14,12 @@ const LINE_BYTES_MAX: usize = 16 << 20;
 #[derive(Default)]
 pub(super) struct Lines(BytesMut);
 
-/// One frame as the server wrote it.
-pub(super) struct Frame(Value);
+/// One frame.
+pub(super) struct Frame {
+    members: Value,
+    /// Exactly as the publisher wrote it: order and digits of the data are no business of ours.
+    data: Option<String>,
+}
 
 impl Lines {
     pub(super) fn push(&mut self, chunk: &[u8]) -> Result<()> {
@@ -40,27 +45,28 @@ impl Lines {
 
 impl Frame {
     pub(super) fn read(line: &[u8]) -> Result<Frame> {
-        let value: Value = serde_json::from_slice(line)?;
-        if !value["op"].is_string() {
+        let members: Value = serde_json::from_slice(line)?;
+        if !members["op"].is_string() {
             bail!("it has no `op`");
         }
-        Ok(Frame(value))
+        let data = json::member(line, "data").map(|data| String::from_utf8_lossy(data).into_owned());
+        Ok(Frame { members, data })
     }
 
     pub(super) fn text(&self, name: &str) -> Option<&str> {
-        self.0[name].as_str()
+        self.members[name].as_str()
     }
 
     pub(super) fn op(&self) -> &str {
         self.text("op").unwrap_or_default()
     }
 
-    pub(super) fn data(&self) -> &Value {
-        &self.0["data"]
+    pub(super) fn data(&self) -> Option<&str> {
+        self.data.as_deref()
     }
 
     pub(super) fn count(&self) -> u64 {
-        self.0["count"].as_u64().unwrap_or_default()
+        self.members["count"].as_u64().unwrap_or_default()
     }
 
     pub(super) fn cursor(&self) -> Option<&str> {
@@ -69,7 +75,7 @@ impl Frame {
 
     /// The row-less end of a snapshot.
     pub(super) fn is_last(&self) -> bool {
-        self.0["last"] == true
+        self.members["last"] == true
     }
 
     /// A row or a change, as against a word of the protocol.
@@ -78,7 +84,7 @@ impl Frame {
     }
 
     pub(super) fn heartbeat(&self) -> Option<Duration> {
-        self.0["heartbeat_ms"].as_u64().map(Duration::from_millis)
+        self.members["heartbeat_ms"].as_u64().map(Duration::from_millis)
     }
 
     /// Of a `close`: when to come back, if at all, and why it ended.
@@ -86,7 +92,10 @@ impl Frame {
         (self.op() == "close").then(|| {
             let code = self.text("code").unwrap_or_default();
             let message = self.text("message").unwrap_or_default();
-            (self.0["retry_ms"].as_u64().map(Duration::from_millis), format!("the server closed: {code}: {message}"))
+            (
+                self.members["retry_ms"].as_u64().map(Duration::from_millis),
+                format!("the server closed: {code}: {message}"),
+            )
         })
     }
 }

@@ -69,7 +69,7 @@ impl Printer {
                     _ => Style::Green,
                 };
                 let key = frame.text("key").map(|key| format!(" {}", self.paint(Style::Bold, &printable(key))));
-                let data = if frame.data().is_null() { String::new() } else { short(&frame.data().to_string()) };
+                let data = frame.data().map(short).unwrap_or_default();
                 format!(
                     "{} {} {}{} {data}",
                     self.paint(Style::Dim, &clock(&text("time"))),

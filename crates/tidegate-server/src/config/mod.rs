@@ -1,8 +1,8 @@
 //! The config file into values that cannot be wrong.
 //!
-//! YAML becomes a tree that knows its places ([`document`]); mappings are read field by field
-//! ([`fields`]) against the shapes that also make the JSON Schema ([`shape`]); every mistake is
-//! collected and shown where it stands ([`report`]). What comes out has no text that would still
+//! YAML becomes a tree that knows its places (`document`); mappings are read field by field
+//! (`fields`) against the shapes that also make the JSON Schema (`shape`); every mistake is
+//! collected and shown where it stands (`report`). What comes out has no text that would still
 //! have to be read.
 
 mod channel;
