@@ -14,9 +14,9 @@ struct Part {
 const PARTS: &[Part] = &[
     Part {
         name: "model",
-        shows: "10,000 random histories over every transport agree with the reference model, with a kill per round",
+        shows: "10,000 random histories over every transport agree with the reference model, with kills",
         environment: &[("TIDEGATE_HISTORIES", "10000")],
-        command: "cargo test --release --workspace --all-features --test model -- --nocapture",
+        command: "cargo test --release --workspace --all-features --test histories -- --nocapture",
     },
     Part {
         name: "power",
@@ -38,9 +38,9 @@ const PARTS: &[Part] = &[
     },
     Part {
         name: "million",
-        shows: "a million addresses in one channel: time to open, index memory, cold read of one address",
-        environment: &[("TIDEGATE_ADDRESSES", "1000000")],
-        command: "cargo test --release --workspace --all-features --test million -- --nocapture",
+        shows: "the log alone: 1, 10 and 100 busy channels; a million addresses: time to open, index memory, cold reads",
+        environment: &[("ADDRESSES", "1000000")],
+        command: "cargo run --release -p tidegate-log --example log_bench -- target/log-bench",
     },
     Part {
         name: "figures",

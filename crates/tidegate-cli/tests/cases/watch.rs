@@ -19,7 +19,7 @@ pub struct Watch {
 }
 
 enum Carrier {
-    Stream(Stream),
+    Stream(Box<Stream>),
     Poll(Box<Poll>),
 }
 
@@ -53,7 +53,7 @@ impl Watch {
                 Err(refusal) => return Ok(Opened::Refused(refusal)),
             },
             stream => match Stream::open(stream, target)? {
-                Ok(stream) => Carrier::Stream(stream),
+                Ok(stream) => Carrier::Stream(Box::new(stream)),
                 Err(refusal) => return Ok(Opened::Refused(refusal)),
             },
         };
