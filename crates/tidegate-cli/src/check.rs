@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use tidegate_server::config::{Config, Environment};
 
+use crate::terminal::say;
+
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// The config.
@@ -17,10 +19,10 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
     let mut missing = 0;
     for source in &config.sources {
         match source.source.check() {
-            Ok(()) => println!("source  {} ({}): good", source.name, source.kind),
+            Ok(()) => say(format!("source  {} ({}): good", source.name, source.kind)),
             Err(why) => {
                 missing += 1;
-                println!("source  {} ({}): {why}", source.name, source.kind);
+                say(format!("source  {} ({}): {why}", source.name, source.kind));
             }
         }
     }
@@ -33,17 +35,17 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
             (false, true) => "publish",
             (false, false) => "nobody may do anything: `access` opens it",
         };
-        println!("channel {} at {} ({kind}{written}): {access}", channel.name, channel.address.as_str());
+        say(format!("channel {} at {} ({kind}{written}): {access}", channel.name, channel.address.as_str()));
     }
     if !config.listen.ip().is_loopback() {
-        println!(
+        say(format!(
             "listen  {}: beyond loopback, so `tidegate serve` wants --insecure until there is a gate",
             config.listen
-        );
+        ));
     }
     if missing > 0 {
         bail!("{missing} of {} sources lack something upstream", config.sources.len());
     }
-    println!("{}: good", arguments.config.display());
+    say(format!("{}: good", arguments.config.display()));
     Ok(())
 }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
+use crate::terminal::say;
+
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// The root of the repository.
@@ -17,7 +19,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         let folder = path.parent().unwrap_or(&arguments.root);
         std::fs::create_dir_all(folder).with_context(|| format!("no folder {}", folder.display()))?;
         std::fs::write(&path, &page.text).with_context(|| format!("cannot write {}", path.display()))?;
-        println!("{}", path.display());
+        say(path.display());
     }
     Ok(())
 }

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Subcommand;
 
+use crate::terminal::say;
+
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -29,22 +31,22 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
 
 fn verify(folder: &Path) -> Result<()> {
     let report = tidegate_log::verify(folder)?;
-    println!(
+    say(format!(
         "segments   {}: {} records, {} bytes, every checksum good",
         report.segments, report.segment_records, report.segment_bytes
-    );
-    println!(
+    ));
+    say(format!(
         "journal    {} files not yet in segments: {} entries, {} records",
         report.journal_files, report.journal_entries, report.journal_records
-    );
+    ));
     if report.journal_torn_bytes > 0 {
-        println!("           {} bytes of a torn tail, which was never acknowledged", report.journal_torn_bytes);
+        say(format!("           {} bytes of a torn tail, which was never acknowledged", report.journal_torn_bytes));
     }
-    println!("views      {} rows at {} addresses, as of the last drain", report.rows, report.addresses);
-    println!(
+    say(format!("views      {} rows at {} addresses, as of the last drain", report.rows, report.addresses));
+    say(format!(
         "state      {} channels, {} checkpoints of sources, {} idempotency keys",
         report.channels, report.checkpoints, report.idempotency_keys
-    );
-    println!("{}: good", folder.display());
+    ));
+    say(format!("{}: good", folder.display()));
     Ok(())
 }

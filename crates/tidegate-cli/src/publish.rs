@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 
 use crate::client::{self, Failure, Remote};
 use crate::serve::runtime;
+use crate::terminal::say;
 
 /// Lines of one batch; what else has come by then goes with the next.
 const BATCH_LINES_MAX: usize = 1_000;
@@ -108,7 +109,7 @@ impl Publisher {
             };
             let (wait, why) = match answer {
                 Ok(answer) => {
-                    println!("{}", answer.trim_end());
+                    say(answer.trim_end());
                     return Ok(());
                 }
                 Err(Failure::Refused(refusal)) => match refusal.retry {

@@ -9,6 +9,8 @@ use tidegate_server::config::{Config, Environment};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use crate::terminal::say;
+
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// The config.
@@ -46,8 +48,8 @@ pub(crate) fn load(path: &Path) -> Result<Config> {
 
 /// The lines that scripts and tests wait for.
 pub(crate) fn announce(server: &Server) {
-    println!("listening on http://{}", server.address());
-    println!("admin on http://{}", server.admin_address());
+    say(format!("listening on http://{}", server.address()));
+    say(format!("admin on http://{}", server.admin_address()));
 }
 
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {

@@ -1,6 +1,7 @@
 //! Where output goes, and how it looks there.
 
-use std::io::{IsTerminal, stderr, stdout};
+use std::fmt::Display;
+use std::io::{IsTerminal, Write, stderr, stdout};
 
 use tidegate_server::config::ConfigError;
 
@@ -23,6 +24,11 @@ pub(crate) fn out_is_terminal() -> bool {
 /// Whether stdout is a terminal that wants colours; <https://no-color.org>.
 pub(crate) fn out_has_color() -> bool {
     out_is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Prints a line. Nobody has to read it: `| head` is no failure.
+pub(crate) fn say(line: impl Display) {
+    let _ = writeln!(stdout(), "{line}");
 }
 
 /// `text` in a style.

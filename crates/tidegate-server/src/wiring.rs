@@ -69,8 +69,12 @@ pub(crate) fn targets(config: &Config, source: &str) -> Vec<Target> {
 
 /// Which names and origins are ours.
 pub(crate) fn allowed(config: &Config) -> Allowed {
+    let mut hosts = config.hosts.clone();
+    if !config.listen.ip().is_unspecified() {
+        hosts.push(config.listen.ip().to_string());
+    }
     Allowed {
-        hosts: config.hosts.clone(),
+        hosts,
         origins: config.origins.clone(),
         // Beyond loopback nobody but the operator knows the names; without a list, all are ours.
         any_host: !config.listen.ip().is_loopback() && config.hosts.is_empty(),

@@ -27,6 +27,54 @@ fn mistakes_are_shown_where_they_stand() {
     assert!(differing.is_empty(), "shown otherwise than expected, see TIDEGATE_WRITE=1: {differing:?}");
 }
 
+/// Whatever a text holds, it is read or refused, and a refusal can be shown.
+#[test]
+fn no_text_is_too_odd_to_be_refused() {
+    const GOOD: &str = r#"
+listen: 127.0.0.1:0
+hosts: [a.example]
+log: { path: ./d, journal_bytes: 1MiB }
+sources: { host: { kind: system, interval: "${SHOP_DB_URL}" } }
+channels:
+  machine: { address: "machine/{group}", source: host, key: [name, group], retain: &r { age: 1h } }
+  chat: { address: "rooms/{room}/é", access: { read: true }, title: "x", idempotency: { keys: 1k } }
+  ticks: { address: "t/{a}/{b}", retain: { <<: *r, bytes: 1GiB } }
+  calls: { address: calls, retain: *r }
+"#;
+    const ODD: &[u8] = b"{}[]:,#&*!|>'\"%@`\\ \t\n\r-?~$ax0\xc3\xff";
+    let environment = Environment::of(&[("SHOP_DB_URL", "1s")]);
+    assert!(Config::parse("odd.yaml", GOOD, Path::new(""), &environment).is_ok());
+    // A fixed sequence, so that a failure comes again; xorshift is random enough for texts.
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % below as u64) as usize
+    };
+    let (mut read, mut refused) = (0, 0);
+    for _ in 0..5_000 {
+        let mut text = GOOD.as_bytes().to_vec();
+        for _ in 0..=random(4) {
+            let at = random(text.len());
+            match random(3) {
+                0 => text[at] = ODD[random(ODD.len())],
+                1 => text.insert(at, ODD[random(ODD.len())]),
+                _ => drop(text.drain(at..(at + 1 + random(12)).min(text.len()))),
+            }
+        }
+        let text = String::from_utf8_lossy(&text);
+        match Config::parse("odd.yaml", &text, Path::new(""), &environment) {
+            Ok(_) => read += 1,
+            Err(report) => {
+                assert!(report.render(true).contains("odd.yaml"));
+                refused += 1;
+            }
+        }
+    }
+    assert!(read > 100 && refused > 500, "{read} read, {refused} refused");
+}
+
 fn agrees(path: &Path, found: &str) -> bool {
     if std::env::var_os("TIDEGATE_WRITE").is_some() {
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("folder");

@@ -10,6 +10,7 @@ use tidegate_server::config::{Config, Environment};
 use tidegate_server::{ListenError, Server, StartError};
 
 use crate::serve::{Signals, announce, raise_file_limit, runtime, start_logging};
+use crate::terminal::say;
 
 const CONFIG: &str = include_str!("demo.yaml");
 
@@ -38,7 +39,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         let server = Server::start(config, false).await.map_err(explain)?;
         let market = tokio::spawn(market::run(server.hub().clone()));
         announce(&server);
-        println!("{}", introduction(server.address(), &folder));
+        say(introduction(server.address(), &folder));
         signals.first().await;
         market.abort();
         server.stop().await;
