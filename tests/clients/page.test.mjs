@@ -32,7 +32,7 @@ test("the page", { timeout: 90_000 }, async (t) => {
   }
   const text = (page, selector) => page.locator(selector).textContent();
 
-  await t.test("at / shows figures that move", async (t) => {
+  await t.test("at / shows figures that move, also over a kill and a restart", async (t) => {
     const { page, faultless, shot } = await open(t, "/");
     await untilText(page, "#state", /live/);
     await untilText(page, "#tables", /cpu/);
@@ -41,11 +41,19 @@ test("the page", { timeout: 90_000 }, async (t) => {
     await untilText(page, "#rate", /[1-9]/);
     assert.match(await text(page, "#curls"), /curl -N -H 'Accept: text\/event-stream' 'http:\/\/127\.0\.0\.1:\d+\/v1\/machine\/\*'/);
     assert.match(await text(page, "#frames"), /"op":"upsert"/);
-    assert.deepEqual([await text(page, "#lost"), await text(page, "#doubled")], ["0", "0"]);
     assert.deepEqual((await page.locator("#channels b").allTextContents()).sort(), ["chat", "machine", "notes"]);
     const heads = await page.locator("#tables th:visible").allTextContents();
     assert.ok(heads.includes("address") && !heads.includes("group"), "a column that repeats the address is not shown");
     await shot("home");
+
+    await gateway.kill();
+    await untilText(page, "#state", /back in|connecting/);
+    const held = await text(page, "#tables");
+    assert.match(held, /cpu/, "what was there stays while the server is away");
+    await gateway.start();
+    await untilText(page, "#cuts", /[1-9]/);
+    await page.waitForFunction((held) => document.querySelector("#tables").textContent !== held, held);
+    assert.deepEqual(await Promise.all(["#lost", "#doubled", "#gaps"].map((id) => text(page, id))), ["0", "0", "0"]);
     faultless();
   });
 

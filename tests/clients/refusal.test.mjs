@@ -81,6 +81,24 @@ test("refusals", { timeout: 60_000 }, async (t) => {
     assert.equal(await page.evaluate(attempts["a plain form post"], `${url}/v1/${ROOM}`), "opaque");
     assert.equal((await gateway.json(`/v1/${ROOM}`)).frames.length, 1);
   });
+  await t.test("a page of a listed origin watches and publishes with our client, and resumes", async () => {
+    const page = await context.newPage();
+    await page.goto(listed);
+    await page.evaluate(async (server) => {
+      const { publish, watch } = await import(`${server}/tidegate.js`);
+      window.seen = [];
+      window.watching = watch("rooms/far/messages", { onChange: (changes) => window.seen.push(...changes.map(({ data }) => data.n)) });
+      window.say = (n) => publish("rooms/far/messages", { n });
+      window.live = () => window.watching.status.state === "open";
+    }, url);
+    await page.waitForFunction(() => window.live());
+    await page.evaluate(() => window.say(1));
+    await page.waitForFunction(() => window.seen.length === 1);
+    await gateway.restart();
+    await page.evaluate(() => window.say(2)); // retries until the server is back
+    await page.waitForFunction(() => window.seen.length === 2);
+    assert.deepEqual(await page.evaluate(() => [window.seen, window.watching.lost, window.watching.doubled]), [[1, 2], 0, 0]);
+  });
   await t.test("the refusal of another origin is a 403, on a post and on a handshake", async (t) => {
     const post = await fetch(`${url}/v1/${ROOM}`, { method: "POST", headers: { Origin: foreign }, body: '{"n":2}' });
     assert.deepEqual([post.status, (await post.json()).code], [403, "forbidden"]);
