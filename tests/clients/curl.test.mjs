@@ -133,7 +133,7 @@ test("curl", { timeout: 60_000 }, async (t) => {
 
   await t.test("lists the channels with a line to copy that works", async (t) => {
     const { channels } = (await curl(at(""))).json();
-    assert.deepEqual(channels.map(({ channel }) => channel).sort(), ["chat", "machine", "notes"]);
+    assert.deepEqual(channels.map(({ channel }) => channel).sort(), ["chat", "machine", "notes", "ticks"]);
     const machine = channels.find(({ channel }) => channel === "machine");
     const { curl: line, ...rest } = machine;
     assert.deepEqual(rest, { channel: "machine", address: "machine/{group}", pattern: "machine/*", kind: "keyed", source: "machine", publish: false, title: "This machine" });

@@ -12,7 +12,7 @@ import { publish } from "../../portal/tidegate.js";
 const BINARY = path.resolve(process.env.TIDEGATE_BIN ?? path.join(import.meta.dirname, "../../target/debug/tidegate"));
 const START_MS_MAX = 20_000;
 
-/** Channels that the tests use: figures that move by themselves, a chat, and notes with keys. */
+/** Channels that the tests use: figures that move by themselves, a chat, notes with keys, and ticks that a restart loses. */
 const config = ({ listen, origins, folder }) => `
 listen: 127.0.0.1:${listen}
 admin: { listen: 127.0.0.1:0 }
@@ -36,6 +36,10 @@ channels:
     title: Notes
     address: notes/{who}
     key: id
+    access: { read: "true", publish: "true" }
+  ticks:
+    address: ticks/{name}
+    retain: none
     access: { read: "true", publish: "true" }
   closed:
     address: closed/{door}

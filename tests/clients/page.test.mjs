@@ -41,7 +41,7 @@ test("the page", { timeout: 90_000 }, async (t) => {
     await untilText(page, "#rate", /[1-9]/);
     assert.match(await text(page, "#curls"), /curl -N -H 'Accept: text\/event-stream' 'http:\/\/127\.0\.0\.1:\d+\/v1\/machine\/\*'/);
     assert.match(await text(page, "#frames"), /"op":"upsert"/);
-    assert.deepEqual((await page.locator("#channels b").allTextContents()).sort(), ["chat", "machine", "notes"]);
+    assert.deepEqual((await page.locator("#channels b").allTextContents()).sort(), ["chat", "machine", "notes", "ticks"]);
     const heads = await page.locator("#tables th:visible").allTextContents();
     assert.ok(heads.includes("address") && !heads.includes("group"), "a column that repeats the address is not shown");
     await shot("home");
