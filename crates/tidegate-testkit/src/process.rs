@@ -71,12 +71,7 @@ impl Server {
         Server::launch(binary, Folder::Given(folder.to_owned()), config, environment)
     }
 
-    fn launch(
-        binary: &Path,
-        folder: Folder,
-        config: &str,
-        environment: &[(&str, &str)],
-    ) -> Result<Server, StartError> {
+    fn launch(binary: &Path, folder: Folder, config: &str, environment: &[(&str, &str)]) -> Result<Server, StartError> {
         std::fs::write(folder.path().join("tidegate.yaml"), complete(config)).expect("write the config");
         let environment: Vec<(String, String)> =
             environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();

@@ -22,10 +22,7 @@ pub struct Poll {
     wire: Option<Wire>,
     frames: VecDeque<Value>,
     cursor: Option<String>,
-    /// `wait` of the next polls.
-    pub wait: String,
-    /// Answers so far.
-    pub answers: u64,
+    wait: String,
 }
 
 impl Poll {
@@ -33,7 +30,12 @@ impl Poll {
     pub fn new(server: SocketAddr, ask: Ask) -> Poll {
         let cursor = ask.cursor.clone();
         let ask = Ask { by_header: false, ..ask };
-        Poll { server, ask, wire: None, frames: VecDeque::new(), cursor, wait: WAIT.to_owned(), answers: 0 }
+        Poll { server, ask, wire: None, frames: VecDeque::new(), cursor, wait: WAIT.to_owned() }
+    }
+
+    /// With another `wait`.
+    pub fn wait(self, wait: &str) -> Poll {
+        Poll { wait: wait.to_owned(), ..self }
     }
 
     pub(super) async fn next_frame(&mut self) -> Result<Value, Ended> {
@@ -69,8 +71,21 @@ impl Poll {
         }
         let url = self.ask.url(&more);
         let answer = self.get(&url).await?;
-        self.answers += 1;
+        let bare = self
+            .ask
+            .key
+            .as_deref()
+            .filter(|_| self.ask.cursor.is_none() && self.ask.kind == Kind::State && !self.ask.path.contains('*'));
         match answer.head.status {
+            200 | 404 if let Some(key) = bare => {
+                let row = json!({"address": self.ask.path, "key": key, "data": answer.body});
+                let rows: &[Value] = if answer.head.status == 200 { &[row] } else { &[] };
+                let cursor = answer.head.header("tidegate-cursor");
+                let cursor =
+                    cursor.ok_or_else(|| Ended::Garbage(format!("no Tidegate-Cursor: {answer:?}")))?.to_owned();
+                self.snapshot(rows, cursor);
+                Ok(())
+            }
             200 => self.take(answer),
             204 => {
                 let cursor = answer.head.header("tidegate-cursor");
@@ -86,16 +101,7 @@ impl Poll {
         let garbage = || Ended::Garbage(format!("neither rows nor frames: {}", answer.text));
         let cursor = answer.body.get("cursor").and_then(Value::as_str).map(str::to_owned);
         if let Some(rows) = answer.body.get("rows").and_then(Value::as_array) {
-            let cursor = cursor.ok_or_else(garbage)?;
-            self.frames.push_back(json!({"op": "reset", "reason": "start"}));
-            for row in rows {
-                let mut frame = row.clone();
-                frame["op"] = "snapshot".into();
-                self.frames.push_back(frame);
-            }
-            let last = json!({"op": "snapshot", "last": true, "count": rows.len(), "cursor": cursor});
-            self.frames.push_back(last);
-            self.cursor = Some(cursor);
+            self.snapshot(rows, cursor.ok_or_else(garbage)?);
             return Ok(());
         }
         let frames = answer.body.get("frames").and_then(Value::as_array).ok_or_else(garbage)?;
@@ -110,6 +116,18 @@ impl Poll {
             None => return Err(garbage()),
         }
         Ok(())
+    }
+
+    fn snapshot(&mut self, rows: &[Value], cursor: String) {
+        self.frames.push_back(json!({"op": "reset", "reason": "start"}));
+        for row in rows {
+            let mut frame = row.clone();
+            frame["op"] = "snapshot".into();
+            self.frames.push_back(frame);
+        }
+        let last = json!({"op": "snapshot", "last": true, "count": rows.len(), "cursor": cursor});
+        self.frames.push_back(last);
+        self.cursor = Some(cursor);
     }
 
     fn stand(&mut self, cursor: String) {

@@ -40,7 +40,8 @@ impl Stream {
         if !head.header("content-type").is_some_and(|own| own.starts_with(accept)) {
             return Err(Ended::Garbage(format!("asked for {accept}: {head:?}")));
         }
-        if head.header("transfer-encoding").is_some() || head.header("content-length").is_some() {
+        // A length has only what ends at once: a temporary refusal, told as a `close` frame.
+        if head.header("transfer-encoding").is_some() {
             return Err(Ended::Garbage(format!("a stream is close-delimited: {head:?}")));
         }
         Ok(Stream { wire, parser, frames: VecDeque::new() })

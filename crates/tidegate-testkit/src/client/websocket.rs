@@ -163,11 +163,12 @@ impl WebSocket {
         for at in 0..extended {
             length = length << 8 | u64::from(self.byte(2 + at).await?);
         }
-        self.wire.buffer.advance(2 + extended);
-        let length = length as usize;
-        while self.wire.buffer.len() < length {
+        // Nothing is taken before all is there: a caller may stop waiting at any time.
+        let (head, length) = (2 + extended, length as usize);
+        while self.wire.buffer.len() < head + length {
             self.wire.fill().await?;
         }
+        self.wire.buffer.advance(head);
         Ok((first, self.wire.buffer.split_to(length).to_vec()))
     }
 

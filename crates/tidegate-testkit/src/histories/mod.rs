@@ -31,7 +31,7 @@ pub struct Options {
     pub histories: u64,
     /// Histories at once on one server.
     pub parallel: u64,
-    /// `kill -9` a round.
+    /// `kill -9` a round; 0: no SIGTERM either.
     pub kills: u64,
 }
 

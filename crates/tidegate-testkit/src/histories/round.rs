@@ -99,7 +99,7 @@ type Death = (u64, bool);
 
 fn deaths(kills: u64, planned: u64, rng: &mut impl Rng) -> Vec<Death> {
     let mut deaths: Vec<Death> = (0..kills).map(|_| (rng.random_range(planned / 20..planned * 9 / 10), true)).collect();
-    if rng.random_bool(0.5) {
+    if kills > 0 && rng.random_bool(0.5) {
         deaths.push((rng.random_range(planned / 10..planned * 9 / 10), false));
     }
     deaths.sort_unstable();

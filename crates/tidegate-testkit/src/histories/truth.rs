@@ -81,14 +81,21 @@ impl Truth {
                 Item::Event { .. } => {
                     let found = records.iter().position(|(_, record)| same(record, item));
                     let expected = next.unwrap_or_else(|| if self.trims { found.unwrap_or(0) } else { 0 });
+                    let expected = match (found, index.checked_sub(1).and_then(|at| landing(&items[at]))) {
+                        (Some(found), Some(at))
+                            if self.trims && self.amid(&records[expected..], at, found, expected) =>
+                        {
+                            found
+                        }
+                        _ => expected,
+                    };
                     if !records.get(expected).is_some_and(|(_, record)| same(record, item)) {
-                        let wanted = records.get(expected).map(|(_, record)| record);
-                        return Listed::Wrong(format!(
-                            "item {index} is {item:?}, which is record {found:?}; wanted {wanted:?}"
-                        ));
+                        let place = |at: usize| records.get(at).map(|(batch, record)| self.place(*batch, record));
+                        let (wanted, found) = (place(expected), found.and_then(place));
+                        return Listed::Wrong(format!("item {index} is {found:?}, wanted {wanted:?}: {item:x?}"));
                     }
                     if let Some(wrong) = self.misplaced(records[expected].0, item) {
-                        return Listed::Wrong(format!("item {index} is {item:?}: {wrong}"));
+                        return Listed::Wrong(format!("item {index}: {wrong}: {item:x?}"));
                     }
                     next = Some(expected + 1);
                 }
@@ -116,11 +123,27 @@ impl Truth {
         found
     }
 
+    /// For people.
+    fn place(&self, batch: usize, record: &Record) -> String {
+        let low = batch.checked_sub(1).map_or(0, |before| self.batches[before].offset);
+        let high = self.batches[batch].offset;
+        format!("{} n={} of ({low:x}, {high:x}]", record.change.op.as_str(), record.change.data["n"])
+    }
+
     /// The first of `records` behind the server's `offset`. Batches become visible whole, and
     /// retention trims at their borders.
     fn after(&self, records: &[(usize, &Record)], offset: u64) -> usize {
         let batch = self.batches.partition_point(|batch| batch.offset <= offset);
         records.partition_point(|(own, _)| *own < batch)
+    }
+
+    /// Retention trims at a record, which may be amid a batch; the list says nothing of which
+    /// records of that batch are gone. Whether `found` is the first that can be left.
+    fn amid(&self, rest: &[(usize, &Record)], landing: u64, found: usize, expected: usize) -> bool {
+        let Some((batch, _)) = rest.first() else { return false };
+        let low = batch.checked_sub(1).map_or(0, |before| self.batches[before].offset);
+        let inside = low < landing && landing < self.batches[*batch].offset;
+        inside && found > expected && rest[..found - expected].iter().all(|(own, _)| own == batch)
     }
 
     /// An event's cursor must stand inside its batch.
@@ -129,6 +152,14 @@ impl Truth {
         let low = batch.checked_sub(1).map_or(0, |before| self.batches[before].offset);
         let high = self.batches[batch].offset;
         (*offset <= low || *offset > high).then(|| format!("its batch was acknowledged as ({low}, {high}]"))
+    }
+}
+
+/// Where a list that begins, or goes on behind a gap, says that it does.
+fn landing(item: &Item) -> Option<u64> {
+    match item {
+        Item::Begin { offset } | Item::Gap { to: offset, .. } => *offset,
+        Item::Event { .. } => None,
     }
 }
 

@@ -244,22 +244,27 @@ impl Watcher {
         let Some(truth) = self.truth.borrow().clone() else { return Ok(()) };
         self.note("-- settling".to_owned());
         let deadline = Instant::now() + CATCH_UP;
-        while self.replica.cursor.as_deref().and_then(offset).is_none_or(|at| at < truth.head()) {
+        let mut poll = None;
+        while !self.replica.settled()
+            || self.replica.cursor.as_deref().and_then(offset).is_none_or(|at| at < truth.head())
+        {
             if Instant::now() > deadline {
                 return Err(self.behind());
             }
-            let mut ask = self.ask(true);
-            ask.limit = None;
-            let resumed = ask.cursor.is_some();
-            let mut poll = Poll::new(self.server, ask);
-            "0s".clone_into(&mut poll.wait);
-            if let Err(ended) = poll.round().await {
+            let resumed = self.replica.cursor.is_some();
+            let mut polling = match poll.take() {
+                Some(poll) => poll,
+                None => Poll::new(self.server, Ask { limit: None, ..self.ask(true) }).wait("0s"),
+            };
+            if let Err(ended) = polling.round().await {
+                self.replica.cut();
                 self.ended(ended).await?;
                 continue;
             }
-            while let Some(frame) = poll.pop() {
+            while let Some(frame) = polling.pop() {
                 self.take(&frame, resumed)?;
             }
+            poll = Some(polling);
         }
         self.compare(&truth)
     }
@@ -318,6 +323,7 @@ impl Watcher {
         if self.trace.len() == TRACE {
             self.trace.pop_front();
         }
+        let text = text.replace("é\\\"x\\\\", ""); // the filling says nothing
         let mut end = text.len().min(400);
         while !text.is_char_boundary(end) {
             end -= 1;
