@@ -1,4 +1,4 @@
-//! Counters behind [`Stats`](crate::Stats).
+//! Counters behind [`Stats`].
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! The embedded log: one fsynced journal, per-channel segments, the view store.
 //!
-//! A batch goes through the [journal](journal) (one write and one sync for all that waits), becomes [hot](hot) records in
-//! memory, and is visible. A [drain](drain) moves it into [segments](segment) and the [view store](state); the journal
-//! files go then. Opening ([recovery](recovery)) reads the journal that no drain took. [`engine`] is all of that without
+//! A batch goes through the [`journal`] (one write and one sync for all that waits), becomes [`hot`] records in
+//! memory, and is visible. A [`drain`] moves it into [segments](segment) and the [view store](state); the journal
+//! files go then. Opening ([`recovery`]) reads the journal that no drain took. [`engine`] is all of that without
 //! threads, [`thread`] puts two around it, [`log`] and [`channel`] are what users hold.
 //!
 //! **Invariant:** nothing is visible before it is durable (channels that keep nothing on disk excepted), and a batch is whole or

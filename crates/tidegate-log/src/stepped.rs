@@ -100,7 +100,7 @@ impl SteppedLog {
         self.engine.close();
     }
 
-    /// As [`crate::verify`].
+    /// As [`crate::verify()`].
     pub fn verify(disk: Arc<dyn Disk>) -> Result<Report, VerifyError> {
         verify_on(disk)
     }

@@ -1,7 +1,7 @@
 //! Frames to bytes, shared by all watchers of one view.
 //!
 //! A tail holds the encoded bytes of one view on one kind of wire; all its watchers share
-//! them. A watcher is a position in a tail and something that takes bytes: [`follow`] writes to it
+//! them. A watcher is a position in a tail and something that takes bytes: [`follow()`] writes to it
 //! everything from its position to the end of the ring, and reads from the log whenever it is
 //! behind the ring. No queue belongs to a watcher, so a slow one costs nobody anything.
 //!
