@@ -17,10 +17,14 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+const AFTER_HELP: &str = "\
+TIDEGATE_LOG says how much the server tells on stderr: error, warn, info (the default), debug, trace,
+or a filter such as tidegate_log=debug,info.";
+
 /// A live-data gateway: turns anything that changes into an HTTP address that clients can read
 /// once or keep watching.
 #[derive(Parser)]
-#[command(name = "tidegate", version, max_term_width = 100)]
+#[command(name = "tidegate", version, max_term_width = 100, after_help = AFTER_HELP)]
 struct Tidegate {
     #[command(subcommand)]
     command: Command,

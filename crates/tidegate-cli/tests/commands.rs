@@ -170,6 +170,21 @@ fn a_server_that_cannot_start_says_why() {
     assert!(told.contains(&address) && told.contains("--listen 127.0.0.1:0"), "{told}");
 }
 
+#[test]
+fn a_second_signal_ends_at_once() {
+    let mut server = chat_and_rows();
+    let mut lingering = TcpStream::connect(server.address()).expect("connected");
+    let head = format!("GET /v1/{ROOM} HTTP/1.1\r\nHost: localhost\r\nAccept: application/x-ndjson\r\n\r\n");
+    lingering.write_all(head.as_bytes()).expect("sent");
+    let mut frames = BufReader::new(lingering).lines().map(|line| line.expect("a line"));
+    assert!(frames.any(|line| line.contains(r#""op":"begin""#)));
+    server.terminate();
+    // The first signal was heard; the client stays, so the server would wait for it a little.
+    assert!(frames.any(|line| line.contains(r#""op":"close""#)));
+    server.terminate();
+    assert_eq!(server.wait().code(), Some(130));
+}
+
 /// A running demo, killed when dropped.
 struct Demo {
     process: Child,

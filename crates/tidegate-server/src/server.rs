@@ -74,7 +74,14 @@ impl Server {
         let gateway = Arc::new(Gateway { hub: hub.clone(), tails: tails.clone(), allowed, assets: assets() });
 
         let hosts = config.hosts.clone();
-        let sources = start_sources(config, &log).await?;
+        let sources = match start_sources(config, &log).await {
+            Ok(sources) => sources,
+            Err(error) => {
+                // The tails hold the log, so it has to be told.
+                tokio::task::spawn_blocking(move || log.close()).await?;
+                return Err(error);
+            }
+        };
         let metrics = Metrics::new(hub.clone(), tails, &sources);
         let admin = Admin { hub: hub.clone(), metrics, hosts };
         let tasks = [tokio::spawn(tidegate_transports::serve(clients, gateway)), tokio::spawn(admin.serve(operators))];

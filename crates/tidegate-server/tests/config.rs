@@ -27,6 +27,26 @@ fn mistakes_are_shown_where_they_stand() {
     assert!(differing.is_empty(), "shown otherwise than expected, see TIDEGATE_WRITE=1: {differing:?}");
 }
 
+/// What people copy has to work.
+#[test]
+fn the_configs_of_the_docs_are_good() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let environment = Environment::of(&[]);
+    let mut count = 0;
+    for page in ["README.md", "CONTRIBUTING.md", "protocol/PROTOCOL.md"] {
+        let text = std::fs::read_to_string(root.join(page)).expect("a page");
+        for block in text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()) {
+            if block.contains("\nchannels:") {
+                count += 1;
+                if let Err(report) = Config::parse(page, block, Path::new(""), &environment) {
+                    panic!("{report}");
+                }
+            }
+        }
+    }
+    assert!(count > 0, "the README shows a config");
+}
+
 /// Whatever a text holds, it is read or refused, and a refusal can be shown.
 #[test]
 fn no_text_is_too_odd_to_be_refused() {

@@ -87,3 +87,25 @@ impl Stop {
         self.0.recv_timeout(left) == Err(RecvTimeoutError::Timeout)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_source_that_waits_stops_at_once() {
+        let far = Instant::now() + Duration::from_secs(86_400);
+        let stats = Arc::new(SourceStats::default());
+        let counted = stats.clone();
+        let running = Running::start("patient", stats, move |stop| {
+            while stop.wait_until(far) {}
+            SourceStats::add(&counted.batches, 1);
+        });
+        let running = running.expect("a thread");
+        let stats = running.stats().clone();
+        running.stop();
+        assert_eq!(stats.batches.load(Ordering::Relaxed), 1, "stop returns after the work has ended");
+    }
+}
