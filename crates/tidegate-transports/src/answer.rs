@@ -17,12 +17,21 @@ pub(crate) const TIDEGATE_CURSOR: HeaderName = HeaderName::from_static("tidegate
 /// An answer with a body.
 pub(crate) fn with_body(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
     let mut answer = Response::new(Full::new(body.into()));
-    *answer.status_mut() = StatusCode::from_u16(status).expect("statuses are constants of ours");
+    *answer.status_mut() = constant(status);
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(VARY, HeaderValue::from_static("accept"));
     answer
+}
+
+fn constant(status: u16) -> StatusCode {
+    StatusCode::from_u16(status).expect("statuses are constants of ours")
+}
+
+/// The status of a problem.
+pub(crate) fn status(problem: &Problem) -> StatusCode {
+    constant(problem.code.status())
 }
 
 /// JSON.

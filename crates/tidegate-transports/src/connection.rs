@@ -26,7 +26,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::Gateway;
 use crate::route;
@@ -61,11 +61,7 @@ pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>) {
         let Ok(place) = places.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok((socket, peer)) => {
-                let gateway = gateway.clone();
-                tokio::spawn(async move {
-                    connection(socket, peer, gateway).await;
-                    drop(place);
-                });
+                tokio::spawn(connection(socket, peer, gateway.clone(), place));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -75,11 +71,15 @@ pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>) {
     }
 }
 
-async fn connection(socket: TcpStream, peer: SocketAddr, gateway: Arc<Gateway>) {
+async fn connection(socket: TcpStream, peer: SocketAddr, gateway: Arc<Gateway>, place: OwnedSemaphorePermit) {
     // Frames go out when they are there; there is nothing to wait for.
     let _ = socket.set_nodelay(true);
     if let Some((stream, socket, read)) = requests(socket, peer, gateway.clone()).await {
-        stream.run(&gateway, socket, read).await;
+        // A task of its own: a watcher of hours does not keep the memory of its request.
+        tokio::spawn(async move {
+            stream.run(&gateway, socket, read).await;
+            drop(place);
+        });
     }
 }
 

@@ -2,10 +2,13 @@
 
 use bytes::Bytes;
 use http::header::{CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use http::{Method, Request};
+use hyper::body::Incoming;
 use tidegate_core::{ErrorCode, Problem, Target};
 
 use crate::Gateway;
 use crate::answer::{self, Answer};
+use crate::negotiate::{Representation, accepted};
 
 /// A file that the server serves.
 #[derive(Clone, Debug)]
@@ -41,6 +44,22 @@ pub(crate) fn asset(gateway: &Gateway, path: &str) -> Result<Answer, Problem> {
     }
     answer::header(&mut answer, http::header::CACHE_CONTROL, "no-cache");
     Ok(answer)
+}
+
+/// Whether a browser asks for an address: its person wants the page, also where it is refused.
+pub(crate) fn wanted(request: &Request<Incoming>) -> bool {
+    let accept = request.headers().get(http::header::ACCEPT).and_then(|value| value.to_str().ok());
+    matches!(*request.method(), Method::GET | Method::HEAD)
+        && request.uri().path().strip_prefix("/v1/").is_some_and(|path| !path.starts_with('_'))
+        && request.uri().query().is_none_or(|query| !query.split('&').any(|pair| pair.starts_with("as=")))
+        && accepted(accept) == Ok(Representation::Html)
+}
+
+/// The page with the status of a refusal; it asks again by itself and shows the problem.
+pub(crate) fn refusal(gateway: &Gateway, problem: &Problem) -> Answer {
+    let mut answer = asset(gateway, "/").unwrap_or_else(|_| answer::problem(problem));
+    *answer.status_mut() = answer::status(problem);
+    answer
 }
 
 /// The page at an address that may be read.

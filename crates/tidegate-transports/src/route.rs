@@ -17,8 +17,12 @@ use crate::{list, page, poll, problems, publish, read, stream, websocket};
 /// Answers a request, or asks for its socket.
 pub(crate) async fn route(gateway: &Gateway, request: Request<Incoming>, peer: SocketAddr) -> Outcome {
     let origin = request.headers().get(ORIGIN).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let person = page::wanted(&request);
     let mut outcome = match admit(gateway, request, peer).await {
         Ok(outcome) => outcome,
+        Err(problem) if person && problem.code != ErrorCode::WrongHost => {
+            Outcome::Answer(page::refusal(gateway, &problem))
+        }
         Err(problem) => Outcome::Answer(answer::problem(&problem)),
     };
     if let (Some(origin), Outcome::Answer(answer)) = (origin, &mut outcome)

@@ -160,7 +160,9 @@ impl<S: Sink> Follower<'_, S> {
             if self.hub().drain().draining() {
                 return Ok(Err(Problem::new(ErrorCode::Draining, "the server is about to stop")));
             }
-            boundary = self.subscription.boundary_past(piece.needs.unwrap_or(upto)).await;
+            if let Some(needs) = piece.needs.filter(|needs| *needs > upto) {
+                boundary = self.subscription.boundary_past(needs).await;
+            }
         }
     }
 

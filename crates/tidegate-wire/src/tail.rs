@@ -145,6 +145,22 @@ impl Tail {
         self.seal(wakers);
     }
 
+    /// Says a bookmark at `upto` unless the last cursor stands there, so that a chained watcher
+    /// can join here without its cursor going back.
+    pub(crate) fn stand_at(&self, upto: Offset, wakers: &mut Vec<Waker>) {
+        {
+            let mut state = self.lock();
+            let state = &mut *state;
+            if state.cursors.last() >= Some(upto) {
+                return;
+            }
+            self.key.encoding.write(&Frame::Bookmark(upto), &mut state.cursors, &mut state.building);
+            state.built_upto = upto;
+            state.built_frames = 1;
+        }
+        self.seal(wakers);
+    }
+
     /// The number of the next chunk, and the last cursor written into the tail.
     pub(crate) fn end(&self) -> (u64, Offset) {
         let state = self.lock();

@@ -150,11 +150,19 @@ pub(crate) struct Subscription {
 }
 
 impl Subscription {
-    /// Where the tail is now.
+    /// Where the tail is now. With a chain, its last cursor is there too.
     pub(crate) fn boundary(&self) -> Boundary {
-        let registry = self.tails.lock();
-        let (chunk, last) = self.tail.end();
-        Boundary { upto: registry.upto, chunk, last }
+        let mut wakers = Vec::new();
+        let boundary = {
+            let registry = self.tails.lock();
+            if self.tail.key.chain {
+                self.tail.stand_at(registry.upto, &mut wakers);
+            }
+            let (chunk, last) = self.tail.end();
+            Boundary { upto: registry.upto, chunk, last }
+        };
+        wakers.into_iter().for_each(Waker::wake);
+        boundary
     }
 
     /// Where the tail is, once it has got everything up to `offset`.
