@@ -142,7 +142,6 @@ export class Events {
 
   constructor(root, wild) {
     [this.#root, this.#wild] = [root, wild];
-    root.hidden = false;
   }
 
   add(changes) {
