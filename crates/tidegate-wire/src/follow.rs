@@ -67,7 +67,7 @@ pub async fn follow(tails: &Tails, watcher: Watcher, sink: &mut impl Sink) -> En
         _ => None,
     };
     let cursors = Cursors::new(prefix, watcher.chain, held);
-    let mut follower = Follower { tails, subscription, watcher, cursors, sink };
+    let mut follower = Follower { tails, subscription, watcher, cursors, owes_cursor: false, sink };
     match follower.run().await {
         Ok(code) => End::Closed(code),
         Err(error) => End::Gone(error),
@@ -80,6 +80,9 @@ struct Follower<'f, S> {
     watcher: Watcher,
     /// Of what is written for this watcher alone.
     cursors: Cursors,
+    /// A loss was announced, and no cursor has come since: cut now, the client would present the
+    /// old one and be told again.
+    owes_cursor: bool,
     sink: &'f mut S,
 }
 
@@ -170,6 +173,8 @@ impl<S: Sink> Follower<'_, S> {
     async fn join(&mut self, boundary: Boundary) -> io::Result<Boundary> {
         if self.watcher.chain && self.cursors.last() != Some(boundary.last) {
             self.write_frames(&[Frame::Bookmark(boundary.last)]).await?;
+        } else if self.owes_cursor {
+            self.write_frames(&[Frame::Bookmark(boundary.upto)]).await?;
         }
         Ok(boundary)
     }
@@ -217,6 +222,10 @@ impl<S: Sink> Follower<'_, S> {
         let mut bytes = Vec::new();
         for frame in frames {
             self.watcher.encoding.write(frame, &mut self.cursors, &mut bytes);
+            self.owes_cursor = match frame {
+                Frame::Gap { .. } => true,
+                _ => self.owes_cursor && frame.cursor().is_none(),
+            };
         }
         let chunk = [Bytes::from(bytes)];
         self.sink.write(&chunk).await?;

@@ -244,7 +244,7 @@ async fn cut_everywhere(kind: Kind) {
         world.write();
     }
     // Every byte of a stream of this length; the soak takes longer ones.
-    let bytes = std::env::var("TIDEGATE_CUTS").map_or(1_500, |text| text.parse().expect("a number"));
+    let bytes = std::env::var("TIDEGATE_CUTS").map_or(6_000, |text| text.parse().expect("a number"));
     for cut in 1..=bytes {
         let round = cut;
         let (first, second) = (ENCODINGS[round % 3], ENCODINGS[round / 3 % 3]);
