@@ -17,6 +17,9 @@ const IN_FLIGHT: u64 = 64;
 const EVENT_BYTES: usize = 256;
 
 fn main() {
+    if let (Some("open"), Some(folder)) = (std::env::args().nth(1).as_deref(), std::env::args().nth(2)) {
+        return reopen(Path::new(&folder));
+    }
     let folder = std::env::args().nth(1).unwrap_or_else(|| "./bench-data".into());
     let folder = Path::new(&folder);
     let seconds = env("SECONDS_PER_RUN", 5);
@@ -46,7 +49,10 @@ fn event(channel: ChannelId, address: Address) -> Batch {
     Batch { entries: vec![entry], ..Batch::default() }
 }
 
-fn appends(folder: &Path, seconds: u64, run: fn(&Log, &[ChannelId], Duration) -> (u64, Vec<u64>), how: &str) {
+/// Appends for a while; returns how many and their latencies in microseconds.
+type Run = fn(&Log, &[ChannelId], Duration) -> (u64, Vec<u64>);
+
+fn appends(folder: &Path, seconds: u64, run: Run, how: &str) {
     let mut one = None;
     for channels in [1, 10, 100] {
         let log = fresh(folder, channels);
@@ -152,28 +158,38 @@ fn million(folder: &Path, addresses: u64) {
     );
     log.close();
 
+    // A process of its own, whose memory is nothing but what opening and reading take.
     for (folder, how) in [(killed.as_path(), "after a kill"), (folder, "after closing")] {
         drop_caches(folder);
-        let before = pss();
-        let began = Instant::now();
-        let log = open(folder, 1);
-        let opened = began.elapsed();
-        let channel = log.channel("channel-0").expect("the channel");
-        let limit = ReadLimit { records: 100, bytes: 1 << 20 };
-        for which in 0..5 {
-            drop_caches(folder);
-            let scope = scope(&format!("sensors/spread-{which}/value"));
-            let began = Instant::now();
-            let page = channel.read(0, u64::MAX, &scope, limit).expect("read");
-            println!("{how}: cold read of {} records of one address: {:?}", page.records.len(), began.elapsed());
-        }
-        println!("{how}: open {opened:?}, Pss {} KiB before, {} KiB with all indexes in use", before, pss());
-        if how == "after closing" {
-            reads(&channel, folder);
-        }
-        log.close();
+        println!("{how}:");
+        let program = std::env::current_exe().expect("the program");
+        let status = std::process::Command::new(program).arg("open").arg(folder).status().expect("it runs");
+        assert!(status.success());
     }
     let _ = std::fs::remove_dir_all(&killed);
+}
+
+fn reopen(folder: &Path) {
+    let before = pss();
+    let began = Instant::now();
+    let log = open(folder, 1);
+    let (opened, hot) = (began.elapsed(), log.stats().hot_records);
+    println!(
+        "  open {opened:?}, {hot} records of the journal read again, Pss {before} KiB before, {} KiB after",
+        pss()
+    );
+    let channel = log.channel("channel-0").expect("the channel");
+    let limit = ReadLimit { records: 100, bytes: 1 << 20 };
+    for which in 0..8 {
+        drop_caches(folder);
+        let scope = scope(&format!("sensors/spread-{which}/value"));
+        let began = Instant::now();
+        let page = channel.read(0, u64::MAX, &scope, limit).expect("read");
+        println!("  cold read of {} records of one address: {:?}", page.records.len(), began.elapsed());
+    }
+    println!("  Pss {} KiB with all indexes in use", pss());
+    reads(&channel, folder);
+    log.close();
 }
 
 fn reads(channel: &tidegate_log::Channel, folder: &Path) {

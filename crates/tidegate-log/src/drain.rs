@@ -123,7 +123,10 @@ impl Engine {
         let next = next.map_err(|error| self.journal_failed(error))?;
         let mut core = self.core();
         let ended = core.writer.end();
-        core.writer.rotate(next).map_err(|error| self.journal_failed(error))?;
+        if let Err(error) = core.writer.rotate(next) {
+            let _ = self.disk.remove(&journal::file_name(number)); // or at the next open
+            return Err(self.journal_failed(error));
+        }
         core.undrained_before += ended;
         let first_needed = core.large.values().map(|large| large.began_in).min().unwrap_or(number);
         let freeze = |state: &Arc<ChannelState>| FrozenChannel {

@@ -128,15 +128,25 @@ pub(crate) struct Recovered {
     pub(crate) ledger: Ledger,
     pub(crate) writer: JournalWriter,
     pub(crate) undrained_before: u64,
+    pub(crate) next_journal: u64,
     pub(crate) next_segment: u64,
     pub(crate) lock: Box<dyn Send + Sync>,
 }
 
 impl Engine {
     pub(crate) fn new(recovered: Recovered) -> Engine {
-        let Recovered { options, disk, channels, state, ledger, writer, undrained_before, next_segment, lock } =
-            recovered;
-        let next_journal = AtomicU64::new(writer.number() + 1);
+        let Recovered {
+            options,
+            disk,
+            channels,
+            state,
+            ledger,
+            writer,
+            undrained_before,
+            next_journal,
+            next_segment,
+            lock,
+        } = recovered;
         let core = Core {
             next_large: writer.number() << 32,
             writer,
@@ -158,7 +168,7 @@ impl Engine {
             core: Mutex::new(core),
             maintenance: Mutex::new(()),
             next_segment: AtomicU64::new(next_segment),
-            next_journal,
+            next_journal: AtomicU64::new(next_journal),
             health: AtomicU8::new(0),
             listeners: RwLock::default(),
             lock: Mutex::new(Some(lock)),

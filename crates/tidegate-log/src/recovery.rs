@@ -52,13 +52,15 @@ pub(crate) fn open(disk: Arc<dyn Disk>, options: Options, specs: &[ChannelSpec])
 
     let (first_needed, from) = (snapshot.number(META_FIRST_NEEDED)?, snapshot.number(META_JOURNAL_FROM)?);
     let found = find_journal(&*disk, first_needed)?;
-    let undrained = found.files.iter().filter(|(number, _)| *number >= from).map(|(_, file)| file.good).sum();
-    let writer = start_journal(&*disk, &options, &found, first_needed)?;
+    let undrained: u64 = found.files.iter().filter(|(number, _)| *number >= from).map(|(_, file)| file.good).sum();
+    let (writer, resumed) = start_journal(&*disk, &options, &found, first_needed)?;
+    let next_journal = writer.number().max(found.highest) + 2;
     let torn: u64 = found.files.last().map_or(0, |(_, file)| file.torn);
     if torn > 0 {
         tracing::warn!(bytes = torn, "the journal had a torn tail, which was never acknowledged; it is cut off");
     }
     let ledger = Ledger::new(snapshot);
+    let undrained_before = if resumed { undrained - writer.end() } else { undrained };
     let folder = disk.describe();
     let engine = Engine::new(Recovered {
         options,
@@ -67,7 +69,8 @@ pub(crate) fn open(disk: Arc<dyn Disk>, options: Options, specs: &[ChannelSpec])
         state,
         ledger,
         writer,
-        undrained_before: undrained,
+        undrained_before,
+        next_journal,
         next_segment,
         lock,
     });
@@ -225,20 +228,40 @@ fn find_journal(disk: &dyn Disk, first: u64) -> Result<Found, OpenError> {
     Ok(found)
 }
 
-/// Ends the last file of the earlier life and starts one of our own.
-fn start_journal(disk: &dyn Disk, options: &Options, found: &Found, first: u64) -> Result<JournalWriter, OpenError> {
-    let last = found.files.last();
-    if let Some((number, file)) = last {
-        // Gives back what was taken ahead: a full disk must not keep the log from opening.
-        disk.open(&file_name(*number))?.set_len(file.good)?;
+/// Ends the last file of the earlier life and starts one of our own; on a full disk goes on in the old one, which
+/// then refuses appends until there is space. `true` if it is the old one.
+fn start_journal(
+    disk: &dyn Disk,
+    options: &Options,
+    found: &Found,
+    first: u64,
+) -> Result<(JournalWriter, bool), OpenError> {
+    let Some((old, scanned)) = found.files.last() else {
+        let next = JournalWriter::prepare(disk, first, options.journal_bytes).map_err(io_error)?;
+        return Ok((JournalWriter::start(next), false));
+    };
+    let file = disk.open(&file_name(*old))?;
+    file.set_len(scanned.good)?; // gives back what was taken ahead
+    match JournalWriter::prepare(disk, found.highest + 1, options.journal_bytes) {
+        Ok(next) => {
+            seal_found(&*file, *old, scanned.good, scanned.chain, found.highest + 1)?;
+            Ok((JournalWriter::start(next), false))
+        }
+        Err(WriteError::Refused(error)) if is_full(&error) && scanned.good > 0 => {
+            let step = options.journal_bytes;
+            Ok((JournalWriter::resume(file, *old, scanned.good, scanned.chain, step), true))
+        }
+        Err(error) => Err(io_error(error)),
     }
-    let number = if last.is_some() { found.highest + 1 } else { first };
-    let next = JournalWriter::prepare(disk, number, options.journal_bytes);
-    let next = next.map_err(|(WriteError::Refused(error) | WriteError::Poisoned(error))| error)?;
-    if let Some((old, file)) = last {
-        seal_found(&*disk.open(&file_name(*old))?, *old, file.good, file.chain, number)?;
-    }
-    Ok(JournalWriter::start(next))
+}
+
+fn io_error(error: WriteError) -> OpenError {
+    let (WriteError::Refused(error) | WriteError::Poisoned(error)) = error;
+    error.into()
+}
+
+fn is_full(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
 }
 
 /// Does again what the journal says, as it was done first. Large batches without a commit are forgotten.

@@ -142,5 +142,5 @@ fn damage_in_a_segment_is_found_and_never_shown() {
         let error = SteppedLog::verify(Arc::new(copy)).expect_err("damage is found");
         assert!(error.to_string().contains(name), "flipped at {at}: {error}");
     }
-    assert_eq!(SteppedLog::verify(Arc::new(disk)).expect("whole").segment_records, 15 + 7);
+    assert_eq!(SteppedLog::verify(Arc::new(disk)).expect("whole").segment_records, 18 + 3);
 }

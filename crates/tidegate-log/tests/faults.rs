@@ -103,6 +103,13 @@ fn a_full_disk_refuses_and_recovers() {
     full.set_capacity(Some(full.used()));
     let other = open(&full);
     assert_eq!(offsets(&other), (1..=taken).collect::<Vec<u64>>(), "what was refused is not there");
+    assert!(other.drain().is_err());
+    assert_eq!(other.append(big()), Err(AppendError::Full));
+    assert_eq!(other.health(), Health::Full);
+    full.set_capacity(None);
+    other.append(big()).expect("appended");
+    other.drain().expect("drained");
+    assert_eq!(offsets(&other).len() as u64, taken + 1);
     drop(other);
 
     disk.set_capacity(None);
@@ -139,13 +146,15 @@ fn a_drain_that_runs_out_of_space_anywhere_is_tried_again() {
         copy.set_capacity(None);
         log.drain().expect("with space it succeeds");
         log.append(batch([upsert("keyed", "k", "7", "7")])).expect("the view is there for before-images");
-        for log in [log, open(&copy.process_killed())] {
-            assert_eq!(offsets(&log).len(), 300);
-            let rows = log.channel("keyed").expect("keyed").rows(&scope("k"), None, ALL);
-            if let Ok(rows) = rows {
-                assert_eq!(rows.rows.len(), 300);
-            }
-        }
+        whole(&log);
+        drop(log);
+        whole(&open(&copy.process_killed()));
     }
     assert!(failed > 10, "{failed}");
+}
+
+fn whole(log: &SteppedLog) {
+    assert_eq!(offsets(log).len(), 300);
+    let rows = log.channel("keyed").expect("keyed").rows(&scope("k"), None, ALL).expect("rows");
+    assert_eq!(rows.rows.len(), 300);
 }

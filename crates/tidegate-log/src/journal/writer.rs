@@ -40,7 +40,7 @@ pub(crate) enum WriteError {
 impl JournalWriter {
     /// Makes a file durable, with nothing in it. On failure nothing is left that counts.
     pub(crate) fn prepare(disk: &dyn Disk, number: u64, journal_bytes: u64) -> Result<NextFile, WriteError> {
-        let step = (journal_bytes / 8).clamp(STEP_BYTES_MIN, STEP_BYTES_MAX);
+        let step = step(journal_bytes);
         let name = file_name(number);
         let file = disk.create(&name).map_err(WriteError::Refused)?;
         let (header, chain) = header(number);
@@ -52,6 +52,17 @@ impl JournalWriter {
         }
         writer.file.sync_data().and_then(|()| disk.sync_dir(super::DIR)).map_err(WriteError::Poisoned)?;
         Ok(NextFile(writer))
+    }
+
+    /// Goes on in a file of an earlier life that ends at `end`, for a disk that has no space for a new one.
+    pub(crate) fn resume(
+        file: Arc<dyn DiskFile>,
+        number: u64,
+        end: u64,
+        chain: u32,
+        journal_bytes: u64,
+    ) -> JournalWriter {
+        JournalWriter { file, number, end, allocated: end, chain, step: step(journal_bytes) }
     }
 
     /// Starts to write a prepared file.
@@ -94,11 +105,16 @@ impl JournalWriter {
         self.file.sync_data().map_err(WriteError::Poisoned)
     }
 
-    /// Ends this file durably and goes on in `next`. A failure poisons: the seal may or may not be there.
+    /// Ends this file durably and goes on in `next`. If it is refused, this file goes on.
     pub(crate) fn rotate(&mut self, next: NextFile) -> Result<(), WriteError> {
         let mut seal = Vec::with_capacity(SEAL_BYTES);
         encode::seal(&mut seal, self.chain, next.0.number);
-        self.file.write_all_at(&seal, self.end).and_then(|()| self.file.sync_data()).map_err(WriteError::Poisoned)?;
+        self.reserve(0).map_err(WriteError::Refused)?;
+        if let Err(error) = self.file.write_all_at(&seal, self.end) {
+            self.forget_tail()?;
+            return Err(WriteError::Refused(error));
+        }
+        self.sync()?;
         *self = next.0;
         Ok(())
     }
@@ -146,6 +162,10 @@ pub(crate) fn seal_found(file: &dyn DiskFile, number: u64, good: u64, chain: u32
     file.set_len(good)?;
     file.write_all_at(&bytes, good)?;
     file.sync_data()
+}
+
+fn step(journal_bytes: u64) -> u64 {
+    (journal_bytes / 8).clamp(STEP_BYTES_MIN, STEP_BYTES_MAX)
 }
 
 /// The header of a file, and the crc that its first entry goes on from.
