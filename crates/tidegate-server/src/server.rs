@@ -63,6 +63,10 @@ impl Server {
         let (clients, address) = listen("listen", config.listen, insecure).await?;
         let (operators, admin_address) = listen("admin.listen", config.admin, insecure).await?;
 
+        if !address.ip().is_loopback() {
+            tracing::warn!(%address, "everyone who reaches this address may do what `access` opens; there is no gate yet");
+        }
+
         let options = wiring::log_options(&config);
         let specs = config.channels.iter().map(wiring::log_channel).collect();
         let log = tokio::task::spawn_blocking(move || Log::open(options, specs)).await??;

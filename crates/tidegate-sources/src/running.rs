@@ -22,6 +22,8 @@ pub struct SourceStats {
     pub batches: AtomicU64,
     /// Events in them.
     pub events: AtomicU64,
+    /// When the last one was, in milliseconds since 1970; 0: none yet.
+    pub last_batch_ms: AtomicU64,
     /// Events without a place, which were left out.
     pub unplaced: AtomicU64,
     /// Reads and appends that failed and were tried again.

@@ -198,6 +198,16 @@ pub(super) const FIGURES: &[Figure] = &[
         read: Read::State(|state| vec![value(load(&state.tails.stats().behind))]),
     },
     source("tidegate_source_batches", "Batches that the source appended.", |stats| &stats.batches),
+    Figure {
+        name: "tidegate_source_last_batch_timestamp_seconds",
+        kind: Kind::Gauge,
+        help: "When the source's last batch became durable, since 1970; 0 before the first.",
+        labels: &["source"],
+        read: Read::State(|state| {
+            let seconds = |stats: &SourceStats| load(&stats.last_batch_ms) as f64 / 1e3;
+            state.sources.iter().map(|(name, stats)| Sample::Value(vec![name.clone()], seconds(stats))).collect()
+        }),
+    },
     source("tidegate_source_events", "Events in them.", |stats| &stats.events),
     source("tidegate_source_unplaced", "Events left out for want of an address parameter or a key.", |stats| {
         &stats.unplaced

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -130,6 +131,7 @@ impl Sampler {
                     known.apply(difference);
                 }
                 SourceStats::add(&self.stats.batches, 1);
+                self.stats.last_batch_ms.store(time.0, Ordering::Relaxed);
                 SourceStats::add(&self.stats.events, count);
                 self.worked();
                 Ok(())
