@@ -36,6 +36,8 @@ pub struct Report {
     pub gaps: u64,
     /// Snapshots that began.
     pub resets: u64,
+    /// Times that the server says a watcher fell off its tail, since it was last started.
+    pub behind: u64,
     /// What should not be.
     pub differences: Vec<String>,
 }
@@ -58,6 +60,7 @@ impl Report {
         self.drains += other.drains;
         self.gaps += other.gaps;
         self.resets += other.resets;
+        self.behind += other.behind;
         self.differences.extend(other.differences);
     }
 }
@@ -67,7 +70,7 @@ impl fmt::Display for Report {
         write!(
             f,
             "histories {} (seed {}): {} batches, {} retries, {} replays, {} frames, {} cuts, resumes {:?}, \
-             {} switches, {} resets, {} gaps, {} kills, {} drains, {} states compared, {} differences",
+             {} switches, {} resets, {} gaps, {} kills, {} drains, {} fell behind, {} states compared, {} differences",
             self.histories,
             self.seed,
             self.batches,
@@ -81,6 +84,7 @@ impl fmt::Display for Report {
             self.gaps,
             self.kills,
             self.drains,
+            self.behind,
             self.compared,
             self.differences.len()
         )

@@ -14,6 +14,7 @@ use super::plan::{Plan, rng};
 use super::report::Report;
 use super::truth::Truth;
 use super::{watcher, writer};
+use crate::client::get_json;
 use crate::process::Server;
 
 /// Runs `count` histories from number `first` on a server of their own.
@@ -54,6 +55,7 @@ pub(super) async fn run(options: &Options, first: u64, count: u64) -> Report {
     match reaper.await {
         Ok((server, part)) => {
             report.add(part);
+            report.behind = behind(server.admin()).await;
             if !report.differences.is_empty() {
                 println!("the server said:\n{}", server.output());
             }
@@ -92,6 +94,13 @@ async fn history(server: SocketAddr, plan: Arc<Plan>, seed: u64, progress: Arc<A
     }
     report.histories = 1;
     report
+}
+
+/// How often watchers fell behind, from the server's own figures.
+async fn behind(admin: SocketAddr) -> u64 {
+    let Ok(metrics) = get_json(admin, "/metrics").await else { return 0 };
+    let line = metrics.text.lines().find_map(|line| line.strip_prefix("tidegate_watches_behind_total "));
+    line.and_then(|count| count.trim().parse::<f64>().ok()).map_or(0, |count| count as u64)
 }
 
 /// After so many batches: `true` is a `kill -9`, `false` a SIGTERM.

@@ -148,7 +148,8 @@ impl Watcher {
                 return Ok(Next::Again);
             }
             if !writing_is_over && self.rng.random_bool(0.02) {
-                let pause = self.rng.random_range(5..400);
+                let most = if ask.receive_buffer.is_some() { 1_500 } else { 200 };
+                let pause = self.rng.random_range(5..most);
                 tokio::time::sleep(Duration::from_millis(pause)).await;
             }
         }
