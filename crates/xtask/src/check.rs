@@ -29,5 +29,7 @@ fn lints() -> Result<(), Failure> {
 }
 
 fn documentation() -> Result<(), Failure> {
-    Step::new("cargo doc --workspace --all-features --no-deps --document-private-items").with("RUSTDOCFLAGS", "-D warnings").run()
+    Step::new("cargo doc --workspace --all-features --no-deps --document-private-items")
+        .with("RUSTDOCFLAGS", "-D warnings")
+        .run()
 }

@@ -36,7 +36,9 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("\n{failure}");
+            if !failure.0.is_empty() {
+                eprintln!("\n{failure}");
+            }
             ExitCode::FAILURE
         }
     }

@@ -17,7 +17,7 @@ pub(crate) struct Step {
     minutes_max: u32,
 }
 
-/// A step that did not end well.
+/// A step that did not end well, in words; empty if they have been said.
 #[derive(Debug)]
 pub(crate) struct Failure(pub(crate) String);
 

@@ -36,7 +36,8 @@ pub(crate) fn all() -> Result<(), Failure> {
         println!("\n{failure}");
     }
     println!("\n{}", tally.summary());
-    if tally.failed == 0 { Ok(()) } else { Err(Failure("not good yet".to_owned())) }
+    // The summary is the last line, also when something failed.
+    if tally.failed == 0 { Ok(()) } else { Err(Failure(String::new())) }
 }
 
 /// Writes what is generated: the tests that compare these pages write them when told to.
