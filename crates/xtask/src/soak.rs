@@ -27,8 +27,8 @@ const PARTS: &[Part] = &[
     Part {
         name: "kill",
         shows: "20 kill -9 under concurrent publishers with idempotent retries lose and double nothing",
-        environment: &[("TIDEGATE_KILLS", "20")],
-        command: "cargo test --release --workspace --all-features --test kill -- --nocapture",
+        environment: &[("TIDEGATE_FAULT_KILLS", "20")],
+        command: "cargo test --release --workspace --all-features --test faults -- --nocapture a_kill",
     },
     Part {
         name: "stall",
