@@ -40,6 +40,27 @@ fn the_command_line_agrees() {
     assert!(agrees(&root().join("docs/cli.md"), &page), "docs/cli.md has drifted: `cargo xtask docs` writes it");
 }
 
+#[test]
+fn links_between_pages_lead_somewhere() {
+    let mut broken = Vec::new();
+    for folder in ["", "docs", "docs/decisions", "protocol", "protocol/cases", "tests/clients"] {
+        let folder = root().join(folder);
+        for entry in std::fs::read_dir(&folder).expect("a folder of pages") {
+            let page = entry.expect("an entry").path();
+            if page.extension().is_none_or(|extension| extension != "md") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&page).expect("a page");
+            let targets = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#', ' ']).next());
+            let local = targets.filter(|target| !target.is_empty() && !target.contains("://"));
+            broken.extend(
+                local.filter(|target| !folder.join(target).exists()).map(|target| (page.clone(), target.to_owned())),
+            );
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
 fn problems() -> String {
     let mut table = String::from(
         "| code | HTTP | WebSocket | come back after | what | why | what to do |\n|---|---|---|---|---|---|---|\n",
