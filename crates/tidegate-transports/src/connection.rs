@@ -125,5 +125,7 @@ async fn requests(
         }
     };
     let parts = connection.into_parts();
-    Some((stream, parts.io.into_inner(), parts.read_buf))
+    // A copy of what little there may be: the buffer itself would live as long as the watch.
+    let read = Bytes::copy_from_slice(&parts.read_buf);
+    Some((stream, parts.io.into_inner(), read))
 }
