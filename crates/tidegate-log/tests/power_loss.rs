@@ -346,6 +346,7 @@ impl History {
             return; // left open: it ends with the process
         }
         let whole = Batch { entries: all, ..self.batch() };
+        let whole = self.showing(whole);
         let commit =
             LargeCommit { checkpoint: whole.checkpoint.clone(), idempotency: whole.idempotency.clone(), tx: None };
         if self.disk.is_off() {
@@ -366,6 +367,14 @@ impl History {
         }
         if self.rng.random_bool(0.4) {
             made.idempotency = Some(idempotency("plain", &format!("k{}", self.serial), 1));
+        }
+        self.showing(made)
+    }
+
+    /// Whether a batch survived a crash must show: a key alone, or with deletes of nothing, does not.
+    fn showing(&mut self, mut made: Batch) -> Batch {
+        if !made.entries.iter().any(|entry| matches!(entry.op, Op::Append | Op::Upsert)) {
+            made.checkpoint = Some(("source".into(), self.serial.to_string().into()));
         }
         made
     }
