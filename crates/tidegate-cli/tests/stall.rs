@@ -39,8 +39,7 @@ struct Run {
 fn run(server: &Server, time: Duration, beside: impl FnOnce(&Published)) -> Run {
     let watchers = Watchers::connect(server.address(), PATH, OTHERS).expect("watchers");
     // The rings, the hot records, the caches and the allocator's arenas fill first.
-    let warm =
-        publish_at_rate(server.address(), PATH, EVENT_BYTES, PER_SECOND, WARM).expect("publish");
+    let warm = publish_at_rate(server.address(), PATH, EVENT_BYTES, PER_SECOND, WARM).expect("publish");
     let before = server.pss_bytes() as i64;
     let mut published = publish_at_rate(server.address(), PATH, EVENT_BYTES, PER_SECOND, time).expect("publish");
     let growth = server.pss_bytes() as i64 - before;
