@@ -54,7 +54,7 @@ impl Plan {
         // Retention works on whole segments, so a channel has to bring some bytes to be trimmed.
         let (retain, trims, pad_max, batches) = match rng.random_range(0..10) {
             // More than a ring and a socket's buffers hold, so that who pauses falls behind.
-            _ if number % 25 == 7 => ("{ age: 1h }", false, 60_000, 60),
+            _ if number % 25 == 7 => ("{ age: 1h }", false, 100_000, 60),
             0 | 1 => ("{ bytes: 64KiB }", true, 6000, 40),
             2 => ("{ age: 1s }", true, 2000, 40),
             _ => ("{ age: 1h }", false, 60, 40),

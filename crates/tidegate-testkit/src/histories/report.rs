@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use crate::client::Transport;
 
@@ -38,6 +39,8 @@ pub struct Report {
     pub resets: u64,
     /// Times that the server says a watcher fell off its tail, since it was last started.
     pub behind: u64,
+    /// The longest that a watcher took from the last write until it held everything.
+    pub catch_up_max: Duration,
     /// What should not be.
     pub differences: Vec<String>,
 }
@@ -61,6 +64,7 @@ impl Report {
         self.gaps += other.gaps;
         self.resets += other.resets;
         self.behind += other.behind;
+        self.catch_up_max = self.catch_up_max.max(other.catch_up_max);
         self.differences.extend(other.differences);
     }
 }
@@ -70,7 +74,7 @@ impl fmt::Display for Report {
         write!(
             f,
             "histories {} (seed {}): {} batches, {} retries, {} replays, {} frames, {} cuts, resumes {:?}, \
-             {} switches, {} resets, {} gaps, {} kills, {} drains, {} fell behind, {} states compared, {} differences",
+             {} switches, {} resets, {} gaps, {} kills, {} drains, {} fell behind, caught up within {} ms, {} states compared, {} differences",
             self.histories,
             self.seed,
             self.batches,
@@ -85,6 +89,7 @@ impl fmt::Display for Report {
             self.kills,
             self.drains,
             self.behind,
+            self.catch_up_max.as_millis(),
             self.compared,
             self.differences.len()
         )

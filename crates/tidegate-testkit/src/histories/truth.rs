@@ -79,7 +79,10 @@ impl Truth {
                 }
                 Item::Gap { .. } => return Listed::Wrong(format!("item {index}: {item:?}")),
                 Item::Event { .. } => {
-                    let found = records.iter().position(|(_, record)| same(record, item));
+                    // Deletes look alike; the batch that its cursor names tells them apart.
+                    let found = records
+                        .iter()
+                        .position(|(batch, record)| same(record, item) && self.misplaced(*batch, item).is_none());
                     let expected = next.unwrap_or_else(|| if self.trims { found.unwrap_or(0) } else { 0 });
                     let expected = match (found, index.checked_sub(1).and_then(|at| landing(&items[at]))) {
                         (Some(found), Some(at))
@@ -103,7 +106,8 @@ impl Truth {
         }
         match next {
             Some(next) if next == records.len() => Listed::Complete,
-            None if records.is_empty() => Listed::Complete,
+            // Everything may be trimmed before a long-poll from the start, which tells no beginning.
+            None if records.is_empty() || self.trims => Listed::Complete,
             _ => Listed::Behind,
         }
     }
@@ -168,4 +172,71 @@ fn same(record: &Record, item: &Item) -> bool {
     let change = &record.change;
     let value = if change.op == Op::Delete { &Value::Null } else { &change.data };
     change.op.as_str() == op && change.address == *address && change.key == *key && value == data
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tidegate_core::Target;
+
+    use super::*;
+    use crate::model::Change;
+
+    /// Two batches of two events: offsets 1, 2 and 3, 4.
+    fn truth(trims: bool) -> Truth {
+        let mut channel = Channel::new("c", false);
+        let mut batches = Vec::new();
+        for batch in [[1, 2], [3, 4]] {
+            channel.append(&batch.map(|n| Change::append("c/a", json!({"n": n}))));
+            batches.push(Acknowledged { offset: channel.head, records: channel.ever.len() });
+        }
+        Truth { channel, trims, batches }
+    }
+
+    fn scope() -> Scope {
+        Scope { target: Target::parse("c/*").expect("a pattern"), key: None }
+    }
+
+    fn events(numbers: &[u64]) -> Vec<Item> {
+        let event = |n: &u64| Item::Event {
+            op: "append".to_owned(),
+            address: "c/a".to_owned(),
+            key: None,
+            data: json!({"n": n}),
+            offset: Some(*n),
+        };
+        numbers.iter().map(event).collect()
+    }
+
+    fn from(offset: u64, numbers: &[u64]) -> Vec<Item> {
+        [vec![Item::Begin { offset: Some(offset) }], events(numbers)].concat()
+    }
+
+    fn behind_gap(to: u64, numbers: &[u64]) -> Vec<Item> {
+        let gap = Item::Gap { to: Some(to), reason: "retention".to_owned() };
+        [from(0, &[1]), vec![gap], events(numbers)].concat()
+    }
+
+    #[test]
+    fn a_list_is_complete_behind_or_wrong() {
+        let judge = |items: &[Item]| truth(false).list(&scope(), items);
+        assert_eq!(judge(&from(0, &[1, 2, 3, 4])), Listed::Complete);
+        assert_eq!(judge(&from(2, &[3, 4])), Listed::Complete);
+        assert_eq!(judge(&from(0, &[1, 2, 3])), Listed::Behind);
+        for wrong in
+            [from(0, &[2, 3, 4]), from(0, &[1, 1, 2]), from(0, &[1, 3]), from(2, &[3, 4, 4]), behind_gap(2, &[3])]
+        {
+            assert!(matches!(judge(&wrong), Listed::Wrong(_)), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_gap_excuses_what_was_trimmed_and_nothing_else() {
+        let judge = |items: &[Item]| truth(true).list(&scope(), items);
+        assert_eq!(judge(&behind_gap(2, &[3, 4])), Listed::Complete);
+        assert_eq!(judge(&behind_gap(3, &[4])), Listed::Complete, "trimmed amid a batch");
+        for wrong in [behind_gap(2, &[4]), behind_gap(0, &[1, 2])] {
+            assert!(matches!(judge(&wrong), Listed::Wrong(_)), "{wrong:?}");
+        }
+    }
 }

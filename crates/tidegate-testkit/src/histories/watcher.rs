@@ -99,7 +99,12 @@ impl Watcher {
             }
             match self.connection(truth.is_some()).await? {
                 Next::Again => self.replica.cut(),
-                Next::Done => return self.settle().await,
+                Next::Done => {
+                    self.settle().await?;
+                    let begun = deadline.map_or_else(Instant::now, |deadline| deadline - CATCH_UP);
+                    self.report.catch_up_max = begun.elapsed();
+                    return Ok(());
+                }
             }
         }
     }
@@ -147,8 +152,9 @@ impl Watcher {
                 tokio::time::sleep(Duration::from_millis(wait.min(300))).await;
                 return Ok(Next::Again);
             }
-            if !writing_is_over && self.rng.random_bool(0.02) {
-                let most = if ask.receive_buffer.is_some() { 1_500 } else { 200 };
+            if !writing_is_over && self.rng.random_bool(0.03) {
+                // With a small buffer, long enough to fall off the tail where much is written.
+                let most = if ask.receive_buffer.is_some() { 3_000 } else { 200 };
                 let pause = self.rng.random_range(5..most);
                 tokio::time::sleep(Duration::from_millis(pause)).await;
             }
@@ -158,7 +164,7 @@ impl Watcher {
     fn ask(&mut self, writing_is_over: bool) -> Ask {
         let rng = &mut self.rng;
         let cut_after = match rng.random_range(0..4) {
-            _ if writing_is_over => None,
+            _ if writing_is_over || self.plan.pad_max > 10_000 => None,
             0 => Some(rng.random_range(0..800)),
             1 => Some(rng.random_range(0..8_000)),
             2 => Some(rng.random_range(0..80_000)),

@@ -12,6 +12,8 @@
 
 mod history;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use serde_json::Value;
 use tidegate_core::Cursor;
