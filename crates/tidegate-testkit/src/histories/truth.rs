@@ -71,11 +71,10 @@ impl Truth {
                 Item::Begin { offset: Some(offset) } => next = next.or_else(|| Some(self.after(&records, *offset))),
                 Item::Begin { offset: None } => return Listed::Wrong("a cursor that is none of ours".to_owned()),
                 Item::Gap { to: Some(to), reason } if reason == "retention" && self.trims => {
-                    let after = self.after(&records, *to);
-                    if next.is_some_and(|next| after < next) {
+                    if items[..index].iter().filter_map(standing).any(|before| before > *to) {
                         return Listed::Wrong(format!("item {index}: a gap that leads back: {item:?}"));
                     }
-                    next = Some(after);
+                    next = Some(self.after(&records, *to).max(next.unwrap_or(0)));
                 }
                 Item::Gap { .. } => return Listed::Wrong(format!("item {index}: {item:?}")),
                 Item::Event { .. } => {
@@ -167,6 +166,12 @@ fn landing(item: &Item) -> Option<u64> {
     }
 }
 
+/// The offset of an event.
+fn standing(item: &Item) -> Option<u64> {
+    let Item::Event { offset, .. } = item else { return None };
+    *offset
+}
+
 fn same(record: &Record, item: &Item) -> bool {
     let Item::Event { op, address, key, data, .. } = item else { return false };
     let change = &record.change;
@@ -235,6 +240,8 @@ mod tests {
         let judge = |items: &[Item]| truth(true).list(&scope(), items);
         assert_eq!(judge(&behind_gap(2, &[3, 4])), Listed::Complete);
         assert_eq!(judge(&behind_gap(3, &[4])), Listed::Complete, "trimmed amid a batch");
+        let amid = [from(0, &[1, 2, 3]), vec![Item::Gap { to: Some(3), reason: "retention".to_owned() }], events(&[4])];
+        assert_eq!(judge(&amid.concat()), Listed::Complete, "from amid a batch to amid the same");
         for wrong in [behind_gap(2, &[4]), behind_gap(0, &[1, 2])] {
             assert!(matches!(judge(&wrong), Listed::Wrong(_)), "{wrong:?}");
         }
