@@ -72,6 +72,9 @@ pub enum AddressError {
     /// More than [`SEGMENTS_MAX`].
     #[error("an address has more than {SEGMENTS_MAX} segments")]
     Deep,
+    /// The first segment begins with `_`, however it is spelled: `/v1/_…` is the server's own.
+    #[error("addresses whose first segment begins with `_` are reserved")]
+    Reserved,
 }
 
 impl Target {
@@ -92,7 +95,9 @@ impl Target {
             } else if raw.contains('*') {
                 return Err(AddressError::Wildcard);
             } else {
-                push_segment(&decode_segment(raw)?, &mut canonical)?;
+                let decoded = decode_segment(raw)?;
+                not_reserved(index, &decoded)?;
+                push_segment(&decoded, &mut canonical)?;
             }
         }
         Ok(if wild { Target::Pattern(Pattern(canonical.into())) } else { Target::Address(Address(canonical.into())) })
@@ -134,6 +139,7 @@ impl Address {
             if index > 0 {
                 canonical.push('/');
             }
+            not_reserved(index, segment)?;
             push_segment(segment, &mut canonical)?;
         }
         if canonical.is_empty() {
@@ -191,6 +197,26 @@ pub fn decode_segment(raw: &str) -> Result<String, AddressError> {
     }
     let decoded = percent_decode_str(raw).decode_utf8().map_err(|_| AddressError::Encoding)?;
     Ok(decoded.into_owned())
+}
+
+/// One segment of a template, read as [`Address::parse`] reads it; where it stands is not known.
+pub(crate) fn canonical_segment(raw: &str) -> Result<String, AddressError> {
+    if raw.contains('*') {
+        return Err(AddressError::Wildcard);
+    }
+    let mut canonical = String::with_capacity(raw.len());
+    push_segment(&decode_segment(raw)?, &mut canonical)?;
+    Ok(canonical)
+}
+
+/// Whether the decoded segment can stand at `index`.
+pub(crate) fn check_segment(index: usize, decoded: &str) -> Result<(), AddressError> {
+    not_reserved(index, decoded)?;
+    push_segment(decoded, &mut String::new())
+}
+
+fn not_reserved(index: usize, decoded: &str) -> Result<(), AddressError> {
+    if index == 0 && decoded.starts_with('_') { Err(AddressError::Reserved) } else { Ok(()) }
 }
 
 fn push_segment(decoded: &str, canonical: &mut String) -> Result<(), AddressError> {
@@ -254,6 +280,17 @@ mod tests {
         assert!(!pattern.matches("markets/AAPL/quotes"));
         assert!(!pattern.matches("markets/AAPL/x/trades"));
         assert!(!pattern.matches("markets/AAPL"));
+    }
+
+    #[test]
+    fn the_first_segment_is_reserved_in_every_spelling() {
+        assert_eq!(refused("_ws"), AddressError::Reserved);
+        assert_eq!(refused("%5Fws/a"), AddressError::Reserved);
+        assert_eq!(refused("%5fws/*"), AddressError::Reserved);
+        assert_eq!(Address::from_segments(["_ws", "a"]), Err(AddressError::Reserved));
+        assert!(Target::parse("a/_b").is_ok() && Target::parse("*/_b").is_ok());
+        assert!(Address::from_segments(["a", "_b"]).is_ok());
+        assert_eq!(Address::from_canonical("_old").as_str(), "_old");
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! JSON as it passes through: checked once, never re-serialised.
 
+use std::borrow::Cow;
+use std::ops::{ControlFlow, Range};
+
 use bytes::Bytes;
 
 /// Nesting deeper than this is refused; recursion in clients has limits too.
@@ -15,13 +18,25 @@ pub struct JsonError {
     pub reason: &'static str,
 }
 
+/// What [`elements`] found.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Elements {
+    /// All of them, each with its line from 1.
+    Found(Vec<(usize, Bytes)>),
+    /// The text is no array.
+    NoArray,
+    /// There are more than was asked for; the text was read no further.
+    TooMany,
+}
+
 /// Checks one JSON text and returns it as it came, but for white space around it and for raw CR
-/// and LF, which become spaces, so that it stands on one line.
+/// and LF, which become spaces, so that it stands on one line. It is a slice of `text`, which
+/// lives as long as the slice does; only where CR or LF were replaced it is a copy.
 ///
 /// # Errors
 /// Anything that RFC 8259 does not allow, not UTF-8, deeper than [`DEPTH_MAX`], or with a lone
 /// surrogate escape.
-pub fn validate(text: &[u8]) -> Result<Bytes, JsonError> {
+pub fn validate(text: &Bytes) -> Result<Bytes, JsonError> {
     let mut scanner = Scanner::new(text)?;
     scanner.white();
     let start = scanner.at;
@@ -31,29 +46,54 @@ pub fn validate(text: &[u8]) -> Result<Bytes, JsonError> {
     if scanner.at != text.len() {
         return Err(scanner.fail("something follows the value"));
     }
-    Ok(one_line(&text[start..end]))
+    Ok(one_line(text, start, end))
 }
 
-/// The elements of a JSON array, checked like [`validate`], each with its line from 1; `None` if
-/// the text is no array.
-pub fn elements(text: &[u8]) -> Result<Option<Vec<(usize, Bytes)>>, JsonError> {
+/// The elements of a JSON array, checked and returned like [`validate`] does. Stops as soon as
+/// there are more than `max`: two bytes of a body make an element, and many bytes of memory.
+///
+/// # Errors
+/// Those of [`validate`].
+pub fn elements(text: &Bytes, max: usize) -> Result<Elements, JsonError> {
     let mut scanner = Scanner::new(text)?;
     scanner.white();
     if scanner.peek() != Some(b'[') {
-        return Ok(None);
+        return Ok(Elements::NoArray);
     }
     let mut found = Vec::new();
     let (mut line, mut counted) = (1, 0);
-    scanner.array(1, |text, start, end| {
+    let flow = scanner.array(1, |_, start, end| {
+        if found.len() == max {
+            return ControlFlow::Break(());
+        }
         line += text[counted..start].iter().filter(|byte| **byte == b'\n').count();
         counted = start;
-        found.push((line, one_line(&text[start..end])));
+        found.push((line, one_line(text, start, end)));
+        ControlFlow::Continue(())
     })?;
+    if flow.is_break() {
+        return Ok(Elements::TooMany);
+    }
     scanner.white();
     if scanner.at != text.len() {
         return Err(scanner.fail("something follows the array"));
     }
-    Ok(Some(found))
+    Ok(Elements::Found(found))
+}
+
+/// The top-level members of a validated object, in order, each with its decoded name and its raw
+/// value; none for other values.
+pub fn members(object: &[u8]) -> impl Iterator<Item = (Cow<'_, str>, &[u8])> {
+    let mut scanner = Scanner { text: object, at: 0 };
+    let mut open = scanner.peek() == Some(b'{') && scanner.enter(1).is_ok() && !scanner.closes(b'}');
+    std::iter::from_fn(move || {
+        if !open {
+            return None;
+        }
+        let (name, value) = scanner.pair(1).ok()?;
+        open = !scanner.next_or_close(b'}', "").unwrap_or(true);
+        Some((decoded(&object[name])?, &object[value]))
+    })
 }
 
 /// The value of a top-level member of a validated object, as raw text; the last of equal names.
@@ -61,13 +101,13 @@ pub fn member<'t>(object: &'t [u8], name: &str) -> Option<&'t [u8]> {
     let mut scanner = Scanner { text: object, at: 0 };
     let mut found = None;
     scanner
-        .object(1, |text, (name_start, name_end), (start, end)| {
-            if string_equals(&text[name_start..name_end], name) {
-                found = Some((start, end));
+        .object(1, |text, own, value| {
+            if string_equals(&text[own], name) {
+                found = Some(value);
             }
         })
         .ok()?;
-    found.map(|(start, end)| &object[start..end])
+    found.map(|value| &object[value])
 }
 
 /// The decoded text of a validated JSON string; `None` for other values.
@@ -108,11 +148,22 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-fn one_line(text: &[u8]) -> Bytes {
-    if !text.iter().any(|byte| matches!(byte, b'\r' | b'\n')) {
-        return Bytes::copy_from_slice(text);
+fn one_line(text: &Bytes, start: usize, end: usize) -> Bytes {
+    let part = &text[start..end];
+    if !part.iter().any(|byte| matches!(byte, b'\r' | b'\n')) {
+        return text.slice(start..end);
     }
-    text.iter().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte }).collect()
+    part.iter().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte }).collect()
+}
+
+/// The text of a quoted name.
+fn decoded(raw: &[u8]) -> Option<Cow<'_, str>> {
+    let inner = &raw[1..raw.len() - 1];
+    if inner.contains(&b'\\') {
+        string(raw).map(Cow::Owned)
+    } else {
+        std::str::from_utf8(inner).ok().map(Cow::Borrowed)
+    }
 }
 
 fn string_equals(raw: &[u8], name: &str) -> bool {
@@ -156,7 +207,7 @@ impl<'t> Scanner<'t> {
     fn value_at(&mut self, depth: usize) -> Result<(), JsonError> {
         match self.peek() {
             Some(b'{') => self.object(depth + 1, |_, _, _| {}),
-            Some(b'[') => self.array(depth + 1, |_, _, _| {}),
+            Some(b'[') => self.array(depth + 1, |_, _, _| ControlFlow::Continue(())).map(|_| ()),
             Some(b'"') => self.string(),
             Some(b'-' | b'0'..=b'9') => self.number(),
             Some(b't') => self.word(b"true"),
@@ -167,18 +218,25 @@ impl<'t> Scanner<'t> {
         }
     }
 
-    fn array(&mut self, depth: usize, mut each: impl FnMut(&[u8], usize, usize)) -> Result<(), JsonError> {
+    /// Breaks off where `each` does.
+    fn array(
+        &mut self,
+        depth: usize,
+        mut each: impl FnMut(&[u8], usize, usize) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, JsonError> {
         self.enter(depth)?;
         if self.closes(b']') {
-            return Ok(());
+            return Ok(ControlFlow::Continue(()));
         }
         loop {
             self.white();
             let start = self.at;
             self.value_at(depth)?;
-            each(self.text, start, self.at);
+            if each(self.text, start, self.at).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
             if self.next_or_close(b']', "expected `,` or `]`")? {
-                return Ok(());
+                return Ok(ControlFlow::Continue(()));
             }
         }
     }
@@ -186,7 +244,7 @@ impl<'t> Scanner<'t> {
     fn object(
         &mut self,
         depth: usize,
-        mut each: impl FnMut(&[u8], (usize, usize), (usize, usize)),
+        mut each: impl FnMut(&[u8], Range<usize>, Range<usize>),
     ) -> Result<(), JsonError> {
         if self.peek() != Some(b'{') {
             return Err(self.fail("no object"));
@@ -196,26 +254,32 @@ impl<'t> Scanner<'t> {
             return Ok(());
         }
         loop {
-            self.white();
-            let name = self.at;
-            if self.peek() != Some(b'"') {
-                return Err(self.fail("expected a member name in quotes"));
-            }
-            self.string()?;
-            let name = (name, self.at);
-            self.white();
-            if self.peek() != Some(b':') {
-                return Err(self.fail("expected `:`"));
-            }
-            self.at += 1;
-            self.white();
-            let start = self.at;
-            self.value_at(depth)?;
-            each(self.text, name, (start, self.at));
+            let (name, value) = self.pair(depth)?;
+            each(self.text, name, value);
             if self.next_or_close(b'}', "expected `,` or `}`")? {
                 return Ok(());
             }
         }
+    }
+
+    /// Where a name and its value stand.
+    fn pair(&mut self, depth: usize) -> Result<(Range<usize>, Range<usize>), JsonError> {
+        self.white();
+        let name = self.at;
+        if self.peek() != Some(b'"') {
+            return Err(self.fail("expected a member name in quotes"));
+        }
+        self.string()?;
+        let name = name..self.at;
+        self.white();
+        if self.peek() != Some(b':') {
+            return Err(self.fail("expected `:`"));
+        }
+        self.at += 1;
+        self.white();
+        let start = self.at;
+        self.value_at(depth)?;
+        Ok((name, start..self.at))
     }
 
     fn enter(&mut self, depth: usize) -> Result<(), JsonError> {

@@ -2,8 +2,10 @@
 //!
 //! Sources place rows with it, and publishing finds keys with it, so both agree on what a key is.
 
+use bytes::Bytes;
+
 use crate::address::{Address, AddressError};
-use crate::json;
+use crate::json::{self, Elements};
 use crate::record::Key;
 use crate::template::Template;
 
@@ -81,7 +83,8 @@ impl KeySpec {
         if self.fields.len() == 1 {
             return checked(part(raw)?.into());
         }
-        let parts = json::elements(raw).ok().flatten().ok_or_else(broken)?;
+        let text = Bytes::copy_from_slice(raw);
+        let Ok(Elements::Found(parts)) = json::elements(&text, self.fields.len()) else { return Err(broken()) };
         if parts.len() != self.fields.len() {
             return Err(broken());
         }
@@ -189,5 +192,16 @@ mod tests {
             placement.place(br#"{"region":"a/b","n":4}"#),
             Err(PlacementError::Parameter("region".to_owned(), AddressError::Slash))
         );
+    }
+
+    #[test]
+    fn no_event_is_placed_where_the_server_is() {
+        let template = Template::parse("{table}/{id}").expect("template");
+        let placement = Placement { template, key: None };
+        assert_eq!(
+            placement.place(br#"{"table":"_ws","id":4}"#),
+            Err(PlacementError::Parameter("table".to_owned(), AddressError::Reserved))
+        );
+        assert!(placement.place(br#"{"table":"ws","id":"_4"}"#).is_ok());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::address::{Address, AddressError, Pattern, SEGMENTS_MAX, decode_segment};
+use crate::address::{Address, AddressError, Pattern, SEGMENTS_MAX, canonical_segment, check_segment, decode_segment};
 
 /// Literal segments and named parameters; a parameter stands for one whole segment.
 #[derive(Clone, PartialEq, Eq)]
@@ -104,7 +104,7 @@ impl Template {
                 }
                 Segment::Parameter(name) => {
                     let text = value(name).ok_or_else(|| (name.clone(), None))?;
-                    Address::from_segments([text]).map_err(|error| (name.clone(), Some(error)))?;
+                    check_segment(decoded.len(), text).map_err(|error| (name.clone(), Some(error)))?;
                     decoded.push(text.to_owned());
                 }
             }
@@ -159,7 +159,7 @@ impl Segment {
         if part.contains(['{', '}']) {
             return Err(TemplateError::Mixed(part.to_owned()));
         }
-        Ok(Segment::Literal(Address::parse(part)?.as_str().to_owned()))
+        Ok(Segment::Literal(canonical_segment(part)?))
     }
 }
 
@@ -208,6 +208,8 @@ mod tests {
         assert!(matches!(Template::parse("a/{1}"), Err(TemplateError::Name(_))));
         assert!(matches!(Template::parse("{a}/{a}"), Err(TemplateError::Twice(_))));
         assert!(matches!(Template::parse("_ws"), Err(TemplateError::Reserved)));
+        assert!(matches!(Template::parse("%5Fws"), Err(TemplateError::Reserved)));
+        assert!(Template::parse("a/_b/{_c}").is_ok());
         assert!(matches!(Template::parse("a//b"), Err(TemplateError::Address(AddressError::Empty))));
     }
 }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use rand::Rng;
 use tokio::sync::watch;
 
 /// The terms of a drain.
@@ -23,6 +24,11 @@ impl Drain {
             retry_ms_max: 500 + watches as u64,
         }
     }
+
+    /// When one client comes back; drawn anew for each, or they would all come at once.
+    pub fn retry_ms(&self) -> u64 {
+        rand::rng().random_range(0..=self.retry_ms_max)
+    }
 }
 
 /// Tells everyone once.
@@ -42,7 +48,12 @@ impl DrainSignal {
 
     /// Whether it has begun.
     pub fn draining(&self) -> bool {
-        self.sender.borrow().is_some()
+        self.current().is_some()
+    }
+
+    /// The terms, once it has begun.
+    pub fn current(&self) -> Option<Drain> {
+        *self.sender.borrow()
     }
 
     /// Returns when a drain begins; at once if it has.

@@ -14,6 +14,9 @@ mod query;
 mod watch;
 mod watches;
 
+#[cfg(test)]
+mod testing;
+
 pub use catalog::Catalog;
 pub use channel::Channel;
 pub use config::{Access, ChannelConfig, HubOptions};
@@ -114,13 +117,21 @@ impl Hub {
     /// `draining`, `log-full` or `log-poisoned`.
     pub fn ready(&self) -> Result<(), Problem> {
         if self.drain().draining() {
-            return Err(Problem::new(ErrorCode::Draining, "the server is about to stop"));
+            return Err(self.draining_problem());
         }
         match self.log().health() {
             Health::Good => Ok(()),
             Health::Full => Err(Problem::new(ErrorCode::LogFull, "the disk of the log is full")),
             Health::Poisoned => Err(Problem::new(ErrorCode::LogPoisoned, "the disk of the log failed a sync")),
         }
+    }
+
+    /// The refusal of a server that is about to stop. Each tells another time to come back, drawn by
+    /// the terms of the drain.
+    pub fn draining_problem(&self) -> Problem {
+        let problem = Problem::new(ErrorCode::Draining, "the server is about to stop");
+        let retry_ms = self.drain().current().map(|drain| drain.retry_ms()).or(problem.retry_ms);
+        Problem { retry_ms, ..problem }
     }
 
     /// The log below.

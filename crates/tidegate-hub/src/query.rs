@@ -13,13 +13,17 @@ pub const ROWS_MAX: usize = 10_000;
 /// A page of any kind ends at this many bytes.
 pub const PAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
+/// So often a page of rows begins again because the channel moved on while it was read.
+const RESTARTS_MAX: usize = 3;
+
 /// Rows of a view.
+#[derive(Debug)]
 pub struct RowPage {
     /// In order of address and key.
     pub rows: Vec<ViewRow>,
     /// Where the next page begins.
     pub next: Option<(Address, Key)>,
-    /// No row is older than the state at this position.
+    /// No row is older than the state at this position; nearly always it is exactly that state.
     pub at: Offset,
 }
 
@@ -55,38 +59,60 @@ pub(crate) fn read_problem(error: ReadError) -> Problem {
     Problem::new(ErrorCode::Internal, "the log could not be read")
 }
 
-/// Reads may touch the disk, so they run where blocking is allowed.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, ReadError> + Send + 'static,
-) -> Result<T, ReadError> {
+/// For what touches the disk or takes long: it runs where blocking is allowed.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
 
-/// The log's pages may be short where a pattern matches little; this goes on until `limit` rows.
+/// The log's pages may be short where a pattern matches little, and each is the state at its own
+/// head; joined they are one state only if the channel stood still meanwhile. So reading begins
+/// again when it did not, a few times; a channel that never rests must not keep a reader forever.
+///
+/// What is then returned is of several heads, and `at` is the oldest of them. It is right all the
+/// same for whoever catches up from there: a record carries the whole value of its key or its
+/// deletion, so applying one again that a row already shows ends in the same value, and past the
+/// newest of the heads each key was last touched by its own last record. (In between the rows show
+/// some changes early. Pages of several requests are joined in just this way.)
 fn read_rows(
-    channel: &Channel,
-    scope: &Scope,
     after: Option<(Address, Key)>,
     limit: usize,
+    mut page: impl FnMut(Option<&(Address, Key)>, ReadLimit) -> Result<tidegate_log::RowPage, ReadError>,
 ) -> Result<RowPage, ReadError> {
+    for _ in 0..RESTARTS_MAX {
+        if let Some(whole) = join_pages(after.clone(), limit, true, &mut page)? {
+            return Ok(whole);
+        }
+    }
+    Ok(join_pages(after, limit, false, &mut page)?.expect("pages of several heads are joined when asked for"))
+}
+
+/// Goes on until `limit` rows; `None` if `one_state` is asked for and the pages are of several.
+fn join_pages(
+    after: Option<(Address, Key)>,
+    limit: usize,
+    one_state: bool,
+    page: &mut impl FnMut(Option<&(Address, Key)>, ReadLimit) -> Result<tidegate_log::RowPage, ReadError>,
+) -> Result<Option<RowPage>, ReadError> {
     let mut whole = RowPage { rows: Vec::new(), next: after, at: Offset::MAX };
     let mut bytes = 0;
     loop {
         let left = ReadLimit { records: limit - whole.rows.len(), bytes: PAGE_BYTES_MAX - bytes };
-        let page = channel.log.rows(scope, whole.next.as_ref(), left)?;
-        bytes += page.rows.iter().map(|row| row.data.len()).sum::<usize>();
-        whole.rows.extend(page.rows);
-        whole.at = whole.at.min(page.at);
-        whole.next = page.next;
+        let more = page(whole.next.as_ref(), left)?;
+        if one_state && whole.at != Offset::MAX && more.at != whole.at {
+            return Ok(None);
+        }
+        bytes += more.rows.iter().map(|row| row.data.len()).sum::<usize>();
+        whole.rows.extend(more.rows);
+        whole.at = whole.at.min(more.at);
+        whole.next = more.next;
         if whole.next.is_none() || whole.rows.len() >= limit || bytes >= PAGE_BYTES_MAX {
-            return Ok(whole);
+            return Ok(Some(whole));
         }
     }
 }
 
 impl Hub {
-    /// One page of rows after `after`. Its `at` is where the reading began: catching up from
-    /// there makes the rows exact.
+    /// One page of rows after `after`. Catching up from its `at` makes the rows exact.
     ///
     /// # Errors
     /// `internal` when the log cannot be read.
@@ -98,7 +124,8 @@ impl Hub {
         limit: usize,
     ) -> Result<RowPage, Problem> {
         let (channel, scope) = (channel.clone(), scope.clone());
-        blocking(move || read_rows(&channel, &scope, after, limit.min(ROWS_MAX))).await.map_err(read_problem)
+        let rows = move || read_rows(after, limit.min(ROWS_MAX), |after, limit| channel.log.rows(&scope, after, limit));
+        blocking(rows).await.map_err(read_problem)
     }
 
     /// One value.
@@ -158,5 +185,45 @@ impl Hub {
     pub async fn touched(&self, channel: &Arc<Channel>, address: &Address) -> Result<Option<Offset>, Problem> {
         let (channel, address) = (channel.clone(), address.clone());
         blocking(move || channel.log.touched(&address)).await.map_err(read_problem)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidegate_core::Millis;
+
+    /// A log that has four rows, one a page, and moves on before each of the first `moves` pages.
+    fn moving(moves: u64) -> (RowPage, u64) {
+        let mut reads = 0;
+        let page = |after: Option<&(Address, Key)>, _: ReadLimit| {
+            reads += 1;
+            let at = reads.min(moves);
+            let index = after.map_or(0, |(_, key)| key.parse::<u64>().expect("a number") + 1);
+            let place = (Address::parse("a/b").expect("address"), Key::from(index.to_string()));
+            let row = ViewRow {
+                address: place.0.clone(),
+                key: place.1.clone(),
+                time: Millis(0),
+                data: at.to_string().into(),
+                offset: at,
+            };
+            Ok(tidegate_log::RowPage { rows: vec![row], next: (index < 3).then_some(place), at })
+        };
+        (read_rows(None, 10, page).expect("read"), reads)
+    }
+
+    #[test]
+    fn rows_are_the_state_at_their_cursor() {
+        let (page, reads) = moving(3);
+        assert_eq!((page.at, page.rows.len(), reads), (3, 4, 2 + 4));
+        assert!(page.rows.iter().all(|row| row.data == "3"), "{:?}", page.rows);
+    }
+
+    #[test]
+    fn a_channel_that_never_rests_is_read_all_the_same() {
+        let (page, reads) = moving(u64::MAX);
+        assert_eq!(reads, 3 * 2 + 4);
+        assert_eq!((page.at, page.rows.len()), (7, 4));
     }
 }

@@ -1,5 +1,13 @@
 use super::*;
 
+fn validate(text: &[u8]) -> Result<Bytes, JsonError> {
+    super::validate(&Bytes::copy_from_slice(text))
+}
+
+fn elements(text: &'static [u8], max: usize) -> Result<Elements, JsonError> {
+    super::elements(&Bytes::from_static(text), max)
+}
+
 fn reason(text: &[u8]) -> &'static str {
     validate(text).expect_err("refused").reason
 }
@@ -35,10 +43,38 @@ fn what_clients_choke_on_is_refused() {
 
 #[test]
 fn elements_know_their_lines() {
-    let found = elements(b"[1,\n {\"a\":\n2},\n3]").expect("valid").expect("array");
+    let Ok(Elements::Found(found)) = elements(b"[1,\n {\"a\":\n2},\n3]", 3) else { panic!("an array") };
     let lines: Vec<usize> = found.iter().map(|(line, _)| *line).collect();
     assert_eq!(lines, [1, 2, 4]);
-    assert_eq!(elements(b"{}").expect("valid"), None);
+    assert_eq!(elements(b"{}", 3), Ok(Elements::NoArray));
+}
+
+/// The text behind the limit is not even looked at.
+#[test]
+fn elements_stop_at_their_limit() {
+    assert!(matches!(elements(b"[1,2]", 2), Ok(Elements::Found(found)) if found.len() == 2));
+    assert_eq!(elements(b"[1,2,3,\xff", 2).expect_err("not UTF-8").reason, "not UTF-8");
+    assert_eq!(elements(b"[1,2,3, broken", 2), Ok(Elements::TooMany));
+}
+
+#[test]
+fn what_stands_on_one_line_is_not_copied() {
+    let text = Bytes::from_static(b" [ {\"a\":1} , [2,\n3] ] ");
+    let inside = |part: &Bytes| text.as_ptr_range().contains(&part.as_ptr());
+    assert!(inside(&super::validate(&text.slice(3..10)).expect("an object")));
+    let Ok(Elements::Found(found)) = super::elements(&text, 9) else { panic!("an array") };
+    assert!(inside(&found[0].1));
+    assert_eq!(found[1].1, &b"[2, 3]"[..]);
+    assert!(!inside(&found[1].1));
+}
+
+#[test]
+fn members_come_in_order_with_decoded_names() {
+    let object = br#"{ "op" : "x", "a\u0062": {"in":1} , "op":2}"#;
+    let found: Vec<(String, &[u8])> = members(object).map(|(name, raw)| (name.into_owned(), raw)).collect();
+    let wanted: [(String, &[u8]); 3] = [("op".into(), b"\"x\""), ("ab".into(), br#"{"in":1}"#), ("op".into(), b"2")];
+    assert_eq!(found, wanted);
+    assert_eq!(members(b"{}").count() + members(b"[1]").count() + members(b"7").count(), 0);
 }
 
 #[test]

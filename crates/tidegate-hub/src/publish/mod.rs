@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
-use tidegate_core::{Address, ErrorCode, Key, Millis, Op, Problem, Scope, Target, View};
+use tidegate_core::{Address, ErrorCode, Key, Millis, Op, Problem, Scope, Target, View, json};
 use tidegate_log::{AppendError, Appended, Batch, Entry};
 use tokio::sync::oneshot;
 
@@ -17,7 +17,8 @@ pub use key::key_text;
 
 use crate::Hub;
 use crate::channel::Channel;
-use body::Line;
+use crate::query::blocking;
+use body::{Line, Text};
 
 /// Batches that may wait for the log at once; more publishers wait for a place. The log's own
 /// queue is as long, so that handing over never blocks a thread.
@@ -26,6 +27,11 @@ pub(crate) const IN_FLIGHT_MAX: usize = 4_096;
 const EVENT_BYTES_MAX: usize = 1024 * 1024;
 /// One batch may have this many events.
 const EVENTS_MAX: usize = 100_000;
+/// Hashing and parsing a larger body would hold up a worker of the runtime, up to tens of
+/// milliseconds for 8 MiB; below, handing over to another thread costs more than it saves.
+const INLINE_BYTES_MAX: usize = 64 * 1024;
+/// Smaller values are always copied out of their body: a body may lie in a buffer of a connection.
+const SHARED_BYTES_MIN: usize = 64 * 1024;
 /// An `Idempotency-Key` may have this many bytes.
 const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 
@@ -89,6 +95,13 @@ impl Action {
             Action::Delete { .. } => "DELETE",
         }
     }
+
+    fn body_len(&self) -> usize {
+        match self {
+            Action::Post { body, .. } | Action::Put { body, .. } => body.len(),
+            Action::Delete { .. } => 0,
+        }
+    }
 }
 
 impl Hub {
@@ -118,7 +131,7 @@ impl Hub {
                 .hint(format!("the operator allows it with `access: {{ publish: \"true\" }}` on channel `{name}`")));
         }
         if self.drain().draining() {
-            return Err(Problem::new(ErrorCode::Draining, "the server is about to stop"));
+            return Err(self.draining_problem());
         }
         Ok(channel.clone())
     }
@@ -143,14 +156,18 @@ impl Hub {
 
     async fn publish_counted(&self, publish: Publish) -> Result<Published, Problem> {
         let channel = self.publishable(&publish.target, publish.action.method())?;
-        let Target::Address(address) = &publish.target else { unreachable!("a pattern is not publishable") };
-        let idempotency =
-            publish.idempotency.map(|own| own.into_log(&channel, address, &publish.action)).transpose()?;
-        let entries = entries(&channel, address, publish.action)?;
-        let count = entries.len() as u64;
-        let batch = Batch { entries, checkpoint: None, idempotency, tx: None };
+        let Publish { target: Target::Address(address), action, idempotency } = publish else {
+            unreachable!("a pattern is not publishable")
+        };
+        let large = action.body_len() > INLINE_BYTES_MAX;
+        let read = {
+            let (channel, address) = (channel.clone(), address.clone());
+            move || batch(&channel, &address, action, idempotency)
+        };
+        let batch = if large { blocking(read).await? } else { read()? };
+        let count = batch.entries.len() as u64;
         let appended = self.append(batch).await?;
-        let view = View { scope: Scope::address(address.clone()), kind: channel.default_kind() };
+        let view = View { scope: Scope::address(address), kind: channel.default_kind() };
         let offset = appended.offset(channel.log.id()).unwrap_or_default();
         let count = if appended.replayed { appended.count } else { count };
         Ok(Published { cursor: channel.cursor(&view, offset).to_string(), count, replayed: appended.replayed })
@@ -163,7 +180,10 @@ impl Hub {
         self.log().submit(batch, move |result| {
             let _ = done.send(result);
         });
-        answer.await.map_err(|_| internal(()))?.map_err(append_problem)
+        answer.await.map_err(|_| internal(()))?.map_err(|error| match error {
+            AppendError::Closed => self.draining_problem(),
+            error => append_problem(error),
+        })
     }
 }
 
@@ -223,27 +243,41 @@ impl Idempotency {
     }
 }
 
-/// Reads the body into entries; nothing is accepted if any line is wrong.
+/// Hashes and reads the body; nothing is accepted if any line is wrong.
+fn batch(
+    channel: &Channel,
+    address: &Address,
+    action: Action,
+    idempotency: Option<Idempotency>,
+) -> Result<Batch, Problem> {
+    let idempotency = idempotency.map(|own| own.into_log(channel, address, &action)).transpose()?;
+    let entries = entries(channel, address, action)?;
+    Ok(Batch { entries, checkpoint: None, idempotency, tx: None })
+}
+
 fn entries(channel: &Channel, address: &Address, action: Action) -> Result<Vec<Entry>, Problem> {
-    let (lines, url_key) = match action {
-        Action::Post { format, body } => (body::lines(format, &body)?, None),
-        Action::Put { key, body } => (vec![body::single(&body)?], Some(key_text(channel, &key)?)),
-        Action::Delete { key } => (vec![Line::delete()], Some(key_text(channel, &key)?)),
+    let now = Millis::now();
+    let body_len = action.body_len();
+    let read = |line, url_key: Option<&Key>| entry(channel, address, line, url_key, now, body_len);
+    let (format, body) = match action {
+        Action::Put { key, body } => {
+            let (json, key) = (body::single(&body)?, key_text(channel, &key)?);
+            return Ok(vec![read(Line::read(Format::Json, json)?, Some(&key))?]);
+        }
+        Action::Delete { key } => return Ok(vec![read(Line::delete(), Some(&key_text(channel, &key)?))?]),
+        Action::Post { format, body } => (format, body),
     };
-    if lines.is_empty() {
+    let texts = body::texts(format, &body)?;
+    if texts.is_empty() {
         return Err(Problem::new(ErrorCode::Invalid, "the body has no event")
             .hint("send one JSON value, a JSON array of them, or one on each line as application/x-ndjson"));
     }
-    if lines.len() > EVENTS_MAX {
-        return Err(Problem::new(ErrorCode::TooLarge, format!("a batch has at most {EVENTS_MAX} events")));
-    }
-    let now = Millis::now();
-    let single = lines.len() == 1;
-    lines
+    let single = texts.len() == 1;
+    texts
         .into_iter()
-        .map(|line| {
-            let number = line.number;
-            entry(channel, address, line, url_key.as_ref(), now)
+        .map(|Text { number, json }| {
+            Line::read(format, json)
+                .and_then(|line| read(line, None))
                 .map_err(|problem| if single { problem } else { nothing_accepted(problem, number) })
         })
         .collect()
@@ -255,7 +289,14 @@ fn nothing_accepted(problem: Problem, line: usize) -> Problem {
     Problem { detail, ..problem }.line(line)
 }
 
-fn entry(channel: &Channel, url: &Address, line: Line, url_key: Option<&Key>, time: Millis) -> Result<Entry, Problem> {
+fn entry(
+    channel: &Channel,
+    url: &Address,
+    line: Line,
+    url_key: Option<&Key>,
+    time: Millis,
+    body_len: usize,
+) -> Result<Entry, Problem> {
     if line.data.len() > EVENT_BYTES_MAX {
         return Err(Problem::new(ErrorCode::TooLarge, format!("an event has at most {EVENT_BYTES_MAX} bytes")));
     }
@@ -274,7 +315,17 @@ fn entry(channel: &Channel, url: &Address, line: Line, url_key: Option<&Key>, ti
     if op != Op::Delete {
         parameters_agree(channel, &address, &line.data)?;
     }
-    Ok(Entry { channel: channel.log.id(), op, address, key, time, data: line.data })
+    Ok(Entry { channel: channel.log.id(), op, address, key, time, data: kept(line.data, body_len) })
+}
+
+/// The value as the log keeps it in memory while the record is hot. A slice keeps its whole body
+/// alive, and the log counts only the slice, so one is kept only if it is at least half of the body:
+/// then what is pinned is at most twice what is counted (four times, where the buffer of the body
+/// has doubled just before its end). All else is copied, which together is at
+/// most the body once more, for as long as the publish lasts.
+fn kept(data: Bytes, body_len: usize) -> Bytes {
+    let share = data.len() >= SHARED_BYTES_MIN && data.len() >= body_len / 2;
+    if share { data } else { Bytes::copy_from_slice(&data) }
 }
 
 fn line_address(channel: &Channel, url: &Address, own: Option<&str>) -> Result<Address, Problem> {
@@ -294,11 +345,16 @@ fn line_address(channel: &Channel, url: &Address, own: Option<&str>) -> Result<A
 /// Data that names an address parameter must say what the address says; nothing is injected.
 fn parameters_agree(channel: &Channel, address: &Address, data: &[u8]) -> Result<(), Problem> {
     for (name, value) in channel.config.template.extract(address).unwrap_or_default() {
-        let said = tidegate_core::json::member(data, name).and_then(tidegate_core::json::scalar_text);
-        if let Some(said) = said.filter(|said| *said != value) {
-            let detail = format!("the data says `{name}` is `{said}`, the address says `{value}`");
-            return Err(Problem::new(ErrorCode::Conflict, detail));
-        }
+        let Some(raw) = json::member(data, name).filter(|raw| *raw != b"null") else { continue };
+        let detail = match json::scalar_text(raw) {
+            Some(said) if said == value => continue,
+            Some(said) => format!("the data says `{name}` is `{said}`, the address says `{value}`"),
+            None => format!("the data's `{name}` is no string and no number, the address says `{value}`"),
+        };
+        return Err(Problem::new(ErrorCode::Conflict, detail));
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

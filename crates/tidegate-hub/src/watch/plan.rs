@@ -6,13 +6,14 @@ use tidegate_core::{Cursor, ErrorCode, GapReason, Kind, Millis, Offset, Problem,
 
 use crate::Hub;
 use crate::channel::Channel;
+use crate::publish::key_text;
 
 /// What a client asks for, read and checked.
 #[derive(Clone, Debug)]
 pub struct WatchRequest {
     /// Address or pattern.
     pub target: Target,
-    /// One key of it.
+    /// One key of it, in any spelling.
     pub key: Option<Box<str>>,
     /// `from=`: where history begins.
     pub from: Option<From>,
@@ -42,6 +43,9 @@ pub struct Plan {
     pub view: View,
     /// How it begins.
     pub start: Start,
+    /// History that begins with the next record, because nothing was said or `from=now`: `start` is
+    /// the head as it was a moment ago, and any later one is as good.
+    pub now: bool,
 }
 
 /// The beginning of a watch.
@@ -65,13 +69,15 @@ impl Hub {
     ///
     /// # Errors
     /// `channel-not-found`, `forbidden`, `invalid` for options that do not fit the channel,
-    /// `cursor-invalid` for a cursor of another channel. Reads the log for `from=TIME`, so it may
+    /// `unprocessable` for a key that is none, `cursor-invalid` for a cursor of another channel. Reads the log for `from=TIME`, so it may
     /// block on the disk there.
     pub fn plan(&self, request: &WatchRequest) -> Result<Plan, Problem> {
         let channel = self.catalog().readable(&request.target)?;
         let view = view(channel, request)?;
         let start = start(channel, &view, request)?;
-        Ok(Plan { channel: channel.clone(), view, start })
+        let now =
+            request.after.is_none() && view.kind == Kind::History && matches!(request.from, None | Some(From::Now));
+        Ok(Plan { channel: channel.clone(), view, start, now })
     }
 }
 
@@ -90,7 +96,8 @@ fn view(channel: &Channel, request: &WatchRequest) -> Result<View, Problem> {
     }
     let history = !channel.keyed() || request.from.is_some() || request.snapshot == Some(false);
     let kind = if history { Kind::History } else { Kind::State };
-    Ok(View { scope: Scope { target: request.target.clone(), key: request.key.clone() }, kind })
+    let key = request.key.as_deref().map(|text| key_text(channel, text)).transpose()?;
+    Ok(View { scope: Scope { target: request.target.clone(), key }, kind })
 }
 
 fn not_keyed(channel: &Channel, option: &str) -> Problem {
@@ -141,3 +148,6 @@ fn resume(channel: &Channel, view: &View, cursor: Cursor) -> Result<Start, Probl
 pub(crate) fn trimmed(channel: &Channel) -> GapReason {
     if channel.log.ephemeral() { GapReason::Ephemeral } else { GapReason::Retention }
 }
+
+#[cfg(test)]
+mod tests;
