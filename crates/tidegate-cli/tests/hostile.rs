@@ -278,3 +278,99 @@ fn garbage_instead_of_http() {
         assert_eq!(raw.answer().status, 400);
     });
 }
+
+#[test]
+fn large_bodies_and_answers_hold_a_bounded_memory() {
+    survives(|server| {
+        let event = format!("\"{}\"", "x".repeat(100_000));
+        for _ in 0..90 {
+            assert_eq!(Raw::to(server).publish("/v1/rooms/big/messages", &event).status, 200);
+        }
+        // 9 MB each, and nobody reads.
+        let unread: Vec<Raw> = (0..100)
+            .map(|_| {
+                let mut raw = Raw::to(server);
+                raw.write(b"GET /v1/rooms/big/messages HTTP/1.1\r\nhost: localhost\r\n\r\n");
+                raw
+            })
+            .collect();
+        // 2 MB each, but for the last byte.
+        let unsent: Vec<Raw> = (0..100)
+            .map(|_| {
+                let mut raw = Raw::to(server);
+                let body = "x".repeat(2_000_000);
+                let head = "POST /v1/rooms/big/messages HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2000001\r\n\r\n";
+                raw.nonblocking();
+                raw.try_write(head.as_bytes());
+                raw.try_write(body.as_bytes());
+                raw
+            })
+            .collect();
+        // Small requests pass meanwhile, and one answer after them shows that the others were seen.
+        for _ in 0..20 {
+            assert_eq!(Raw::to(server).get("/v1/").status, 200);
+        }
+        let held = server.pss_bytes() / (1024 * 1024);
+        assert!(held < 512, "{held} MiB are held for clients that neither read nor finish");
+        drop((unread, unsent));
+    });
+}
+
+#[test]
+fn a_batch_of_millions_of_tiny_events_is_refused_cheaply() {
+    survives(|server| {
+        let body = format!("[{}1]", "1,".repeat(1_000_000));
+        let answer = Raw::to(server).publish("/v1/rooms/lobby/messages", &body);
+        problem(&answer, 413, "too-large");
+        let held = server.pss_bytes() / (1024 * 1024);
+        assert!(held < 100, "{held} MiB for a body of 2");
+    });
+}
+
+#[test]
+fn the_servers_own_paths_are_not_written() {
+    survives(|server| {
+        for path in ["/", "/v1", "/v1/", "/readyz", "/tidegate.js", "/v1/_problems/invalid", "/v1/_ws"] {
+            for method in ["POST", "PUT", "PATCH", "DELETE"] {
+                let answer = Raw::to(server).send(method, path, &[], "1");
+                problem(&answer, 405, "method-not-allowed");
+                assert_eq!(answer.header("allow"), Some("GET, HEAD"));
+            }
+        }
+    });
+}
+
+#[test]
+fn what_would_be_ignored_is_refused() {
+    survives(|server| {
+        let envelope = [("content-type", "application/vnd.tidegate+json")];
+        let put = Raw::to(server).send("PUT", "/v1/rows/a?key=1", &envelope, r#"{"op":"delete","key":"1"}"#);
+        problem(&put, 415, "unsupported-type");
+        problem(&Raw::to(server).get("/v1/?limit=3"), 400, "invalid");
+        problem(&Raw::to(server).get("/v1/?limt=3"), 400, "unknown-option");
+        problem(&Raw::to(server).get("/v1/rows/a?key=1&limit=3"), 400, "invalid");
+        let condition = [("if-match", "\"x\"")];
+        problem(&Raw::to(server).send("PUT", "/v1/rows/a?key=1", &condition, r#"{"id":"1"}"#), 501, "not-built");
+        let mut socket = Raw::to(server).websocket("/v1/rooms/lobby/messages");
+        assert_eq!(socket.next_json()["op"], "begin");
+        socket.send_text(r#"{"do":"publish","ref":1,"data":1,"idempotencyKey":"q"}"#);
+        assert_eq!(socket.next_json()["code"], "invalid");
+        socket.send_text(r#"{"do":"publish","ref":2,"data":null}"#);
+        let mut answers = [socket.next_json(), socket.next_json()];
+        answers.sort_by_key(|answer| answer["op"].to_string());
+        assert_eq!((&answers[0]["op"], &answers[0]["data"]), (&json!("append"), &Value::Null));
+        assert_eq!((&answers[1]["op"], &answers[1]["ref"]), (&json!("done"), &json!(2)));
+    });
+}
+
+#[test]
+fn begin_comes_first_even_to_a_client_that_does_not_wait_for_it() {
+    survives(|server| {
+        for _ in 0..50 {
+            let early = [&[0x81, 0x82, 0, 0, 0, 0][..], b"{}"].concat();
+            let mut socket = Raw::to(server).websocket_with("/v1/rooms/lobby/messages", &early);
+            assert_eq!(socket.next_json()["op"], "begin");
+            assert_eq!(socket.next_json()["op"], "problem");
+        }
+    });
+}

@@ -95,3 +95,22 @@ fn a_watch_moves_between_transports_without_a_seam() {
     let wanted: Vec<u64> = (0..seen.numbers.len() as u64).collect();
     assert_eq!(seen.numbers, wanted, "lost, doubled or out of order");
 }
+
+#[test]
+fn pages_of_history_lead_to_the_end() {
+    let server = chat_and_rows();
+    let wanted: Vec<u64> = (0..2_500).collect();
+    let lines: String = wanted.iter().map(|number| format!("{{\"n\":{number}}}\n")).collect();
+    let ndjson = [("content-type", "application/x-ndjson")];
+    assert_eq!(Raw::to(&server).send("POST", PATH, &ndjson, &lines).status, 200);
+    let mut next = Some(format!("{PATH}?from=start"));
+    let mut seen = Seen::default();
+    while let Some(path) = next {
+        let answer = Raw::to(&server).get(&path);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()["frames"].as_array().expect("frames").iter().for_each(|frame| seen.take(frame));
+        let link = answer.header("link").and_then(|link| link.strip_prefix('<')?.strip_suffix(">; rel=\"next\""));
+        next = link.map(str::to_owned);
+    }
+    assert_eq!(seen.numbers, wanted);
+}

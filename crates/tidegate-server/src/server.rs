@@ -7,7 +7,7 @@ use std::time::Duration;
 use tidegate_hub::{Drain, Hub};
 use tidegate_log::{Log, OpenError};
 use tidegate_sources::Running;
-use tidegate_transports::Gateway;
+use tidegate_transports::{Budget, Gateway};
 use tidegate_wire::Tails;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -75,7 +75,13 @@ impl Server {
         let hub = Hub::new(log.clone(), channels, wiring::hub_options(config.heartbeat));
         let tails = Tails::start(hub.clone());
         let allowed = wiring::allowed(&config);
-        let gateway = Arc::new(Gateway { hub: hub.clone(), tails: tails.clone(), allowed, assets: assets() });
+        let gateway = Arc::new(Gateway {
+            hub: hub.clone(),
+            tails: tails.clone(),
+            allowed,
+            assets: assets(),
+            budget: Budget::default(),
+        });
 
         let hosts = config.hosts.clone();
         let sources = match start_sources(config, &log).await {

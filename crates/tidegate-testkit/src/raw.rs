@@ -102,13 +102,23 @@ impl Raw {
         true
     }
 
+    /// From now on writes what the socket takes at once; for clients that are cut off in between.
+    pub fn nonblocking(&mut self) {
+        self.socket.set_nonblocking(true).expect("nonblocking");
+    }
+
     /// Opens a WebSocket.
-    pub fn websocket(mut self, path: &str) -> RawWebSocket {
+    pub fn websocket(self, path: &str) -> RawWebSocket {
+        self.websocket_with(path, b"")
+    }
+
+    /// The same with bytes that follow the handshake in the same write.
+    pub fn websocket_with(mut self, path: &str, early: &[u8]) -> RawWebSocket {
         let head = format!(
             "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
              sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         );
-        self.write(head.as_bytes());
+        self.write(&[head.as_bytes(), early].concat());
         let end = loop {
             if let Some(at) = find(&self.read, b"\r\n\r\n") {
                 break at + 4;

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use http::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, RETRY_AFTER, VARY,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName,
+    HeaderValue, RETRY_AFTER, VARY,
 };
 use http::{Response, StatusCode};
 use http_body_util::Full;
@@ -71,13 +72,20 @@ pub(crate) fn tagged(mut answer: Answer, cursor: &str, etag: &str) -> Answer {
 
 /// Lets pages of a listed origin read the answer.
 pub(crate) fn readable_by(answer: &mut Answer, origin: &str) {
-    header(answer, ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-    header(
-        answer,
-        http::header::ACCESS_CONTROL_EXPOSE_HEADERS,
-        "etag, idempotency-replayed, link, retry-after, tidegate-cursor",
-    );
-    header(answer, VARY, "accept, origin");
+    for (name, value) in cross_origin(origin) {
+        header(answer, name, &value);
+    }
+}
+
+/// The fields that let pages of a listed origin read an answer.
+pub(crate) fn cross_origin(origin: &str) -> [(HeaderName, String); 3] {
+    let exposed = "etag, idempotency-replayed, link, retry-after, tidegate-cursor, tidegate-heartbeat-ms, \
+                   tidegate-protocol, tidegate-watch";
+    [
+        (ACCESS_CONTROL_ALLOW_ORIGIN, origin.to_owned()),
+        (ACCESS_CONTROL_EXPOSE_HEADERS, exposed.to_owned()),
+        (VARY, "accept, origin".to_owned()),
+    ]
 }
 
 /// Whether an `If-None-Match` names `etag` (weak comparison, RFC 9110, section 13.1.2).

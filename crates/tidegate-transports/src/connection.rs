@@ -29,6 +29,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::Gateway;
+use crate::patient::Patient;
 use crate::route;
 use crate::stream::{Stream, finish};
 
@@ -111,7 +112,7 @@ async fn requests(
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX)
-        .serve_connection(TokioIo::new(socket), service);
+        .serve_connection(TokioIo::new(Patient::new(socket)), service);
     let stream = tokio::select! {
         biased;
         stream = &mut taken => stream.ok()?,
@@ -119,7 +120,7 @@ async fn requests(
             if let Err(error) = ended {
                 tracing::debug!(%peer, %error, "a connection ended early");
             }
-            let mut socket = connection.into_parts().io.into_inner();
+            let mut socket = connection.into_parts().io.into_inner().into_inner();
             finish(&mut socket).await;
             return None;
         }
@@ -127,5 +128,5 @@ async fn requests(
     let parts = connection.into_parts();
     // A copy of what little there may be: the buffer itself would live as long as the watch.
     let read = Bytes::copy_from_slice(&parts.read_buf);
-    Some((stream, parts.io.into_inner(), read))
+    Some((stream, parts.io.into_inner().into_inner(), read))
 }

@@ -5,12 +5,14 @@
 //! answers or hands the socket over. It never reads the log, and never knows a source.
 
 mod answer;
+mod budget;
 mod connection;
 mod door;
 mod list;
 mod negotiate;
 mod options;
 mod page;
+mod patient;
 mod poll;
 mod problems;
 mod publish;
@@ -19,6 +21,7 @@ mod route;
 mod stream;
 mod websocket;
 
+pub use budget::Budget;
 pub use connection::serve;
 pub use door::Allowed;
 pub use page::{Asset, Assets};
@@ -36,4 +39,6 @@ pub struct Gateway {
     pub allowed: Allowed,
     /// The page and its parts.
     pub assets: Assets,
+    /// Memory for large bodies and answers.
+    pub budget: Budget,
 }

@@ -3,18 +3,33 @@
 use http::Request;
 use hyper::body::Incoming;
 use serde_json::json;
-use tidegate_core::Problem;
+use tidegate_core::{ErrorCode, Problem};
 
 use crate::Gateway;
 use crate::answer::{self, Answer};
 use crate::negotiate::{Representation, accepted};
+use crate::options::Options;
 use crate::page;
 
 /// Answers with the channels, as JSON or as the page.
 pub(crate) fn list(gateway: &Gateway, request: &Request<Incoming>) -> Result<Answer, Problem> {
     let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
-    if accepted(text(http::header::ACCEPT))? == Representation::Html {
-        return page::asset(gateway, "/");
+    let options = Options::read(request.uri().query(), request.headers())?;
+    if let Some((name, _)) = options.given.iter().find(|(name, _)| name != "as") {
+        return Err(Problem::new(ErrorCode::Invalid, format!("`{name}` makes no sense for the list of channels"))
+            .hint("the list takes `as=json` or `as=html` and nothing else"));
+    }
+    let representation = match options.representation {
+        Some(representation) => representation,
+        None => accepted(text(http::header::ACCEPT))?,
+    };
+    match representation {
+        Representation::Json => {}
+        Representation::Html => return page::asset(gateway, "/"),
+        Representation::Sse | Representation::Ndjson | Representation::Poll => {
+            return Err(Problem::new(ErrorCode::NotAcceptable, "the list of channels is JSON or the page")
+                .hint("watch one of the addresses in it"));
+        }
     }
     let host = text(http::header::HOST).unwrap_or("127.0.0.1:8080");
     let channels: Vec<serde_json::Value> = gateway

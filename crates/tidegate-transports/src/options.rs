@@ -154,7 +154,7 @@ fn from(value: &str) -> Result<From, Problem> {
         _ => Millis::parse_rfc3339(value).map(From::Time).ok_or_else(|| {
             invalid(
                 format!("`from={value}` is no place to begin"),
-                "use `start`, `now`, or a time such as 2026-01-31T12:00:00Z",
+                "use `start`, `now`, or a time such as 2026-01-31T12:00:00Z (a `+` of an offset is written %2B)",
             )
         }),
     }

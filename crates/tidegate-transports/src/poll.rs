@@ -1,16 +1,16 @@
 //! Long-poll: the frames since a cursor, or nothing and a newer cursor.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate_core::{Cursor, ErrorCode, Frame, GapReason, Kind, Offset, Op, Problem, Record, ResetReason, Target};
-use tidegate_hub::{Plan, Start, changes};
+use http::header::LINK;
+use tidegate_core::{Cursor, ErrorCode, Frame, GapReason, Kind, Offset, Op, Problem, ResetReason, Target};
+use tidegate_hub::{FramePage, Plan, Start, changes};
 use tokio::time::Instant;
 
 use crate::Gateway;
 use crate::answer::{self, Answer, TIDEGATE_CURSOR};
 use crate::options::Options;
-use crate::read::{HISTORY, body, plan};
+use crate::read::{ANSWER_BYTES, HISTORY, body, next, plan};
 
 /// Answers when there is something, or when the wait is over.
 pub(crate) async fn poll(gateway: &Gateway, target: Target, options: Options) -> Result<Answer, Problem> {
@@ -22,6 +22,9 @@ pub(crate) async fn poll(gateway: &Gateway, target: Target, options: Options) ->
     };
     if options.page.is_some() {
         return Err(Problem::new(ErrorCode::Invalid, "`page` belongs to pages of rows").hint("leave it out"));
+    }
+    if gateway.hub.drain().draining() {
+        return Err(gateway.hub.draining_problem());
     }
     let plan = plan(gateway, target, &options).await?;
     let poll = Poll { gateway, plan, options, presented };
@@ -54,7 +57,7 @@ impl Poll<'_> {
             };
             after = page.upto;
             if !page.records.is_empty() {
-                return Ok(self.records(&page.records, &[], Some(began), after));
+                return self.records(&page, &[], Some(began)).await;
             }
             if page.more {
                 continue;
@@ -71,7 +74,7 @@ impl Poll<'_> {
         }
     }
 
-    async fn page(&self, after: Offset) -> Result<Option<tidegate_hub::FramePage>, Problem> {
+    async fn page(&self, after: Offset) -> Result<Option<FramePage>, Problem> {
         let limit = self.options.limit.unwrap_or(HISTORY);
         self.gateway.hub.page(&self.plan.channel, &self.plan.view, after, limit).await
     }
@@ -85,26 +88,30 @@ impl Poll<'_> {
             let start = self.plan.channel.log.start();
             if let Some(page) = self.page(start).await? {
                 let gap = Frame::Gap { from, to: Some(start), reason };
-                return Ok(self.records(&page.records, &[gap], None, page.upto));
+                return self.records(&page, &[gap], None).await;
             }
         }
     }
 
     /// The frames of records. A cleared channel is a new state, which a long-poll never carries.
-    fn records(&self, records: &[Arc<Record>], before: &[Frame], prev: Option<Offset>, upto: Offset) -> Answer {
+    async fn records(&self, page: &FramePage, before: &[Frame], prev: Option<Offset>) -> Result<Answer, Problem> {
         let Plan { channel, view, .. } = &self.plan;
-        if view.kind == Kind::State && records.iter().any(|record| record.op == Op::Clear) {
-            return self.again(&[Frame::Reset(ResetReason::Clear)]);
+        if view.kind == Kind::State && page.records.iter().any(|record| record.op == Op::Clear) {
+            return Ok(self.again(&[Frame::Reset(ResetReason::Clear)]));
         }
+        let share = self.gateway.budget.take(ANSWER_BYTES).await?;
         let mut frames = before.to_vec();
-        for record in records {
+        for record in &page.records {
             changes(record, view.kind, &view.scope, true, |frame| frames.push(frame));
         }
-        let cursor = channel.cursor(view, upto);
+        let cursor = channel.cursor(view, page.upto);
         let body = body(channel, view, &frames, self.options.chain, prev, Some(cursor));
-        let mut answer = answer::json(body);
+        let mut answer = answer::json(share.hold(body));
         answer::header(&mut answer, TIDEGATE_CURSOR, &cursor.to_string());
-        answer
+        if page.more {
+            answer::header(&mut answer, LINK, &next(&self.plan, &self.options, &cursor));
+        }
+        Ok(answer)
     }
 
     /// The client has to GET the state again.

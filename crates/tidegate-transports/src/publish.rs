@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, IF_MATCH, IF_NONE_MATCH};
 use http::{Method, Request};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde_json::json;
 use tidegate_core::{ErrorCode, Problem, Target};
@@ -13,6 +13,7 @@ use tidegate_hub::{Action, Format, Idempotency, Publish};
 
 use crate::Gateway;
 use crate::answer::{self, Answer, TIDEGATE_CURSOR};
+use crate::budget::{SMALL_BYTES, Share};
 use crate::options::pairs;
 use crate::route::allow;
 
@@ -32,7 +33,11 @@ pub(crate) async fn publish(gateway: &Gateway, target: Target, request: Request<
     let key = key(&request)?;
     let idempotency = idempotency(&request)?;
     let format = format(&request)?;
-    let body = body(request, channel.config.batch_bytes_max).await?;
+    if method == Method::PUT && format != Format::Json {
+        return Err(Problem::new(ErrorCode::UnsupportedType, "a PUT has one JSON value")
+            .hint("send application/json; batches and envelopes go with POST"));
+    }
+    let (body, _share) = body(gateway, request, channel.config.batch_bytes_max).await?;
     let action = match (method, key) {
         (Method::POST, None) => Action::Post { format, body },
         (Method::POST, Some(_)) => {
@@ -114,23 +119,47 @@ fn format(request: &Request<Incoming>) -> Result<Format, Problem> {
     })
 }
 
-async fn body(request: Request<Incoming>, bytes_max: usize) -> Result<Bytes, Problem> {
-    let too_large = || {
-        Problem::new(ErrorCode::TooLarge, format!("the body has more than {bytes_max} bytes; nothing was accepted"))
-            .hint("send the events in several batches")
-    };
+/// The body, and its share of the memory for large ones, to hold until the publish is done.
+async fn body(
+    gateway: &Gateway,
+    request: Request<Incoming>,
+    bytes_max: usize,
+) -> Result<(Bytes, Option<Share>), Problem> {
     let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|bytes| bytes > bytes_max) {
-        return Err(too_large());
+        return Err(too_large(bytes_max));
     }
-    let collected = tokio::time::timeout(BODY_TIMEOUT, Limited::new(request.into_body(), bytes_max).collect()).await;
-    match collected {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => Err(Problem::new(ErrorCode::Invalid, "the body ended early; nothing was accepted")),
-        Err(_) => Err(Problem::new(
-            ErrorCode::Invalid,
-            format!("the body did not arrive within {} s; nothing was accepted", BODY_TIMEOUT.as_secs()),
-        )),
+    let collecting = collect(gateway, request.into_body(), announced.unwrap_or(bytes_max), bytes_max);
+    tokio::time::timeout(BODY_TIMEOUT, collecting).await.unwrap_or_else(|_| {
+        let detail = format!("the body did not arrive within {} s; nothing was accepted", BODY_TIMEOUT.as_secs());
+        Err(Problem::new(ErrorCode::Invalid, detail))
+    })
+}
+
+async fn collect(
+    gateway: &Gateway,
+    mut incoming: Incoming,
+    expected: usize,
+    bytes_max: usize,
+) -> Result<(Bytes, Option<Share>), Problem> {
+    let mut body = BytesMut::new();
+    let mut share = None;
+    while let Some(frame) = incoming.frame().await {
+        let frame =
+            frame.map_err(|_| Problem::new(ErrorCode::Invalid, "the body ended early; nothing was accepted"))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if body.len() + data.len() > bytes_max {
+            return Err(too_large(bytes_max));
+        }
+        if share.is_none() && body.len() + data.len() > SMALL_BYTES {
+            share = Some(gateway.budget.take(expected).await?);
+        }
+        body.extend_from_slice(&data);
     }
+    Ok((body.freeze(), share))
+}
+
+fn too_large(bytes_max: usize) -> Problem {
+    Problem::new(ErrorCode::TooLarge, format!("the body has more than {bytes_max} bytes; nothing was accepted"))
+        .hint("send the events in several batches")
 }

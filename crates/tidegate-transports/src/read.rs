@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tidegate_core::frame::Cursors;
 use tidegate_core::{Address, Cursor, ErrorCode, Frame, Kind, Offset, Problem, Record, Target, View, json as text};
-use tidegate_hub::{Channel, Plan, ROWS_MAX, Start, changes};
+use tidegate_hub::{Channel, PAGE_BYTES_MAX, Plan, ROWS_MAX, Start, changes};
 
 use crate::Gateway;
 use crate::answer::{self, Answer, TIDEGATE_CURSOR};
@@ -19,6 +19,8 @@ use crate::route::single;
 
 /// The newest events, where no limit is given.
 const NEWEST: usize = 100;
+/// What reading a page and writing it out takes at the most.
+pub(crate) const ANSWER_BYTES: usize = 2 * PAGE_BYTES_MAX;
 /// Events on a page of history, where no limit is given.
 pub(crate) const HISTORY: usize = 1_000;
 
@@ -44,11 +46,17 @@ pub(crate) async fn read(
         }
         return match options.from {
             None if options.snapshot.is_none() => newest(gateway, &plan, &options, request).await,
-            _ => history(gateway, plan, &options, request).await,
+            _ => history(gateway, plan, &options).await,
         };
     }
     match (single(&plan.view.scope.target).cloned(), plan.view.scope.key.clone()) {
-        (Some(address), Some(key)) => value(gateway, &plan, &address, &key, request).await,
+        (Some(address), Some(key)) => {
+            if let Some((name, _)) = options.given.iter().find(|(name, _)| matches!(name.as_str(), "page" | "limit")) {
+                let detail = format!("`{name}` makes no sense for one key, which has one value");
+                return Err(Problem::new(ErrorCode::Invalid, detail).hint(format!("leave `{name}` out")));
+            }
+            value(gateway, &plan, &address, &key, request).await
+        }
         _ => rows(gateway, &plan, &options, request).await,
     }
 }
@@ -71,8 +79,7 @@ async fn value(
     key: &str,
     request: &Request<Incoming>,
 ) -> Result<Answer, Problem> {
-    let key = tidegate_hub::key_text(&plan.channel, key)?;
-    let value = gateway.hub.value(&plan.channel, address, &key).await?;
+    let value = gateway.hub.value(&plan.channel, address, key).await?;
     let cursor = plan.channel.cursor(&plan.view, value.at);
     let Some(row) = value.row else {
         let problem = Problem::new(ErrorCode::KeyNotFound, format!("`{key}` has no value at `{}`", address.as_str()));
@@ -99,6 +106,7 @@ async fn rows(
         _ => None,
     };
     let limit = options.limit.unwrap_or(ROWS_MAX);
+    let share = gateway.budget.take(ANSWER_BYTES).await?;
     let rows = gateway.hub.rows(channel, &view.scope, page.map(|page| page.after), limit).await?;
     let cursor = channel.cursor(view, began.unwrap_or(rows.at));
     let whole = rows.next.is_none() && began.is_none();
@@ -106,7 +114,7 @@ async fn rows(
         Some(offset) if whole => format!("\"{}\"", cursor.at(offset)),
         _ => format!("W/\"{}-{}\"", cursor, rows.rows.len()),
     };
-    let next = rows.next.map(|after| Page { at: cursor.offset, after }.link(channel, request, options));
+    let next = rows.next.map(|after| Page { at: cursor.offset, after }.link(channel, &view.scope.target, options));
     let mut answer = conditional(request, &cursor, &etag, || {
         let mut body = b"{\"rows\":[".to_vec();
         for (index, row) in rows.rows.iter().enumerate() {
@@ -122,7 +130,8 @@ async fn rows(
             body.push(b'}');
         }
         body.extend_from_slice(format!("],\"cursor\":\"{cursor}\"}}").as_bytes());
-        answer::json(body)
+        drop(rows.rows);
+        answer::json(share.hold(body))
     });
     if let Some(link) = next {
         answer::header(&mut answer, LINK, &link);
@@ -137,22 +146,19 @@ async fn newest(
     request: &Request<Incoming>,
 ) -> Result<Answer, Problem> {
     let Plan { channel, view, .. } = plan;
+    let share = gateway.budget.take(ANSWER_BYTES).await?;
     let newest = gateway.hub.newest(channel, &view.scope, options.limit.unwrap_or(NEWEST)).await?;
     let cursor = channel.cursor(view, newest.upto);
     let etag = format!("W/\"{}-{}\"", cursor, newest.records.len());
     Ok(conditional(request, &cursor, &etag, || {
-        answer::json(frames(channel, view, &newest.records, options.chain, None, Some(cursor)))
+        answer::json(share.hold(frames(channel, view, &newest.records, options.chain, None, Some(cursor))))
     }))
 }
 
-async fn history(
-    gateway: &Gateway,
-    plan: Plan,
-    options: &Options,
-    request: &Request<Incoming>,
-) -> Result<Answer, Problem> {
-    let Plan { channel, view, start } = &plan;
+async fn history(gateway: &Gateway, plan: Plan, options: &Options) -> Result<Answer, Problem> {
+    let Plan { channel, view, start, .. } = &plan;
     let Start::At(mut after) = *start else { unreachable!("history without a cursor begins at a position") };
+    let share = gateway.budget.take(ANSWER_BYTES).await?;
     let limit = options.limit.unwrap_or(HISTORY);
     let page = loop {
         match gateway.hub.page(channel, view, after, limit).await? {
@@ -164,24 +170,28 @@ async fn history(
     };
     let cursor = channel.cursor(view, page.upto);
     let body = frames(channel, view, &page.records, options.chain, Some(after), Some(cursor));
-    let mut answer = answer::json(body);
+    let mut answer = answer::json(share.hold(body));
     answer::header(&mut answer, TIDEGATE_CURSOR, &cursor.to_string());
     if page.more {
-        let link = format!("<{}?{}>; rel=\"next\"", request.uri().path(), next_query(channel, options, &cursor));
-        answer::header(&mut answer, LINK, &link);
+        answer::header(&mut answer, LINK, &next(&plan, options, &cursor));
     }
     Ok(answer)
 }
 
-/// The query of the page after this one: the same options, from the cursor on.
-pub(crate) fn next_query(channel: &Channel, options: &Options, cursor: &Cursor) -> String {
+/// The link to the page after this one: the same options, from the cursor on.
+pub(crate) fn next(plan: &Plan, options: &Options, cursor: &Cursor) -> String {
     let kept = options.given.iter().filter(|(name, _)| matches!(name.as_str(), "key" | "limit" | "chain" | "as"));
     let mut query: Vec<(String, String)> = kept.cloned().collect();
     query.push(("after".to_owned(), cursor.to_string()));
-    if channel.keyed() {
+    if plan.channel.keyed() && plan.view.kind == Kind::History {
         query.push(("snapshot".to_owned(), "false".to_owned()));
     }
-    encode(&query)
+    link(&plan.view.scope.target, &query)
+}
+
+/// Names the address in its one encoding, whatever the client wrote.
+fn link(target: &Target, query: &[(String, String)]) -> String {
+    format!("</v1/{}?{}>; rel=\"next\"", target.as_str(), encode(query))
 }
 
 fn encode(pairs: &[(String, String)]) -> String {
@@ -254,15 +264,15 @@ impl Page {
         if epoch != channel.log.epoch().to_bits() || at > channel.log.head() {
             return Err(broken());
         }
-        let address = Address::parse(&address).map_err(|_| broken())?;
+        let address = Address::from_canonical(&address);
         Ok(Page { at, after: (address, key.into_boxed_str()) })
     }
 
-    fn link(&self, channel: &Channel, request: &Request<Incoming>, options: &Options) -> String {
+    fn link(&self, channel: &Channel, target: &Target, options: &Options) -> String {
         let token = serde_json::json!([channel.log.epoch().to_bits(), self.at, self.after.0.as_str(), &*self.after.1]);
         let kept = options.given.iter().filter(|(name, _)| name != "page");
         let mut query: Vec<(String, String)> = kept.cloned().collect();
         query.push(("page".to_owned(), BASE64.encode(token.to_string())));
-        format!("<{}?{}>; rel=\"next\"", request.uri().path(), encode(&query))
+        link(target, &query)
     }
 }

@@ -36,19 +36,29 @@ pub(crate) async fn route(gateway: &Gateway, request: Request<Incoming>, peer: S
 async fn admit(gateway: &Gateway, request: Request<Incoming>, peer: SocketAddr) -> Result<Outcome, Problem> {
     gateway.allowed.host(request.headers())?;
     let path = request.uri().path().to_owned();
-    if let Some(path) = path.strip_prefix("/v1/") {
-        return match path.strip_prefix('_') {
-            Some(own) => ours(own, &request).map(Outcome::Answer),
-            None if path.is_empty() => list::list(gateway, &request).map(Outcome::Answer),
-            None => address(gateway, path, request, peer).await,
-        };
+    match path.strip_prefix("/v1/").filter(|rest| !rest.is_empty() && !rest.starts_with('_')) {
+        Some(address_path) => address(gateway, address_path, request, peer).await,
+        None => own(gateway, &path, &request).map(Outcome::Answer),
     }
-    let answer = match path.as_str() {
-        "/v1" => list::list(gateway, &request)?,
-        "/readyz" => readiness(gateway),
-        path => page::asset(gateway, path)?,
-    };
-    Ok(Outcome::Answer(answer))
+}
+
+/// The server's own paths, which are only read.
+fn own(gateway: &Gateway, path: &str, request: &Request<Incoming>) -> Result<Answer, Problem> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let problem = Problem::new(ErrorCode::MethodNotAllowed, format!("`{path}` is only read, not written"))
+            .hint("publish to an address below /v1/, such as /v1/rooms/lobby/messages; GET /v1/ lists them");
+        let mut answer = answer::problem(&problem);
+        answer::header(&mut answer, ALLOW, "GET, HEAD");
+        return Ok(answer);
+    }
+    match path {
+        "/v1" | "/v1/" => list::list(gateway, request),
+        "/readyz" => Ok(readiness(gateway)),
+        path => match path.strip_prefix("/v1/_") {
+            Some(reserved) => ours(reserved, request),
+            None => page::asset(gateway, path),
+        },
+    }
 }
 
 /// `/v1/_…`: paths that can be no address.
@@ -97,9 +107,9 @@ async fn watch(
 ) -> Result<Outcome, Problem> {
     let headers = request.headers();
     let options = Options::read(request.uri().query(), headers)?;
-    if websocket::wanted(headers) {
+    if websocket::wanted(&request) {
         gateway.allowed.origin(headers)?;
-        return websocket::open(gateway, target, options, &request, peer);
+        return websocket::open(gateway, target, options, &request, peer).await;
     }
     let accept = headers.get(http::header::ACCEPT).and_then(|value| value.to_str().ok());
     let representation = match options.representation {
@@ -109,7 +119,7 @@ async fn watch(
     let answer = match representation {
         Representation::Html => page::live(gateway, &target)?,
         Representation::Sse | Representation::Ndjson => {
-            return stream::open(gateway, target, options, representation, &request, peer);
+            return stream::open(gateway, target, options, representation, &request, peer).await;
         }
         Representation::Poll => poll::poll(gateway, target, options).await?,
         Representation::Json if options.after.is_some() || options.wait.is_some() => {

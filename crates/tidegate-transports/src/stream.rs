@@ -9,9 +9,11 @@ use std::time::{Duration, SystemTime};
 
 use bytes::{Buf, Bytes};
 use http::Request;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, ORIGIN, VARY};
+use httpdate::fmt_http_date;
 use hyper::body::Incoming;
 use tidegate_core::frame::{Cursors, PROTOCOL};
-use tidegate_core::{ErrorCode, Frame, Millis, Problem, Target};
+use tidegate_core::{Frame, Millis, Problem, Target};
 use tidegate_hub::{Start, WatchEntry};
 use tidegate_wire::{Encoding, Sink, Watcher, follow};
 use tokio::io::AsyncWriteExt;
@@ -22,12 +24,16 @@ use crate::answer;
 use crate::connection::Outcome;
 use crate::negotiate::Representation;
 use crate::options::Options;
+use crate::read::plan;
 use crate::websocket;
 
 /// Proxies and browsers that buffer the beginning of a body let it go after this.
 const PADDING: usize = 2 * 1024;
 /// What a client may say on a stream that it should only read; more ends it.
 const CHATTER_BYTES_MAX: usize = 64 * 1024;
+/// A watcher whose socket took no byte for this long is cut; it resumes by its cursor. Long enough
+/// for a client that pauses, short enough to free what a dead one holds.
+const STALLED: Duration = Duration::from_secs(5 * 60);
 /// After the last byte the client has this long to take it, and may go on to send so much of what
 /// nobody wants any more.
 const LINGER: Duration = Duration::from_secs(2);
@@ -42,7 +48,7 @@ pub(crate) struct Stream {
 }
 
 /// Begins a stream, or refuses in the way that its client understands.
-pub(crate) fn open(
+pub(crate) async fn open(
     gateway: &Gateway,
     target: Target,
     options: Options,
@@ -54,13 +60,18 @@ pub(crate) fn open(
         Representation::Sse => Encoding::Sse,
         _ => Encoding::Ndjson,
     };
-    match prepare(gateway, target, options, encoding, peer) {
+    match prepare(gateway, target, options, encoding, peer).await {
         Ok((watcher, entry)) => {
+            let origin = request.headers().get(ORIGIN).and_then(|value| value.to_str().ok());
+            let fields = fields(gateway, &watcher, origin.filter(|origin| gateway.allowed.lists(origin)));
             if request.method() == http::Method::HEAD {
-                return Ok(Outcome::Answer(answer::with_body(200, media_type(encoding), Bytes::new())));
+                let mut answer = answer::with_body(200, media_type(encoding), Bytes::new());
+                for (name, value) in fields {
+                    answer::header(&mut answer, name, &value);
+                }
+                return Ok(Outcome::Answer(answer));
             }
-            let origin = request.headers().get(http::header::ORIGIN).and_then(|value| value.to_str().ok());
-            let head = head(gateway, &watcher, origin.filter(|origin| gateway.allowed.lists(origin)));
+            let head = head(encoding, &fields);
             Ok(Outcome::Stream(Box::new(Stream { watcher, entry, head })))
         }
         Err(problem) if encoding == Encoding::Sse && problem.code.retry_ms().is_some() => {
@@ -71,7 +82,7 @@ pub(crate) fn open(
 }
 
 /// What all streams share: the plan, and an entry on the list of watches.
-pub(crate) fn prepare(
+pub(crate) async fn prepare(
     gateway: &Gateway,
     target: Target,
     options: Options,
@@ -80,9 +91,9 @@ pub(crate) fn prepare(
 ) -> Result<(Watcher, WatchEntry), Problem> {
     options.for_stream()?;
     if gateway.hub.drain().draining() {
-        return Err(Problem::new(ErrorCode::Draining, "the server is about to stop"));
+        return Err(gateway.hub.draining_problem());
     }
-    let plan = gateway.hub.plan(&options.request(target))?;
+    let plan = plan(gateway, target, &options).await?;
     let id = format!("{:012x}", rand::random::<u64>() >> 16);
     let entry = WatchEntry {
         id: id.as_str().into(),
@@ -118,23 +129,10 @@ fn media_type(encoding: Encoding) -> &'static str {
     }
 }
 
-fn head(gateway: &Gateway, watcher: &Watcher, origin: Option<&str>) -> Bytes {
-    let encoding = watcher.encoding;
-    let mut head = format!(
-        "HTTP/1.1 200 OK\r\n\
-         content-type: {}\r\n\
-         cache-control: no-store, no-transform\r\n\
-         x-accel-buffering: no\r\n\
-         vary: accept\r\n\
-         date: {}\r\n\
-         connection: close\r\n",
-        media_type(encoding),
-        httpdate::fmt_http_date(SystemTime::now()),
-    );
-    head.push_str(&begin_headers(gateway, watcher));
-    if let Some(origin) = origin {
-        head.push_str(&format!("access-control-allow-origin: {origin}\r\n"));
-    }
+/// The answer's head as bytes, and what comes before the first frame.
+fn head(encoding: Encoding, fields: &[(HeaderName, String)]) -> Bytes {
+    let mut head = format!("HTTP/1.1 200 OK\r\ndate: {}\r\nconnection: close\r\n", fmt_http_date(SystemTime::now()));
+    push_fields(fields, &mut head);
     head.push_str("\r\n");
     if encoding == Encoding::Sse {
         head.push(':');
@@ -144,18 +142,39 @@ fn head(gateway: &Gateway, watcher: &Watcher, origin: Option<&str>) -> Bytes {
     Bytes::from(head)
 }
 
+/// Appends header fields as they are on the wire.
+pub(crate) fn push_fields(fields: &[(HeaderName, String)], head: &mut String) {
+    for (name, value) in fields {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+}
+
+fn fields(gateway: &Gateway, watcher: &Watcher, origin: Option<&str>) -> Vec<(HeaderName, String)> {
+    let mut fields = vec![
+        (CONTENT_TYPE, media_type(watcher.encoding).to_owned()),
+        (CACHE_CONTROL, "no-store, no-transform".to_owned()),
+        (HeaderName::from_static("x-accel-buffering"), "no".to_owned()),
+    ];
+    fields.extend(begin_fields(gateway, watcher));
+    match origin {
+        None => fields.push((VARY, "accept".to_owned())),
+        Some(origin) => fields.extend(answer::cross_origin(origin)),
+    }
+    fields
+}
+
 /// What the `begin` frame says, for those who read heads.
-pub(crate) fn begin_headers(gateway: &Gateway, watcher: &Watcher) -> String {
-    let mut headers = format!(
-        "tidegate-watch: {}\r\ntidegate-heartbeat-ms: {}\r\ntidegate-protocol: {PROTOCOL}\r\n",
-        watcher.id,
-        gateway.hub.options().heartbeat.as_millis(),
-    );
+pub(crate) fn begin_fields(gateway: &Gateway, watcher: &Watcher) -> Vec<(HeaderName, String)> {
+    let mut fields = vec![
+        (HeaderName::from_static("tidegate-watch"), watcher.id.clone()),
+        (HeaderName::from_static("tidegate-heartbeat-ms"), gateway.hub.options().heartbeat.as_millis().to_string()),
+        (HeaderName::from_static("tidegate-protocol"), PROTOCOL.to_owned()),
+    ];
     if let Start::At(offset) = watcher.plan.start {
         let cursor = watcher.plan.channel.cursor(&watcher.plan.view, offset);
-        headers.push_str(&format!("tidegate-cursor: {cursor}\r\n"));
+        fields.push((answer::TIDEGATE_CURSOR, cursor.to_string()));
     }
-    headers
+    fields
 }
 
 impl Stream {
@@ -231,7 +250,7 @@ pub(crate) async fn write_all(socket: &TcpStream, chunks: &[Bytes]) -> io::Resul
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(written) => written,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                socket.writable().await?;
+                tokio::time::timeout(STALLED, socket.writable()).await.map_err(|_| io::ErrorKind::TimedOut)??;
                 continue;
             }
             Err(error) => return Err(error),

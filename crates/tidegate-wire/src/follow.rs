@@ -19,7 +19,7 @@ use bytes::Bytes;
 use rand::Rng;
 use tidegate_core::frame::{Begin, Cursors};
 use tidegate_core::{ErrorCode, Frame, NoticeCode, Offset, Problem};
-use tidegate_hub::{Drain, Hub, Piece, Plan, Reader, Start};
+use tidegate_hub::{Hub, Piece, Plan, Reader, Start};
 
 use crate::encoding::Encoding;
 use crate::tail::{TailKey, Take};
@@ -63,6 +63,9 @@ pub async fn follow(tails: &Tails, watcher: Watcher, sink: &mut impl Sink) -> En
     let subscription = tails.subscribe(&watcher.plan.channel, key);
     let prefix = watcher.plan.channel.cursor(&watcher.plan.view, 0).prefix();
     let held = match watcher.plan.start {
+        // Nothing of the view is between the tail's last cursor and now, and a chain that begins
+        // there needs no link.
+        Start::At(_) if watcher.plan.now && watcher.chain => Some(subscription.boundary().last),
         Start::At(offset) => Some(offset),
         _ => None,
     };
@@ -89,16 +92,19 @@ struct Follower<'f, S> {
 /// Why a live watcher stops to be one.
 enum Left {
     Behind { at: Offset },
-    Draining(Drain),
+    Draining,
 }
 
 impl<S: Sink> Follower<'_, S> {
     async fn run(&mut self) -> io::Result<ErrorCode> {
         self.begin().await?;
-        if self.watcher.plan.channel.loading() {
-            self.wait_until_loaded().await?;
+        if !self.loaded().await? {
+            return self.close_with(self.hub().draining_problem()).await;
         }
-        let mut reader = Reader::new(&self.watcher.plan);
+        let mut reader = match self.cursors.last() {
+            Some(held) => self.resume(held),
+            None => Reader::new(&self.watcher.plan),
+        };
         loop {
             let boundary = match self.catch_up(reader).await? {
                 Ok(boundary) => boundary,
@@ -107,12 +113,16 @@ impl<S: Sink> Follower<'_, S> {
             match self.live(boundary).await? {
                 Left::Behind { at } => {
                     self.tails.stats().behind.fetch_add(1, Ordering::Relaxed);
-                    let plan = &self.watcher.plan;
-                    reader = Reader::resume(plan.channel.clone(), plan.view.clone(), at);
+                    reader = self.resume(at);
                 }
-                Left::Draining(drain) => return self.close_for(drain).await,
+                Left::Draining => return self.close_with(self.hub().draining_problem()).await,
             }
         }
+    }
+
+    fn resume(&self, at: Offset) -> Reader {
+        let plan = &self.watcher.plan;
+        Reader::resume(plan.channel.clone(), plan.view.clone(), at)
     }
 
     async fn begin(&mut self) -> io::Result<()> {
@@ -126,61 +136,74 @@ impl<S: Sink> Follower<'_, S> {
         self.write_frames(&[Frame::Begin(begin)]).await
     }
 
-    async fn wait_until_loaded(&mut self) -> io::Result<()> {
+    /// Waits until the channel has loaded; `false` if a drain came first.
+    async fn loaded(&mut self) -> io::Result<bool> {
         let message = "the source is still reading its first snapshot; it follows here".to_owned();
         let notice = [Frame::Notice { code: NoticeCode::Loading, message }];
+        let hub = self.hub().clone();
+        let mut leaving = std::pin::pin!(leave(&hub));
         let mut silent = Duration::MAX;
         while self.watcher.plan.channel.loading() {
-            if silent >= self.hub().options().heartbeat {
+            if silent >= hub.options().heartbeat {
                 self.write_frames(&notice).await?;
                 silent = Duration::ZERO;
             }
-            tokio::time::sleep(LOADING_POLL).await;
-            silent += LOADING_POLL;
+            tokio::select! {
+                () = &mut leaving => return Ok(false),
+                () = tokio::time::sleep(LOADING_POLL) => silent += LOADING_POLL,
+            }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Reads until the tail's boundary, which it returns.
     async fn catch_up(&mut self, mut reader: Reader) -> io::Result<Result<Boundary, Problem>> {
         let mut boundary = self.subscription.boundary();
         loop {
-            if reader.position() == Some(boundary.upto) {
+            let goal = self.goal(&boundary);
+            if reader.position() == Some(goal) {
                 return self.join(boundary).await.map(Ok);
             }
-            let upto = boundary.upto;
             let piece;
-            (reader, piece) = read(reader, upto).await;
-            let piece = match piece {
+            (reader, piece) = read(reader, goal, boundary.upto).await;
+            let Piece { frames, needs, caught_up } = match piece {
                 Ok(piece) => piece,
                 Err(problem) => return Ok(Err(problem)),
             };
-            self.count(&piece);
-            self.write_frames(&piece.frames).await?;
-            if piece.caught_up {
+            self.count(&frames);
+            self.write(frames).await?;
+            if caught_up {
                 return self.join(boundary).await.map(Ok);
             }
             if self.hub().drain().draining() {
-                return Ok(Err(Problem::new(ErrorCode::Draining, "the server is about to stop")));
+                return Ok(Err(self.hub().draining_problem()));
             }
-            if let Some(needs) = piece.needs.filter(|needs| *needs > upto) {
-                boundary = self.subscription.boundary_past(needs).await;
+            match needs {
+                Some(needs) if self.watcher.chain && reader.position().is_some() => {
+                    boundary = self.subscription.boundary_standing_past(needs).await;
+                }
+                Some(needs) => boundary = self.subscription.boundary_past(needs).await,
+                None => {}
             }
         }
     }
 
+    /// Where this watcher joins the tail: a chain joins at a cursor of the tail.
+    fn goal(&self, boundary: &Boundary) -> Offset {
+        if self.watcher.chain { boundary.last } else { boundary.upto }
+    }
+
     /// With `chain`, links the watcher's last cursor to that of the tail.
     async fn join(&mut self, boundary: Boundary) -> io::Result<Boundary> {
-        if self.watcher.chain && self.cursors.last() != Some(boundary.last) {
-            self.write_frames(&[Frame::Bookmark(boundary.last)]).await?;
-        } else if self.owes_cursor {
-            self.write_frames(&[Frame::Bookmark(boundary.upto)]).await?;
+        let unlinked = self.watcher.chain && self.cursors.last() != Some(boundary.last);
+        if unlinked || self.owes_cursor {
+            self.write_frames(&[Frame::Bookmark(self.goal(&boundary))]).await?;
         }
         Ok(boundary)
     }
 
     async fn live(&mut self, boundary: Boundary) -> io::Result<Left> {
-        let Boundary { upto: mut at, chunk: mut next, .. } = boundary;
+        let (mut at, mut next) = (self.goal(&boundary), boundary.chunk);
         let mut chunks = Vec::new();
         let hub = self.tails.hub().clone();
         let mut draining = std::pin::pin!(leave(&hub));
@@ -188,7 +211,7 @@ impl<S: Sink> Follower<'_, S> {
             chunks.clear();
             let take = tokio::select! {
                 biased;
-                drain = &mut draining => return Ok(Left::Draining(drain)),
+                () = &mut draining => return Ok(Left::Draining),
                 take = self.subscription.take(next, &mut chunks) => take,
             };
             match take {
@@ -209,16 +232,20 @@ impl<S: Sink> Follower<'_, S> {
         Ok(code)
     }
 
-    async fn close_for(&mut self, drain: Drain) -> io::Result<ErrorCode> {
-        let retry_ms = rand::rng().random_range(0..=drain.retry_ms_max);
-        let problem = Problem::new(ErrorCode::Draining, "the server is about to stop");
-        self.close_with(Problem { retry_ms: Some(retry_ms), ..problem }).await
+    async fn write_frames(&mut self, frames: &[Frame]) -> io::Result<()> {
+        let bytes = self.encode(frames);
+        self.write_bytes(bytes, frames.len()).await
     }
 
-    async fn write_frames(&mut self, frames: &[Frame]) -> io::Result<()> {
-        if frames.is_empty() {
-            return Ok(());
-        }
+    /// The same for frames that are not needed again: a client that does not read holds their
+    /// bytes, not their records too.
+    async fn write(&mut self, frames: Vec<Frame>) -> io::Result<()> {
+        let (bytes, count) = (self.encode(&frames), frames.len());
+        drop(frames);
+        self.write_bytes(bytes, count).await
+    }
+
+    fn encode(&mut self, frames: &[Frame]) -> Vec<u8> {
         let mut bytes = Vec::new();
         for frame in frames {
             self.watcher.encoding.write(frame, &mut self.cursors, &mut bytes);
@@ -227,15 +254,22 @@ impl<S: Sink> Follower<'_, S> {
                 _ => self.owes_cursor && frame.cursor().is_none(),
             };
         }
+        bytes
+    }
+
+    async fn write_bytes(&mut self, bytes: Vec<u8>, frames: usize) -> io::Result<()> {
+        if frames == 0 {
+            return Ok(());
+        }
         let chunk = [Bytes::from(bytes)];
         self.sink.write(&chunk).await?;
-        self.tails.count_sent(frames.len() as u64, &chunk);
+        self.tails.count_sent(frames as u64, &chunk);
         Ok(())
     }
 
-    fn count(&self, piece: &Piece) {
+    fn count(&self, frames: &[Frame]) {
         let counters = self.hub().counters();
-        for frame in &piece.frames {
+        for frame in frames {
             match frame {
                 Frame::Reset(_) => counters.resets.fetch_add(1, Ordering::Relaxed),
                 Frame::Gap { .. } => counters.gaps.fetch_add(1, Ordering::Relaxed),
@@ -250,17 +284,16 @@ impl<S: Sink> Follower<'_, S> {
 }
 
 /// Returns when a drain has begun and this watcher's turn has come.
-async fn leave(hub: &Hub) -> Drain {
+async fn leave(hub: &Hub) {
     let drain = hub.drain().begun().await;
     let turn = drain.pace.mul_f64(rand::rng().random_range(0.0..1.0));
     tokio::time::sleep(turn).await;
-    drain
 }
 
 /// Reads one piece where blocking is allowed.
-async fn read(mut reader: Reader, boundary: Offset) -> (Reader, Result<Piece, Problem>) {
+async fn read(mut reader: Reader, goal: Offset, reached: Offset) -> (Reader, Result<Piece, Problem>) {
     let work = tokio::task::spawn_blocking(move || {
-        let piece = reader.next(boundary);
+        let piece = reader.next(goal, reached);
         (reader, piece)
     });
     work.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))

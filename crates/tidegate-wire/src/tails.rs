@@ -150,19 +150,11 @@ pub(crate) struct Subscription {
 }
 
 impl Subscription {
-    /// Where the tail is now. With a chain, its last cursor is there too.
+    /// Where the tail is now.
     pub(crate) fn boundary(&self) -> Boundary {
-        let mut wakers = Vec::new();
-        let boundary = {
-            let registry = self.tails.lock();
-            if self.tail.key.chain {
-                self.tail.stand_at(registry.upto, &mut wakers);
-            }
-            let (chunk, last) = self.tail.end();
-            Boundary { upto: registry.upto, chunk, last }
-        };
-        wakers.into_iter().for_each(Waker::wake);
-        boundary
+        let registry = self.tails.lock();
+        let (chunk, last) = self.tail.end();
+        Boundary { upto: registry.upto, chunk, last }
     }
 
     /// Where the tail is, once it has got everything up to `offset`.
@@ -175,6 +167,21 @@ impl Subscription {
             }
             progressed.await;
         }
+    }
+
+    /// The same after the tail has said a bookmark there, so that its last cursor is not below
+    /// `offset`: for a chained watcher whose own cursor is above the tail's.
+    pub(crate) async fn boundary_standing_past(&self, offset: Offset) -> Boundary {
+        self.boundary_past(offset).await;
+        let mut wakers = Vec::new();
+        let boundary = {
+            let registry = self.tails.lock();
+            self.tail.stand_at(registry.upto, &mut wakers);
+            let (chunk, last) = self.tail.end();
+            Boundary { upto: registry.upto, chunk, last }
+        };
+        wakers.into_iter().for_each(Waker::wake);
+        boundary
     }
 
     /// Takes chunks from number `at` on; waits for the first.

@@ -25,16 +25,16 @@ use crate::query::read_problem;
 use crate::watch::plan::{Plan, Start, trimmed};
 
 /// What is read at once: enough to amortise the read, little enough to hold for each laggard.
-const PIECE: ReadLimit = ReadLimit { records: 512, bytes: 256 * 1024 };
+const PIECE: ReadLimit = ReadLimit { records: 512, bytes: 64 * 1024 };
 
 /// Some frames, and how far they reach.
 #[derive(Default)]
 pub struct Piece {
     /// In order.
     pub frames: Vec<Frame>,
-    /// The reader waits for the boundary to pass this before it can go on.
+    /// The tail must reach this before the reader can go on.
     pub needs: Option<Offset>,
-    /// Everything up to the boundary has been read: go live there.
+    /// Everything up to the goal has been read: go live there.
     pub caught_up: bool,
 }
 
@@ -52,7 +52,7 @@ enum Phase {
     Reset(ResetReason),
     /// Read rows after this one.
     Rows { after: Option<(Address, Key)>, began: Option<Offset>, count: u64 },
-    /// Read what changed while the rows were read, up to a boundary that is not below `ended`.
+    /// Read what changed while the rows were read, once the tail has reached `ended`.
     Replay { after: Offset, ended: Offset, count: u64 },
     /// Read records after this position.
     CatchUp { after: Offset },
@@ -82,18 +82,26 @@ impl Reader {
         }
     }
 
-    /// Reads on, never past `boundary`, a position that the log has reached.
+    /// Reads on, never past `goal`. The tail has reached `reached`, and has nothing of this view
+    /// between `goal` and there, so that the state at both is the same.
     ///
     /// # Errors
     /// `internal` when the log cannot be read.
-    pub fn next(&mut self, boundary: Offset) -> Result<Piece, Problem> {
+    pub fn next(&mut self, goal: Offset, reached: Offset) -> Result<Piece, Problem> {
         let mut piece = Piece::default();
         match std::mem::replace(&mut self.phase, Phase::CatchUp { after: 0 }) {
             Phase::Gap { from, reason } => self.gap(from, reason, &mut piece),
             Phase::Reset(reason) => self.reset(reason, &mut piece),
             Phase::Rows { after, began, count } => self.rows(after, began, count, &mut piece)?,
-            Phase::Replay { after, ended, count } => self.replay(after, ended, count, boundary, &mut piece)?,
-            Phase::CatchUp { after } => self.catch_up(after, boundary, &mut piece)?,
+            Phase::Replay { after, ended, count } => {
+                if reached < ended {
+                    piece.needs = Some(ended);
+                    self.phase = Phase::Replay { after, ended, count };
+                } else {
+                    self.replay(after, ended, count, goal, &mut piece)?;
+                }
+            }
+            Phase::CatchUp { after } => self.catch_up(after, goal, &mut piece)?,
         }
         Ok(piece)
     }
@@ -148,15 +156,10 @@ impl Reader {
         after: Offset,
         ended: Offset,
         mut count: u64,
-        boundary: Offset,
+        goal: Offset,
         piece: &mut Piece,
     ) -> Result<(), Problem> {
-        if boundary < ended {
-            piece.needs = Some(ended);
-            self.phase = Phase::Replay { after, ended, count };
-            return Ok(());
-        }
-        let page = match self.channel.log.read(after, boundary, &self.view.scope, PIECE) {
+        let page = match self.channel.log.read(after, goal.max(after), &self.view.scope, PIECE) {
             Ok(page) => page,
             Err(ReadError::Trimmed { .. }) => {
                 self.reset(ResetReason::Overtaken, piece);
@@ -172,23 +175,23 @@ impl Reader {
                 piece.frames.push(frame);
             });
         }
-        if page.upto < boundary {
+        if page.upto < goal {
             self.phase = Phase::Replay { after: page.upto, ended, count };
         } else {
-            piece.frames.push(Frame::Last { count, at: boundary });
+            piece.frames.push(Frame::Last { count, at: goal });
             piece.caught_up = true;
-            self.phase = Phase::CatchUp { after: boundary };
+            self.phase = Phase::CatchUp { after: goal };
         }
         Ok(())
     }
 
-    fn catch_up(&mut self, after: Offset, boundary: Offset, piece: &mut Piece) -> Result<(), Problem> {
+    fn catch_up(&mut self, after: Offset, goal: Offset, piece: &mut Piece) -> Result<(), Problem> {
         self.phase = Phase::CatchUp { after };
-        if boundary < after {
+        if goal < after {
             piece.needs = Some(after);
             return Ok(());
         }
-        let page = match self.channel.log.read(after, boundary, &self.view.scope, PIECE) {
+        let page = match self.channel.log.read(after, goal, &self.view.scope, PIECE) {
             Ok(page) => page,
             Err(ReadError::Trimmed { .. }) => {
                 let from = self.channel.cursor(&self.view, after);
@@ -200,7 +203,7 @@ impl Reader {
         for record in &page.records {
             changes(record, self.view.kind, &self.view.scope, true, |frame| piece.frames.push(frame));
         }
-        piece.caught_up = page.upto >= boundary;
+        piece.caught_up = page.upto >= goal;
         self.phase = Phase::CatchUp { after: page.upto };
         Ok(())
     }

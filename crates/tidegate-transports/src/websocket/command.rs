@@ -16,15 +16,25 @@ use crate::publish::ANONYMOUS;
 const COMMANDS: [&str; 10] =
     ["watch", "unwatch", "change", "publish", "ack", "pause", "resume", "window", "token", "ping"];
 
+/// What every message has.
 #[derive(Deserialize)]
-struct Command<'c> {
+struct Command {
+    r#do: String,
+    r#ref: Option<u64>,
+}
+
+/// `{"do":"publish",…}`, whole: a misspelled member must not be ignored.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PublishCommand<'c> {
+    #[expect(dead_code, reason = "seen before; here so that it is known")]
     r#do: String,
     r#ref: Option<u64>,
     address: Option<String>,
     key: Option<String>,
     idempotency_key: Option<String>,
     #[serde(borrow)]
-    data: Option<&'c RawValue>,
+    data: &'c RawValue,
 }
 
 /// Does what a message asks, and returns the answer as JSON text.
@@ -32,7 +42,7 @@ struct Command<'c> {
 /// # Errors
 /// The answer to a message that is none of the protocol.
 pub(super) async fn answer(gateway: &Gateway, watched: &Target, text: &str) -> Result<String, String> {
-    let command: Command<'_> = match serde_json::from_str(text) {
+    let command: Command = match serde_json::from_str(text) {
         Ok(command) => command,
         Err(error) => {
             let problem = Problem::new(ErrorCode::Invalid, format!("no message of the protocol: {error}"))
@@ -43,7 +53,7 @@ pub(super) async fn answer(gateway: &Gateway, watched: &Target, text: &str) -> R
     let reference = command.r#ref;
     let done = match command.r#do.as_str() {
         "ping" => Ok(json!({ "op": "done", "ref": reference })),
-        "publish" => publish(gateway, watched, command).await,
+        "publish" => publish(gateway, watched, text).await,
         name if COMMANDS.contains(&name) => {
             Err(Problem::new(ErrorCode::NotBuilt, format!("`{name}` is not built yet"))
                 .hint("this release has `ping` and `publish`; one watch a WebSocket"))
@@ -59,17 +69,18 @@ pub(super) async fn answer(gateway: &Gateway, watched: &Target, text: &str) -> R
     Ok(done.map_or_else(|problem| refuse(reference, &problem), |done| done.to_string()))
 }
 
-async fn publish(gateway: &Gateway, watched: &Target, command: Command<'_>) -> Result<serde_json::Value, Problem> {
+async fn publish(gateway: &Gateway, watched: &Target, text: &str) -> Result<serde_json::Value, Problem> {
+    let command: PublishCommand<'_> = serde_json::from_str(text).map_err(|error| {
+        Problem::new(ErrorCode::Invalid, format!("no publish: {error}")).hint(
+            "send {\"do\":\"publish\",\"ref\":1,\"data\":…}, with `address`, `key` and `idempotency_key` where wanted",
+        )
+    })?;
     let target = match &command.address {
         None => watched.clone(),
         Some(address) => Target::parse(address)
             .map_err(|error| Problem::new(ErrorCode::Invalid, format!("`{address}` is no address: {error}")))?,
     };
-    let data = command.data.ok_or_else(|| {
-        Problem::new(ErrorCode::Invalid, "a publish has `data`")
-            .hint("send {\"do\":\"publish\",\"ref\":1,\"data\":{…}}")
-    })?;
-    let body = Bytes::copy_from_slice(data.get().as_bytes());
+    let body = Bytes::copy_from_slice(command.data.get().as_bytes());
     let action = match command.key {
         Some(key) => Action::Put { key, body },
         None => Action::Post { format: Format::Json, body },

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use http::header::{CONNECTION, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE};
-use http::{HeaderMap, Request};
+use http::{HeaderMap, Method, Request, Version};
 use hyper::body::Incoming;
 use sha1::{Digest, Sha1};
 use tidegate_core::frame::PROTOCOL;
@@ -14,20 +14,25 @@ use tidegate_core::{ErrorCode, Problem, Target};
 use tidegate_wire::Encoding;
 
 use crate::Gateway;
+use crate::answer;
 use crate::connection::Outcome;
 use crate::options::Options;
-use crate::stream::{Stream, begin_headers, prepare};
+use crate::stream::{Stream, begin_fields, prepare, push_fields};
 
 /// What RFC 6455 appends to the client's key.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// Whether the request asks for a WebSocket.
-pub(crate) fn wanted(headers: &HeaderMap) -> bool {
-    has_token(headers, UPGRADE.as_str(), "websocket") && has_token(headers, CONNECTION.as_str(), "upgrade")
+/// Whether the request asks for a WebSocket, as only a GET of HTTP/1.1 can.
+pub(crate) fn wanted(request: &Request<Incoming>) -> bool {
+    let headers = request.headers();
+    request.method() == Method::GET
+        && request.version() == Version::HTTP_11
+        && has_token(headers, UPGRADE.as_str(), "websocket")
+        && has_token(headers, CONNECTION.as_str(), "upgrade")
 }
 
 /// Begins a WebSocket. Refusals are plain HTTP, before the upgrade.
-pub(crate) fn open(
+pub(crate) async fn open(
     gateway: &Gateway,
     target: Target,
     options: Options,
@@ -39,12 +44,14 @@ pub(crate) fn open(
         Problem::new(ErrorCode::Invalid, detail).hint("open it with a WebSocket client of RFC 6455, version 13")
     };
     if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
-        return Err(invalid("the WebSocket version is not 13"));
+        let mut answer = answer::problem(&invalid("the WebSocket version is not 13"));
+        answer::header(&mut answer, SEC_WEBSOCKET_VERSION, "13");
+        return Ok(Outcome::Answer(answer));
     }
     let key = headers.get(SEC_WEBSOCKET_KEY).filter(|key| BASE64.decode(key).is_ok_and(|nonce| nonce.len() == 16));
     let key = key.ok_or_else(|| invalid("Sec-WebSocket-Key is not 16 bytes in base64"))?;
     let protocol = has_token(headers, SEC_WEBSOCKET_PROTOCOL.as_str(), PROTOCOL);
-    let (watcher, entry) = prepare(gateway, target, options, Encoding::WebSocket, peer)?;
+    let (watcher, entry) = prepare(gateway, target, options, Encoding::WebSocket, peer).await?;
     let mut head = format!(
         "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: {}\r\n",
         accept(key.as_bytes())
@@ -52,7 +59,7 @@ pub(crate) fn open(
     if protocol {
         head.push_str(&format!("sec-websocket-protocol: {PROTOCOL}\r\n"));
     }
-    head.push_str(&begin_headers(gateway, &watcher));
+    push_fields(&begin_fields(gateway, &watcher), &mut head);
     head.push_str("\r\n");
     Ok(Outcome::Stream(Box::new(Stream { watcher, entry, head: Bytes::from(head) })))
 }

@@ -30,25 +30,30 @@ pub(crate) async fn run(gateway: &Gateway, watcher: Watcher, socket: &TcpStream,
     let mut reader = Reader { socket, decoder: Decoder::default(), read };
     let mut sink = &writer;
     let goodbye = tokio::select! {
+        // First, so that `begin` is the first frame whatever the client has said already.
+        biased;
         end = follow(&gateway.tails, watcher, &mut sink) => match end {
-            End::Closed(code) => Some((code.close_code(), code.as_str())),
+            End::Closed(code) => Some(Goodbye { code: code.close_code(), reason: code.as_str(), answered: false }),
             End::Gone(_) => None,
         },
         end = listen(gateway, &target, &mut reader, &writer) => end,
     };
-    let Some((code, reason)) = goodbye else { return };
-    if writer.whole() && writer.write(&[close_frame(code, reason).into()]).await.is_ok() {
+    let Some(Goodbye { code, reason, answered }) = goodbye else { return };
+    if writer.whole() && writer.write(&[close_frame(code, reason).into()]).await.is_ok() && !answered {
         let _ = tokio::time::timeout(CLOSING, reader.until_closed()).await;
     }
 }
 
+/// How to end in order.
+struct Goodbye {
+    code: u16,
+    reason: &'static str,
+    /// The client said goodbye first, and waits for ours.
+    answered: bool,
+}
+
 /// Answers messages until the client leaves or breaks the protocol. Returns how to say goodbye.
-async fn listen(
-    gateway: &Gateway,
-    target: &Target,
-    reader: &mut Reader<'_>,
-    writer: &Writer<'_>,
-) -> Option<(u16, &'static str)> {
+async fn listen(gateway: &Gateway, target: &Target, reader: &mut Reader<'_>, writer: &Writer<'_>) -> Option<Goodbye> {
     let mut nonsense = 0;
     loop {
         let answer = match reader.next().await {
@@ -62,9 +67,11 @@ async fn listen(
                 continue;
             }
             Ok(Some(Message::Pong)) => continue,
-            Ok(Some(Message::Close(code))) => return Some((code.unwrap_or(1000), "")),
+            Ok(Some(Message::Close(code))) => {
+                return Some(Goodbye { code: code.unwrap_or(1000), reason: "", answered: true });
+            }
             Ok(None) => return None,
-            Err(Violation { code, reason }) => return Some((code, reason)),
+            Err(Violation { code, reason }) => return Some(Goodbye { code, reason, answered: false }),
         };
         let text = answer.unwrap_or_else(|refusal| {
             nonsense += 1;
@@ -74,7 +81,8 @@ async fn listen(
         websocket_text(text.as_bytes(), &mut frame);
         writer.write(&[frame.into()]).await.ok()?;
         if nonsense >= NONSENSE_MAX {
-            return Some((ErrorCode::Invalid.close_code(), "too many messages that are none of the protocol"));
+            let reason = "too many messages that are none of the protocol";
+            return Some(Goodbye { code: ErrorCode::Invalid.close_code(), reason, answered: false });
         }
     }
 }
