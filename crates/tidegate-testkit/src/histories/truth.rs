@@ -85,7 +85,8 @@ impl Truth {
                     let expected = next.unwrap_or_else(|| if self.trims { found.unwrap_or(0) } else { 0 });
                     let expected = match (found, index.checked_sub(1).and_then(|at| landing(&items[at]))) {
                         (Some(found), Some(at))
-                            if self.trims && self.amid(&records[expected..], at, found, expected) =>
+                            if (self.trims || only_begun(&items[..index]))
+                                && self.amid(&records[expected..], at, found, expected) =>
                         {
                             found
                         }
@@ -105,6 +106,15 @@ impl Truth {
         }
         match next {
             Some(next) if next == records.len() => Listed::Complete,
+            Some(next)
+                if only_begun(items)
+                    && items
+                        .first()
+                        .and_then(landing)
+                        .is_some_and(|at| self.amid(&records[next..], at, records.len(), next)) =>
+            {
+                Listed::Complete
+            }
             // Everything may be trimmed before a long-poll from the start, which tells no beginning.
             None if records.is_empty() || self.trims => Listed::Complete,
             _ => Listed::Behind,
@@ -140,8 +150,8 @@ impl Truth {
         records.partition_point(|(own, _)| *own < batch)
     }
 
-    /// Retention trims at a record, which may be amid a batch; the list says nothing of which
-    /// records of that batch are gone. Whether `found` is the first that can be left.
+    /// Retention trims at a record, and a chain begins at one, which may be amid a batch; the list
+    /// says nothing of which records of that batch are gone. Whether `found` is the first that can be left.
     fn amid(&self, rest: &[(usize, &Record)], landing: u64, found: usize, expected: usize) -> bool {
         let Some((batch, _)) = rest.first() else { return false };
         let low = batch.checked_sub(1).map_or(0, |before| self.batches[before].offset);
@@ -164,6 +174,11 @@ fn landing(item: &Item) -> Option<u64> {
         Item::Begin { offset } | Item::Gap { to: offset, .. } => *offset,
         Item::Event { .. } => None,
     }
+}
+
+/// Nothing has come yet but where the watch begins.
+fn only_begun(items: &[Item]) -> bool {
+    items.iter().all(|item| matches!(item, Item::Begin { .. }))
 }
 
 /// The offset of an event.
