@@ -184,11 +184,12 @@ impl Stream {
         let (id, address) = (entry.id.clone(), entry.address.clone());
         let _listed = gateway.hub.watches().enter(entry);
         if watcher.encoding == Encoding::WebSocket {
-            websocket::run(gateway, watcher, &socket, head, read).await;
+            // In a box, so that the other streams do not carry its memory.
+            Box::pin(websocket::run(gateway, &watcher, &socket, head, read)).await;
         } else {
             let mut sink = SocketSink { socket: &socket, head: Some(head) };
             tokio::select! {
-                end = follow(&gateway.tails, watcher, &mut sink) => tracing::debug!(%id, %address, ?end, "a watch ended"),
+                end = follow(&gateway.tails, &watcher, &mut sink) => tracing::debug!(%id, %address, ?end, "a watch ended"),
                 () = gone(&socket, CHATTER_BYTES_MAX) => tracing::debug!(%id, %address, "the client left"),
             }
         }

@@ -58,7 +58,7 @@ pub enum End {
 }
 
 /// Writes the whole watch to `sink`, until it ends.
-pub async fn follow(tails: &Tails, watcher: Watcher, sink: &mut impl Sink) -> End {
+pub async fn follow(tails: &Tails, watcher: &Watcher, sink: &mut impl Sink) -> End {
     let key = TailKey { view: watcher.plan.view.clone(), encoding: watcher.encoding, chain: watcher.chain };
     let subscription = tails.subscribe(&watcher.plan.channel, key);
     let prefix = watcher.plan.channel.cursor(&watcher.plan.view, 0).prefix();
@@ -80,7 +80,7 @@ pub async fn follow(tails: &Tails, watcher: Watcher, sink: &mut impl Sink) -> En
 struct Follower<'f, S> {
     tails: &'f Tails,
     subscription: Subscription,
-    watcher: Watcher,
+    watcher: &'f Watcher,
     /// Of what is written for this watcher alone.
     cursors: Cursors,
     /// A loss was announced, and no cursor has come since: cut now, the client would present the
@@ -98,7 +98,9 @@ enum Left {
 impl<S: Sink> Follower<'_, S> {
     async fn run(&mut self) -> io::Result<ErrorCode> {
         self.begin().await?;
-        if !self.loaded().await? {
+        // What happens before a watcher is live is in boxes that are gone by then: thousands of idle
+        // watchers keep the memory of their longest state.
+        if !Box::pin(self.loaded()).await? {
             return self.close_with(self.hub().draining_problem()).await;
         }
         let mut reader = match self.cursors.last() {
@@ -106,7 +108,7 @@ impl<S: Sink> Follower<'_, S> {
             None => Reader::new(&self.watcher.plan),
         };
         loop {
-            let boundary = match self.catch_up(reader).await? {
+            let boundary = match Box::pin(self.catch_up(reader)).await? {
                 Ok(boundary) => boundary,
                 Err(problem) => return self.close_with(problem).await,
             };

@@ -138,7 +138,7 @@ impl World {
         let plan = self.tails.hub().plan(&request).expect("plan");
         let watcher = Watcher { plan, encoding, chain: true, id: "w".into(), options: Vec::new() };
         let mut sink = Memory { bytes: Vec::new(), cut, encoding, head: self.head() };
-        let _ = follow(&self.tails, watcher, &mut sink).await;
+        let _ = follow(&self.tails, &watcher, &mut sink).await;
         for frame in frames(encoding, &sink.bytes) {
             replica.apply(&frame).unwrap_or_else(|violation| panic!("{violation}"));
         }

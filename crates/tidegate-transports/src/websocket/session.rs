@@ -21,7 +21,7 @@ const NONSENSE_MAX: u32 = 10;
 const CLOSING: Duration = Duration::from_secs(2);
 
 /// Lives on the socket until one side ends it.
-pub(crate) async fn run(gateway: &Gateway, watcher: Watcher, socket: &TcpStream, head: Bytes, read: Bytes) {
+pub(crate) async fn run(gateway: &Gateway, watcher: &Watcher, socket: &TcpStream, head: Bytes, read: Bytes) {
     let writer = Writer { socket, turn: Semaphore::new(1), broken: AtomicBool::new(false) };
     if writer.write(&[head]).await.is_err() {
         return;
