@@ -146,12 +146,7 @@ async fn a_kill_loses_nothing_acknowledged_and_invents_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failing_sync_poisons_the_log_and_says_so() {
     let folder = tempfile::tempdir().expect("a folder");
-    std::fs::create_dir(folder.path().join("data")).expect("the log's folder");
-    let shim = Shim::new(&folder.path().join("data"));
-    let environment = shim.environment();
-    let environment: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let started = Server::start_in(&binary(), folder.path(), &config(Path::new("./data")), &environment);
-    let mut server = started.unwrap_or_else(|error| panic!("{error}"));
+    let (mut server, shim) = on_a_shimmed_disk(folder.path());
     let address = server.address();
     assert_eq!(publish(address, &post("rooms/a", &json!({"n": 1}))).await.head.status, 200);
     assert_eq!(get_json(address, "/readyz").await.expect("an answer").head.status, 200);
@@ -189,12 +184,7 @@ async fn a_failing_sync_poisons_the_log_and_says_so() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_sync_delays_the_answer_and_the_watch() {
     let folder = tempfile::tempdir().expect("a folder");
-    std::fs::create_dir(folder.path().join("data")).expect("the log's folder");
-    let shim = Shim::new(&folder.path().join("data"));
-    let environment = shim.environment();
-    let environment: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let started = Server::start_in(&binary(), folder.path(), &config(Path::new("./data")), &environment);
-    let server = started.unwrap_or_else(|error| panic!("{error}"));
+    let (server, shim) = on_a_shimmed_disk(folder.path());
     let address = server.address();
     let ask = Ask { from: Some("start".to_owned()), ..Ask::new("rooms/a", false, Kind::History) };
     let mut watch = Watch::open(address, Transport::Sse, &ask).await.expect("a watch");
@@ -288,12 +278,7 @@ async fn a_full_disk_refuses_and_recovers() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_that_says_it_is_full_is_believed() {
     let folder = tempfile::tempdir().expect("a folder");
-    std::fs::create_dir(folder.path().join("data")).expect("the log's folder");
-    let shim = Shim::new(&folder.path().join("data"));
-    let environment = shim.environment();
-    let environment: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let started = Server::start_in(&binary(), folder.path(), &config(Path::new("./data")), &environment);
-    let server = started.unwrap_or_else(|error| panic!("{error}"));
+    let (server, shim) = on_a_shimmed_disk(folder.path());
     assert_eq!(publish(server.address(), &post("rooms/b", &json!({}))).await.head.status, 200);
     fills_and_recovers(&server, || shim.full(true), || shim.full(false)).await;
 }
@@ -322,4 +307,14 @@ async fn until(watch: &mut Watch, wanted: impl Fn(&Value) -> bool) -> Value {
         }
     };
     tokio::time::timeout(PATIENCE, look).await.expect("the frame comes in time")
+}
+
+/// A server whose log is on a disk that the shim can make fail.
+fn on_a_shimmed_disk(folder: &Path) -> (Server, Shim) {
+    std::fs::create_dir(folder.join("data")).expect("the log's folder");
+    let shim = Shim::new(&folder.join("data"));
+    let environment = shim.environment();
+    let environment: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let started = Server::start_in(&binary(), folder, &config(Path::new("./data")), &environment);
+    (started.unwrap_or_else(|error| panic!("{error}")), shim)
 }

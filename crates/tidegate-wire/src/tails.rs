@@ -152,7 +152,10 @@ pub(crate) struct Subscription {
 impl Subscription {
     /// Where the tail is now.
     pub(crate) fn boundary(&self) -> Boundary {
-        let registry = self.tails.lock();
+        self.boundary_in(&self.tails.lock())
+    }
+
+    fn boundary_in(&self, registry: &Registry) -> Boundary {
         let (chunk, last) = self.tail.end();
         Boundary { upto: registry.upto, chunk, last }
     }
@@ -177,8 +180,7 @@ impl Subscription {
         let boundary = {
             let registry = self.tails.lock();
             self.tail.stand_at(registry.upto, &mut wakers);
-            let (chunk, last) = self.tail.end();
-            Boundary { upto: registry.upto, chunk, last }
+            self.boundary_in(&registry)
         };
         wakers.into_iter().for_each(Waker::wake);
         boundary
