@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tidegate_core::{Address, Cursor, Kind, Offset, Pattern, Scope, Target, View};
-use tidegate_log::Log;
+use tidegate_log::{Log, loaded_mark};
 use tokio::sync::Notify;
 
 use crate::config::ChannelConfig;
@@ -58,7 +58,7 @@ impl Channel {
             return false;
         }
         let source = self.config.source.as_deref().unwrap_or_default();
-        let loaded = self.whole_log.checkpoint(source).is_some();
+        let loaded = self.whole_log.checkpoint(&loaded_mark(source, &self.config.name)).is_some();
         self.loaded.store(loaded, Ordering::Relaxed);
         !loaded
     }

@@ -9,8 +9,9 @@ use tidegate_core::{Address, ChannelId, Key, Millis, Offset, Op};
 pub struct Batch {
     /// Become records in this order; a delete of a key that is not there becomes none.
     pub entries: Vec<Entry>,
-    /// Name of a source, and where it resumes after this batch.
-    pub checkpoint: Option<(String, Bytes)>,
+    /// By name what is durable with the batch and replaces what the name had: where a source resumes, what it has
+    /// [loaded](loaded_mark).
+    pub checkpoints: Vec<(String, Bytes)>,
     /// Makes a repeat of the batch harmless.
     pub idempotency: Option<Idempotency>,
     /// Transaction id for all records; the last of each channel is marked.
@@ -45,6 +46,11 @@ pub struct Idempotency {
     pub key: String,
     /// The same key with another body is refused.
     pub body_hash: [u8; 32],
+}
+
+/// Name of the checkpoint that says that a source has loaded a channel; it may be empty. No source has such a name.
+pub fn loaded_mark(source: &str, channel: &str) -> String {
+    format!("{source}/loaded/{channel}")
 }
 
 /// The answer to a batch.

@@ -264,13 +264,13 @@ impl Engine {
             return Ok(outcome);
         }
         let commit = LargeCommit {
-            checkpoint: batch.checkpoint.clone(),
+            checkpoints: batch.checkpoints.clone(),
             idempotency: batch.idempotency.clone(),
             tx: batch.tx.clone(),
         };
         let (resolved, idempotency) = self.resolve(group, &batch.entries, &commit)?;
         let durable = idempotency.as_ref().filter(|record| self.on_disk(record.key.channel));
-        if !resolved.first.is_empty() || commit.checkpoint.is_some() || durable.is_some() {
+        if !resolved.first.is_empty() || !commit.checkpoints.is_empty() || durable.is_some() {
             let kept = batch.entries.iter().zip(&resolved.kept).filter(|(_, kept)| **kept).map(|(entry, _)| entry);
             let head = head(&commit, &resolved, durable);
             group.chain = encode::batch(&mut group.buffer, group.chain, &head, kept);
@@ -341,7 +341,7 @@ impl Engine {
         let resolved = group.stage.resolve(self, entries, commit.tx.as_deref(), group.now)?;
         let record = commit.idempotency.clone();
         let record = record.map(|key| IdempotencyRecord { key, answer: resolved.answer.clone() });
-        group.stage.note(self, commit.checkpoint.as_ref(), record.as_ref(), resolved.appended);
+        group.stage.note(self, &commit.checkpoints, record.as_ref(), resolved.appended);
         Ok((resolved, record))
     }
 
@@ -367,9 +367,9 @@ impl Engine {
         self.index_of(id).is_some_and(|index| self.channels[index].ring.is_none())
     }
 
-    pub(crate) fn checkpoint(&self, source: &str) -> Option<Bytes> {
-        self.ledger.checkpoint(source).unwrap_or_else(|error| {
-            tracing::error!(source, %error, "the checkpoint cannot be read from the view store");
+    pub(crate) fn checkpoint(&self, name: &str) -> Option<Bytes> {
+        self.ledger.checkpoint(name).unwrap_or_else(|error| {
+            tracing::error!(name, %error, "the checkpoint cannot be read from the view store");
             None
         })
     }
@@ -477,7 +477,7 @@ fn head<'a>(
     encode::Head {
         appended: resolved.appended,
         tx: commit.tx.as_deref(),
-        checkpoint: commit.checkpoint.as_ref(),
+        checkpoints: &commit.checkpoints,
         idempotency,
         first: &resolved.first,
     }

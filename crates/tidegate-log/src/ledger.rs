@@ -87,14 +87,14 @@ impl Ledger {
         Ledger { inner: RwLock::new(layers) }
     }
 
-    pub(crate) fn checkpoint(&self, source: &str) -> Result<Option<Bytes>, StateError> {
+    pub(crate) fn checkpoint(&self, name: &str) -> Result<Option<Bytes>, StateError> {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        let found = inner.layers.iter().rev().find_map(|layer| layer.checkpoints.get(source).cloned());
+        let found = inner.layers.iter().rev().find_map(|layer| layer.checkpoints.get(name).cloned());
         let snapshot = inner.snapshot.clone();
         drop(inner);
         match found {
             Some(found) => Ok(Some(found)),
-            None => snapshot.checkpoint(source),
+            None => snapshot.checkpoint(name),
         }
     }
 

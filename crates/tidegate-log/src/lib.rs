@@ -33,7 +33,7 @@ mod stepped;
 mod thread;
 mod verify;
 
-pub use batch::{AppendError, Appended, Batch, Entry, Idempotency};
+pub use batch::{AppendError, Appended, Batch, Entry, Idempotency, loaded_mark};
 pub use channel::Channel;
 pub use error::{DrainError, OpenError};
 pub use health::{Health, SYNC_BUCKETS_US, Stats};

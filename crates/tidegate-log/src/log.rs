@@ -34,7 +34,7 @@ pub struct LargeBatch {
 #[derive(Clone, Debug, Default)]
 pub struct LargeCommit {
     /// As in [`Batch`].
-    pub checkpoint: Option<(String, Bytes)>,
+    pub checkpoints: Vec<(String, Bytes)>,
     /// As in [`Batch`].
     pub idempotency: Option<Idempotency>,
     /// As in [`Batch`].
@@ -90,9 +90,9 @@ impl Log {
         }
     }
 
-    /// The last durable checkpoint of a source.
-    pub fn checkpoint(&self, source: &str) -> Option<Bytes> {
-        self.running.engine.checkpoint(source)
+    /// The last durable checkpoint of this name.
+    pub fn checkpoint(&self, name: &str) -> Option<Bytes> {
+        self.running.engine.checkpoint(name)
     }
 
     /// `listener` is called after a channel's head or start moved, on the log's threads; it must be quick.

@@ -271,16 +271,16 @@ fn replay(engine: &Engine, commands: Vec<Located>, from: u64) -> Result<(), Open
         let fresh = file >= from;
         let differs = |what: &str| OpenError::Corrupt { file: file_name(file), at, what: what.into() };
         match command {
-            Command::Batch { appended, tx, checkpoint, idempotency, first, entries } if fresh => {
+            Command::Batch { appended, tx, checkpoints, idempotency, first, entries } if fresh => {
                 let whole = Replayed { entries, tx, appended, first, all: true };
-                whole.apply(engine, checkpoint.as_ref(), idempotency.as_ref()).map_err(|what| what.unless(differs))?;
+                whole.apply(engine, &checkpoints, idempotency.as_ref()).map_err(|what| what.unless(differs))?;
             }
-            Command::Commit { id, appended, tx, checkpoint, idempotency, first } => {
+            Command::Commit { id, appended, tx, checkpoints, idempotency, first } => {
                 let entries = large.remove(&id);
                 if fresh {
                     let entries = entries.ok_or_else(|| differs("a commit without its parts"))?;
                     let whole = Replayed { entries, tx, appended, first, all: false };
-                    let applied = whole.apply(engine, checkpoint.as_ref(), idempotency.as_ref());
+                    let applied = whole.apply(engine, &checkpoints, idempotency.as_ref());
                     applied.map_err(|what| what.unless(differs))?;
                 }
             }
@@ -329,7 +329,7 @@ impl Replayed {
     fn apply(
         mut self,
         engine: &Engine,
-        checkpoint: Option<&(String, bytes::Bytes)>,
+        checkpoints: &[(String, bytes::Bytes)],
         idempotency: Option<&journal::IdempotencyRecord>,
     ) -> Result<(), ReplayError> {
         if self.entries.iter().any(|entry| engine.index_of(entry.channel).is_none()) {
@@ -348,7 +348,7 @@ impl Replayed {
         {
             return Err(ReplayError::Differs("the entry does not go on from the state"));
         }
-        stage.note(engine, checkpoint, idempotency, self.appended);
+        stage.note(engine, checkpoints, idempotency, self.appended);
         stage.apply(engine);
         Ok(())
     }

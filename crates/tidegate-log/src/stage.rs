@@ -155,13 +155,11 @@ impl Stage {
     pub(crate) fn note(
         &mut self,
         engine: &Engine,
-        checkpoint: Option<&(String, Bytes)>,
+        checkpoints: &[(String, Bytes)],
         record: Option<&IdempotencyRecord>,
         appended: Millis,
     ) {
-        if let Some((source, bytes)) = checkpoint {
-            self.layer.checkpoints.insert(source.clone(), bytes.clone());
-        }
+        self.layer.checkpoints.extend(checkpoints.iter().cloned());
         let Some(record) = record else { return };
         let remembered = Remembered::of(record, appended);
         match engine.index_of(record.key.channel).map(|index| &engine.channels[index]) {

@@ -81,8 +81,8 @@ impl SteppedLog {
     }
 
     /// As `Log::checkpoint`.
-    pub fn checkpoint(&self, source: &str) -> Option<Bytes> {
-        self.engine.checkpoint(source)
+    pub fn checkpoint(&self, name: &str) -> Option<Bytes> {
+        self.engine.checkpoint(name)
     }
 
     /// As `Log::health`.

@@ -48,9 +48,9 @@ fn written() -> (SimDisk, Vec<Content>) {
             upsert("keyed", "k/1", &(n % 2).to_string(), format!("{n}")),
             append("plain", "a/b", "2"),
         ];
-        let checkpoint = Some(("source".into(), n.to_string().into()));
+        let checkpoints = vec![("source".into(), n.to_string().into())];
         let idempotency = (n % 2 == 0).then(|| idempotency("plain", &n.to_string(), 1));
-        log.append(Batch { checkpoint, idempotency, ..batch(entries) }).expect("appended");
+        log.append(Batch { checkpoints, idempotency, ..batch(entries) }).expect("appended");
         states.push(content(&log));
     }
     let id = log.begin().expect("begun");

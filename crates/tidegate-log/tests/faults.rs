@@ -93,7 +93,7 @@ fn a_full_disk_refuses_and_recovers() {
     assert_eq!(
         log.commit(
             large,
-            LargeCommit { checkpoint: Some(("s".into(), vec![0; 9000].into())), ..LargeCommit::default() }
+            LargeCommit { checkpoints: vec![("s".into(), vec![0; 9000].into())], ..LargeCommit::default() }
         ),
         Err(AppendError::Full)
     );

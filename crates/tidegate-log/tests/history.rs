@@ -46,9 +46,9 @@ fn age_and_bytes_trim_history_and_never_state() {
     let bench = Bench::new(specs);
     let log = bench.open();
     for n in 0..200u64 {
-        let checkpoint = Some(("source".into(), n.to_string().into()));
+        let checkpoints = vec![("source".into(), n.to_string().into())];
         let entries = [append("old", "a/b", n.to_string()), upsert("large", "k", &n.to_string(), vec![b'1'; 4000])];
-        log.append(Batch { checkpoint, ..batch(entries) }).expect("appended");
+        log.append(Batch { checkpoints, ..batch(entries) }).expect("appended");
         if n % 50 == 49 {
             log.drain().expect("drained");
             bench.pass(30);

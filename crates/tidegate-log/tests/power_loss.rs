@@ -22,6 +22,7 @@ use tidegate_core::{ChannelId, Op};
 use tidegate_log::disk::SimDisk;
 use tidegate_log::{
     AppendError, Appended, Batch, ChannelSpec, Clock, Entry, Health, LargeCommit, Options, ReadError, SteppedLog,
+    loaded_mark,
 };
 
 const CHANNELS: [&str; 4] = ["plain", "bounded", "keyed", "keyed2"];
@@ -142,7 +143,7 @@ impl Model {
                 None => last.push((entry.channel, head)),
             }
         }
-        if let Some((_, bytes)) = &batch.checkpoint {
+        for (_, bytes) in &batch.checkpoints {
             self.checkpoint = Some(bytes.clone());
         }
         let answer = Appended { last, count: batch.entries.len() as u64, replayed: false };
@@ -348,7 +349,7 @@ impl History {
         let whole = Batch { entries: all, ..self.batch() };
         let whole = self.showing(whole);
         let commit =
-            LargeCommit { checkpoint: whole.checkpoint.clone(), idempotency: whole.idempotency.clone(), tx: None };
+            LargeCommit { checkpoints: whole.checkpoints.clone(), idempotency: whole.idempotency.clone(), tx: None };
         if self.disk.is_off() {
             return;
         }
@@ -363,7 +364,7 @@ impl History {
         let mut made = batch(entries);
         self.serial += 1;
         if self.rng.random_bool(0.3) {
-            made.checkpoint = Some(("source".into(), self.serial.to_string().into()));
+            made.checkpoints = checkpoint(self.serial);
         }
         if self.rng.random_bool(0.4) {
             made.idempotency = Some(idempotency("plain", &format!("k{}", self.serial), 1));
@@ -374,7 +375,7 @@ impl History {
     /// Whether a batch survived a crash must show: a key alone, or with deletes of nothing, does not.
     fn showing(&mut self, mut made: Batch) -> Batch {
         if !made.entries.iter().any(|entry| matches!(entry.op, Op::Append | Op::Upsert)) {
-            made.checkpoint = Some(("source".into(), self.serial.to_string().into()));
+            made.checkpoints = checkpoint(self.serial);
         }
         made
     }
@@ -417,6 +418,7 @@ impl History {
             }
         }
         assert_eq!(log.checkpoint("source"), self.model.checkpoint);
+        assert_eq!(log.checkpoint(&loaded_mark("source", CHANNELS[0])), self.model.checkpoint);
     }
 
     fn check_channel(&mut self, log: &SteppedLog, name: &'static str) -> Result<(), ReadError> {
@@ -465,6 +467,12 @@ impl History {
         }
         Ok(())
     }
+}
+
+/// What a source notes, and with it that it has loaded.
+fn checkpoint(serial: u64) -> Vec<(String, Bytes)> {
+    let mark = loaded_mark("source", CHANNELS[0]);
+    vec![("source".into(), serial.to_string().into()), (mark, serial.to_string().into())]
 }
 
 fn as_known(record: &tidegate_core::Record) -> Known {

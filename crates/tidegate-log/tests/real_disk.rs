@@ -25,8 +25,8 @@ fn records_rows_and_checkpoints_survive_closing() {
                 upsert("orders", "orders/eu", &format!("{i}"), format!("{round}")),
             ]
         });
-        let checkpoint = Some(("shop".to_owned(), format!("lsn {round}").into()));
-        log.append(Batch { checkpoint, ..batch(entries) }).expect("appended");
+        let checkpoints = vec![("shop".to_owned(), format!("lsn {round}").into())];
+        log.append(Batch { checkpoints, ..batch(entries) }).expect("appended");
         if round == 1 {
             log.drain_now().expect("drained");
         }
@@ -134,7 +134,7 @@ fn a_large_batch_is_seen_at_its_commit() {
     large.part(vec![delete("orders", "orders/eu", "5"), append("chat", "a", "2")]).expect("part");
     let orders = log.channel("orders").expect("orders");
     assert_eq!(orders.head(), 0);
-    let commit = LargeCommit { checkpoint: Some(("shop".into(), "x".into())), ..LargeCommit::default() };
+    let commit = LargeCommit { checkpoints: vec![("shop".into(), "x".into())], ..LargeCommit::default() };
     assert_eq!(large.commit(commit).expect("committed").count, 102);
     drop(large);
     log.begin().expect("begun").abort();

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tidegate_core::{Address, KeySpec, Millis, Op, Placement, Scope, Target, Template};
-use tidegate_log::{Batch, Channel, ChannelSpec, Entry, Log, Options, ReadLimit, ViewRow};
-use tidegate_sources::{Kind, Running, Settings};
+use tidegate_log::{Batch, Channel, ChannelSpec, Entry, Log, Options, ReadLimit, ViewRow, loaded_mark};
+use tidegate_sources::{Kind, Numbers, Running, Settings, Takes};
 
 const ALL: ReadLimit = ReadLimit { records: 10_000, bytes: 1 << 24 };
 
@@ -16,7 +16,8 @@ fn start(log: &Log) -> Running {
     let source = (kind.configure)(&settings).expect("configured");
     let template = Template::parse("machine/{group}").expect("template");
     let placement = Placement { template, key: KeySpec::new(["name"]) };
-    let target = tidegate_sources::Target { channel: "machine".to_owned(), placement };
+    let takes = Takes::Rows(placement);
+    let target = tidegate_sources::Target { channel: "machine".to_owned(), table: None, takes, numbers: Numbers::Json };
     source.start("host", log.clone(), vec![target]).expect("started")
 }
 
@@ -53,7 +54,7 @@ fn samples_become_rows_and_vanished_rows_are_deleted() {
     };
     log.append(Batch { entries: vec![ghost], ..Batch::default() }).expect("appended");
     wait(&advanced);
-    assert_eq!(log.checkpoint("host"), None, "loading until the first sample");
+    assert_eq!(log.checkpoint(&loaded_mark("host", "machine")), None, "loading until the first sample");
 
     let source = start(&log);
     wait(&advanced);
@@ -62,7 +63,7 @@ fn samples_become_rows_and_vanished_rows_are_deleted() {
     assert!(find("total").is_some_and(|row| row.address.as_str() == "machine/cpu"));
     assert!(find("ram").is_some_and(|row| row.address.as_str() == "machine/memory"));
     assert!(find("ghost-1").is_none(), "a row that is not seen is deleted");
-    assert!(log.checkpoint("host").is_some());
+    assert!(log.checkpoint("host").is_some() && log.checkpoint(&loaded_mark("host", "machine")).is_some());
 
     wait(&advanced);
     source.stop();

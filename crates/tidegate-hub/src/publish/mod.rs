@@ -252,7 +252,7 @@ fn batch(
 ) -> Result<Batch, Problem> {
     let idempotency = idempotency.map(|own| own.into_log(channel, address, &action)).transpose()?;
     let entries = entries(channel, address, action)?;
-    Ok(Batch { entries, checkpoint: None, idempotency, tx: None })
+    Ok(Batch { entries, checkpoints: Vec::new(), idempotency, tx: None })
 }
 
 fn entries(channel: &Channel, address: &Address, action: Action) -> Result<Vec<Entry>, Problem> {

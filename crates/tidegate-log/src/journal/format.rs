@@ -31,7 +31,7 @@ pub(crate) enum Command {
     Batch {
         appended: Millis,
         tx: Option<Box<str>>,
-        checkpoint: Option<(String, Bytes)>,
+        checkpoints: Vec<(String, Bytes)>,
         idempotency: Option<IdempotencyRecord>,
         /// First offset in each channel; the batch's records there follow without a hole.
         first: Vec<(ChannelId, Offset)>,
@@ -46,7 +46,7 @@ pub(crate) enum Command {
         id: u64,
         appended: Millis,
         tx: Option<Box<str>>,
-        checkpoint: Option<(String, Bytes)>,
+        checkpoints: Vec<(String, Bytes)>,
         idempotency: Option<IdempotencyRecord>,
         first: Vec<(ChannelId, Offset)>,
     },
@@ -74,7 +74,7 @@ pub(crate) mod encode {
     pub(crate) struct Head<'a> {
         pub(crate) appended: Millis,
         pub(crate) tx: Option<&'a str>,
-        pub(crate) checkpoint: Option<&'a (String, Bytes)>,
+        pub(crate) checkpoints: &'a [(String, Bytes)],
         pub(crate) idempotency: Option<&'a IdempotencyRecord>,
         pub(crate) first: &'a [(ChannelId, Offset)],
     }
@@ -133,8 +133,9 @@ pub(crate) mod encode {
     fn put_head(out: &mut Vec<u8>, head: &Head<'_>) {
         put_varint(out, head.appended.0);
         put_option(out, head.tx.map(str::as_bytes));
-        put_option(out, head.checkpoint.map(|(source, _)| source.as_bytes()));
-        if let Some((_, bytes)) = head.checkpoint {
+        put_varint(out, head.checkpoints.len() as u64);
+        for (name, bytes) in head.checkpoints {
+            put_bytes(out, name.as_bytes());
             put_bytes(out, bytes);
         }
         match head.idempotency {
@@ -195,15 +196,15 @@ impl Command {
             BATCH => {
                 let head = DecodedHead::get(&mut reader)?;
                 let entries = get_entries(&mut reader, body)?;
-                let DecodedHead { appended, tx, checkpoint, idempotency, first } = head;
-                Command::Batch { appended, tx, checkpoint, idempotency, first, entries }
+                let DecodedHead { appended, tx, checkpoints, idempotency, first } = head;
+                Command::Batch { appended, tx, checkpoints, idempotency, first, entries }
             }
             BEGIN => Command::Begin { id: reader.varint()? },
             PART => Command::Part { id: reader.varint()?, entries: get_entries(&mut reader, body)? },
             COMMIT => {
                 let id = reader.varint()?;
-                let DecodedHead { appended, tx, checkpoint, idempotency, first } = DecodedHead::get(&mut reader)?;
-                Command::Commit { id, appended, tx, checkpoint, idempotency, first }
+                let DecodedHead { appended, tx, checkpoints, idempotency, first } = DecodedHead::get(&mut reader)?;
+                Command::Commit { id, appended, tx, checkpoints, idempotency, first }
             }
             ABORT => Command::Abort { id: reader.varint()? },
             SEAL => Command::Seal { next: reader.u64()? },
@@ -216,7 +217,7 @@ impl Command {
 struct DecodedHead {
     appended: Millis,
     tx: Option<Box<str>>,
-    checkpoint: Option<(String, Bytes)>,
+    checkpoints: Vec<(String, Bytes)>,
     idempotency: Option<IdempotencyRecord>,
     first: Vec<(ChannelId, Offset)>,
 }
@@ -225,15 +226,14 @@ impl DecodedHead {
     fn get(reader: &mut Reader<'_>) -> Option<DecodedHead> {
         let appended = Millis(reader.varint()?);
         let tx = reader.option_text()?.map(Into::into);
-        let checkpoint = match reader.option_text()? {
-            None => None,
-            Some(source) => Some((source.to_owned(), Bytes::copy_from_slice(reader.bytes()?))),
-        };
+        let count = reader.varint()?;
+        let checkpoint = |_| Some((reader.text()?.to_owned(), Bytes::copy_from_slice(reader.bytes()?)));
+        let checkpoints = (0..count).map(checkpoint).collect::<Option<_>>()?;
         let idempotency = match reader.u8()? {
             0 => None,
             _ => Some(IdempotencyRecord::get(reader)?),
         };
-        Some(DecodedHead { appended, tx, checkpoint, idempotency, first: get_offsets(reader)? })
+        Some(DecodedHead { appended, tx, checkpoints, idempotency, first: get_offsets(reader)? })
     }
 }
 

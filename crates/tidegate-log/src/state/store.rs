@@ -242,8 +242,8 @@ impl Snapshot {
         Ok(self.touched.get(touched_key(channel, address).as_slice())?.map(|offset| offset.value()))
     }
 
-    pub(crate) fn checkpoint(&self, source: &str) -> Result<Option<Bytes>, StateError> {
-        Ok(self.checkpoints.get(source)?.map(|value| Bytes::copy_from_slice(value.value())))
+    pub(crate) fn checkpoint(&self, name: &str) -> Result<Option<Bytes>, StateError> {
+        Ok(self.checkpoints.get(name)?.map(|value| Bytes::copy_from_slice(value.value())))
     }
 
     pub(crate) fn remembered(&self, key: &[u8]) -> Result<Option<Remembered>, StateError> {

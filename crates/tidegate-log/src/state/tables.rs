@@ -25,7 +25,7 @@ pub(crate) const SEGMENTS: TableDefinition<'_, (u64, u64), &[u8]> = TableDefinit
 pub(crate) const ROWS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("rows");
 /// [`touched_key`] to the offset of the last change.
 pub(crate) const TOUCHED: TableDefinition<'_, &[u8], u64> = TableDefinition::new("touched");
-/// Source to checkpoint.
+/// Name to checkpoint.
 pub(crate) const CHECKPOINTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("checkpoints");
 /// Idempotency keys to what is remembered.
 pub(crate) const KEYS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("keys");

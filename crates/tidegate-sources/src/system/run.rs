@@ -8,14 +8,16 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tidegate_core::{Millis, PlacementError};
-use tidegate_log::{AppendError, Batch, Log};
+use tidegate_log::{AppendError, Batch, Log, loaded_mark};
 
 use super::reading::Reading;
 use super::rows::rows;
 use super::settings::System;
 use crate::difference::{Difference, Known};
-use crate::running::{Running, SourceStats, Stop};
-use crate::{StartError, Target};
+use crate::finding::Finding;
+use crate::running::{Running, Stop};
+use crate::stats::{SourceState, SourceStats};
+use crate::{Source, StartError, Takes, Target};
 
 /// The first rates are taken over this time, so that a channel does not load for a whole interval.
 const FIRST_INTERVAL_MAX: Duration = Duration::from_millis(250);
@@ -34,6 +36,8 @@ struct Sampler {
     name: String,
     log: Log,
     known: Vec<Known>,
+    /// What the first batch says to be loaded.
+    marks: Vec<(String, Bytes)>,
     sample: u64,
     stats: Arc<SourceStats>,
     /// Why events had no place, as far as it was logged.
@@ -45,19 +49,24 @@ struct Sampler {
 /// The log takes nothing more before a restart.
 struct Over;
 
-impl System {
-    /// Looks whether the figures can be read; changes nothing.
-    pub fn check(&self) -> Result<(), String> {
-        Reading::take().map(|_| ()).map_err(|error| format!("cannot read /proc: {error}; `kind: system` needs Linux"))
+impl Source for System {
+    fn check(&self, _: &str, _: &[Target]) -> Vec<Finding> {
+        vec![match readable() {
+            Ok(()) => Finding::good("/proc can be read"),
+            Err(why) => Finding::missing(why),
+        }]
     }
 
-    /// Begins to write to the channels of `targets`; `name` is that of its checkpoint.
-    pub fn start(&self, name: &str, log: Log, targets: Vec<Target>) -> Result<Running, StartError> {
-        self.check().map_err(StartError::Upstream)?;
+    fn start(&self, name: &str, log: Log, targets: Vec<Target>) -> Result<Running, StartError> {
+        readable().map_err(StartError::Machine)?;
         let mut known = Vec::with_capacity(targets.len());
+        let mut marks = Vec::with_capacity(targets.len());
         for target in targets {
+            // Every row has its group and its name, so nothing can be a dead letter.
+            let Takes::Rows(placement) = target.takes else { continue };
             let channel = log.channel(&target.channel).ok_or(StartError::NoChannel(target.channel))?;
-            known.push(Known::load(&channel, target.placement)?);
+            marks.push((loaded_mark(name, channel.name()), Bytes::new()));
+            known.push(Known::load(&channel, placement)?);
         }
         let before = log.checkpoint(name);
         let checkpoint: Checkpoint = before.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
@@ -66,6 +75,7 @@ impl System {
             name: name.to_owned(),
             log,
             known,
+            marks,
             sample: checkpoint.sample,
             stats: stats.clone(),
             reasons: HashSet::new(),
@@ -76,8 +86,14 @@ impl System {
     }
 }
 
+/// Without /proc there never will be figures.
+fn readable() -> Result<(), String> {
+    Reading::take().map(|_| ()).map_err(|error| format!("cannot read /proc: {error}; `kind: system` needs Linux"))
+}
+
 impl Sampler {
     fn run(mut self, interval: Duration, stop: &Stop) {
+        self.stats.set_state(SourceState::Loading);
         let mut before = self.read();
         let mut next = Instant::now() + interval.min(FIRST_INTERVAL_MAX);
         while stop.wait_until(next) {
@@ -118,15 +134,14 @@ impl Sampler {
         let count = entries.len() as u64;
         let sample = self.sample + 1;
         let checkpoint = Checkpoint { sample, time: time.to_string() };
-        let batch = Batch {
-            entries,
-            checkpoint: Some((self.name.clone(), serde_json::to_vec(&checkpoint).unwrap_or_default().into())),
-            idempotency: None,
-            tx: Some(format!("{}-{sample}", self.name).into()),
-        };
+        let mut checkpoints = self.marks.clone();
+        checkpoints.push((self.name.clone(), serde_json::to_vec(&checkpoint).unwrap_or_default().into()));
+        let batch =
+            Batch { entries, checkpoints, idempotency: None, tx: Some(format!("{}-{sample}", self.name).into()) };
         match self.log.append(batch) {
             Ok(_) => {
                 self.sample = sample;
+                self.marks.clear();
                 for (known, difference) in self.known.iter_mut().zip(differences) {
                     known.apply(difference);
                 }
@@ -157,6 +172,7 @@ impl Sampler {
     /// Logs a failure when it begins, not at each sample.
     fn failed(&mut self, what: String) {
         SourceStats::add(&self.stats.failures, 1);
+        self.stats.set_state(SourceState::Waiting);
         if self.failing.as_ref() != Some(&what) {
             tracing::warn!(source = self.name, "{what}");
             self.failing = Some(what);
@@ -164,6 +180,7 @@ impl Sampler {
     }
 
     fn worked(&mut self) {
+        self.stats.set_state(SourceState::Live);
         if self.failing.take().is_some() {
             tracing::info!(source = self.name, "works again");
         }
