@@ -1,0 +1,289 @@
+//! What the database says of its tables, and whether we may publish one.
+//!
+//! **Invariant:** a table without a usable identity is never published: Postgres would refuse the application's own
+//! updates and deletes of it.
+
+use std::collections::HashMap;
+
+use tidegate_core::Template;
+use tokio_postgres::{Client, Error};
+
+/// A table as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Table {
+    pub(super) oid: u32,
+    pub(super) schema: String,
+    pub(super) name: String,
+    /// `r` ordinary, `p` partitioned, or something that has no changes to read.
+    kind: char,
+    /// `p` permanent, `u` unlogged, `t` temporary.
+    persistence: char,
+    /// Policies hide rows from us.
+    rows_hidden: bool,
+    readable: bool,
+    /// We own it, or are a superuser: it can be put into a publication.
+    pub(super) owned: bool,
+    pub(super) columns: Vec<Column>,
+    /// Numbers of the columns that changes and deletes name a row by; empty: none do.
+    identity: Vec<i16>,
+    pub(super) identity_kind: char,
+    /// Partitions without an identity of their own.
+    bare_partitions: Vec<String>,
+}
+
+/// One column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Column {
+    pub(super) number: i16,
+    pub(super) name: String,
+    pub(super) type_name: String,
+    pub(super) not_null: bool,
+    /// ` ` none, `s` stored, `v` virtual.
+    generated: char,
+    /// Values come in any order and spelling, so they cannot be told apart as keys.
+    type_category: char,
+}
+
+/// Why a table cannot be served, and what makes it fit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Unfit {
+    pub(super) why: String,
+    pub(super) remedy: Option<String>,
+}
+
+const TABLES: &str = "
+SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistence::text, c.relreplident::text,
+       c.relrowsecurity AND NOT (SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user)
+         AND (c.relforcerowsecurity OR NOT pg_has_role(c.relowner, 'USAGE')),
+       has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE'),
+       pg_has_role(c.relowner, 'USAGE'),
+       COALESCE((SELECT i.indkey::int2[] FROM pg_index i
+                 WHERE i.indrelid = c.oid AND i.indisvalid AND i.indimmediate AND
+                       ((c.relreplident = 'd' AND i.indisprimary) OR (c.relreplident = 'i' AND i.indisreplident))
+                 LIMIT 1), '{}'),
+       COALESCE((SELECT array_agg(p.relid::regclass::text ORDER BY 1)
+                 FROM pg_partition_tree(c.oid) p JOIN pg_class l ON l.oid = p.relid
+                 WHERE p.isleaf AND l.relkind = 'r' AND c.relkind = 'p' AND l.relreplident <> 'f' AND NOT EXISTS (
+                   SELECT FROM pg_index i WHERE i.indrelid = l.oid AND i.indisvalid AND i.indimmediate AND
+                     ((l.relreplident = 'd' AND i.indisprimary) OR (l.relreplident = 'i' AND i.indisreplident)))), '{}')
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.oid = ANY($1)";
+
+const COLUMNS: &str = "
+SELECT a.attrelid, a.attnum, a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull,
+       COALESCE(NULLIF(a.attgenerated::text, ''), ' '), t.typcategory::text
+FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+WHERE a.attrelid = ANY($1) AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attrelid, a.attnum";
+
+/// Every table that an application may have made.
+const ALL: &str = "
+SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
+ORDER BY n.nspname, c.relname";
+
+/// The tables of these names, as people write them (`orders`, `sales.\"Orders\"`); `None` where there is none.
+pub(super) async fn by_name(client: &Client, names: &[&str]) -> Result<Vec<Option<Table>>, Error> {
+    let mut oids = Vec::with_capacity(names.len());
+    for name in names {
+        let qualified = if name.contains('.') { (*name).to_owned() } else { format!("public.{name}") };
+        let found = client.query_one("SELECT to_regclass($1)::oid", &[&qualified]).await;
+        oids.push(match found {
+            Ok(row) => row.get::<_, Option<u32>>(0),
+            // A name that cannot be one is a name of nothing.
+            Err(error) if error.as_db_error().is_some() => None,
+            Err(error) => return Err(error),
+        });
+    }
+    let wanted: Vec<u32> = oids.iter().flatten().copied().collect();
+    let found: HashMap<u32, Table> =
+        by_oid(client, &wanted).await?.into_iter().map(|table| (table.oid, table)).collect();
+    Ok(oids.into_iter().map(|oid| oid.and_then(|oid| found.get(&oid).cloned())).collect())
+}
+
+/// All tables of the database.
+pub(super) async fn all(client: &Client) -> Result<Vec<Table>, Error> {
+    let oids: Vec<u32> = client.query(ALL, &[]).await?.iter().map(|row| row.get(0)).collect();
+    let mut tables = by_oid(client, &oids).await?;
+    tables.sort_by(|a, b| (&a.schema, &a.name).cmp(&(&b.schema, &b.name)));
+    Ok(tables)
+}
+
+/// Those of these tables that are still there.
+pub(super) async fn by_oid(client: &Client, oids: &[u32]) -> Result<Vec<Table>, Error> {
+    let mut columns: HashMap<u32, Vec<Column>> = HashMap::new();
+    for row in client.query(COLUMNS, &[&oids]).await? {
+        columns.entry(row.get(0)).or_default().push(Column {
+            number: row.get(1),
+            name: row.get(2),
+            type_name: row.get(3),
+            not_null: row.get(4),
+            generated: letter(row.get(5)),
+            type_category: letter(row.get(6)),
+        });
+    }
+    let tables = client.query(TABLES, &[&oids]).await?;
+    Ok(tables
+        .iter()
+        .map(|row| {
+            let oid = row.get(0);
+            let columns = columns.remove(&oid).unwrap_or_default();
+            let identity_kind = letter(row.get(5));
+            let identity = match identity_kind {
+                'f' => columns.iter().map(|column| column.number).collect(),
+                _ => row.get(9),
+            };
+            Table {
+                oid,
+                schema: row.get(1),
+                name: row.get(2),
+                kind: letter(row.get(3)),
+                persistence: letter(row.get(4)),
+                rows_hidden: row.get(6),
+                readable: row.get(7),
+                owned: row.get(8),
+                columns,
+                identity,
+                identity_kind,
+                bare_partitions: row.get(10),
+            }
+        })
+        .collect())
+}
+
+fn letter(text: &str) -> char {
+    text.chars().next().unwrap_or(' ')
+}
+
+/// A name as SQL has it.
+pub(super) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A name as SQL has it, without quotes where none are needed.
+pub(super) fn plain(name: &str) -> String {
+    let begins = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
+    let rest = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    if begins && rest { name.to_owned() } else { quoted(name) }
+}
+
+impl Table {
+    /// Its name in SQL.
+    pub(super) fn sql(&self) -> String {
+        format!("{}.{}", quoted(&self.schema), quoted(&self.name))
+    }
+
+    /// Its name for people, which `table:` of a channel takes too.
+    pub(super) fn title(&self) -> String {
+        format!("{}.{}", plain(&self.schema), plain(&self.name))
+    }
+
+    /// Rows of a partitioned table come under its own name.
+    pub(super) fn partitioned(&self) -> bool {
+        self.kind == 'p'
+    }
+
+    /// The columns that name a row.
+    pub(super) fn identity(&self) -> impl Iterator<Item = &Column> {
+        self.columns.iter().filter(|column| self.identity.contains(&column.number))
+    }
+
+    /// Columns whose values are made by the database and are not in its changes: stored ones before Postgres 18,
+    /// virtual ones always.
+    pub(super) fn unpublished(&self, server_version: u32) -> impl Iterator<Item = &Column> {
+        self.columns
+            .iter()
+            .filter(move |column| column.generated == 'v' || (column.generated == 's' && server_version < 180_000))
+    }
+
+    /// Whether any column is generated and stored.
+    pub(super) fn generated(&self) -> bool {
+        self.columns.iter().any(|column| column.generated == 's')
+    }
+
+    /// Whether it can be published without harm, whatever the channel.
+    pub(super) fn publishable(&self) -> Result<(), Unfit> {
+        let title = self.title();
+        let unfit = |why: String, remedy: Option<String>| Err(Unfit { why, remedy });
+        match (self.kind, self.persistence) {
+            ('r' | 'p', 'p') => {}
+            ('r' | 'p', 'u') => {
+                let remedy = format!("ALTER TABLE {title} SET LOGGED;");
+                return unfit("it is unlogged, so its changes are in no WAL".to_owned(), Some(remedy));
+            }
+            ('r' | 'p', _) => return unfit("it is temporary, so its changes are in no WAL".to_owned(), None),
+            _ => return unfit("it is a view or a foreign table, which have no changes of their own".to_owned(), None),
+        }
+        if self.identity.is_empty() {
+            let why = match self.identity_kind {
+                'n' => "its replica identity is NOTHING",
+                'i' => "the index of its replica identity is gone",
+                _ => "it has no primary key, so its updates and deletes do not say which row they mean",
+            };
+            return unfit(why.to_owned(), Some(self.identity_remedy(&title)));
+        }
+        if let Some(partition) = self.bare_partitions.first() {
+            let others = self.bare_partitions.len() - 1;
+            let more = if others > 0 { format!(" and {others} more") } else { String::new() };
+            let remedies: Vec<String> =
+                self.bare_partitions.iter().map(|name| format!("ALTER TABLE {name} REPLICA IDENTITY FULL;")).collect();
+            return unfit(format!("its partition {partition}{more} has no identity"), Some(remedies.join("\n")));
+        }
+        Ok(())
+    }
+
+    fn identity_remedy(&self, title: &str) -> String {
+        format!(
+            "ALTER TABLE {title} ADD PRIMARY KEY (…);            -- best, or\n\
+             ALTER TABLE {title} REPLICA IDENTITY USING INDEX …;  -- a unique index over NOT NULL columns, or\n\
+             ALTER TABLE {title} REPLICA IDENTITY FULL;           -- works for any table, at the cost of more WAL"
+        )
+    }
+
+    /// Whether it fits a channel with this key and address.
+    pub(super) fn fits<'k>(&self, key: impl Iterator<Item = &'k str>, template: &Template) -> Result<(), Unfit> {
+        self.publishable()?;
+        let title = self.title();
+        let unfit = |why: String, remedy: Option<String>| Err(Unfit { why, remedy });
+        if !self.readable {
+            return unfit(
+                "we may not read it".to_owned(),
+                Some(format!("GRANT USAGE ON SCHEMA {} TO CURRENT_USER_NAME;\nGRANT SELECT ON {title} TO CURRENT_USER_NAME;", plain(&self.schema))),
+            );
+        }
+        if self.rows_hidden {
+            return unfit(
+                "row-level security hides rows of it from us, but not their changes".to_owned(),
+                Some("ALTER ROLE CURRENT_USER_NAME BYPASSRLS;".to_owned()),
+            );
+        }
+        for name in key {
+            let Some(column) = self.columns.iter().find(|column| column.name == name) else {
+                return unfit(format!("it has no column `{name}` for the key"), None);
+            };
+            if !self.identity.contains(&column.number) {
+                let identity: Vec<&str> = self.identity().map(|column| column.name.as_str()).collect();
+                return unfit(
+                    format!("the key `{name}` is no part of its identity ({}), so a delete would not tell it", identity.join(", ")),
+                    Some(format!("ALTER TABLE {title} REPLICA IDENTITY FULL;  -- or choose the key among {}", identity.join(", "))),
+                );
+            }
+            // Categories: B boolean, A array, C composite, R range; their texts are no keys.
+            if matches!(column.type_category, 'B' | 'A' | 'C') || column.type_name.starts_with("json") {
+                return unfit(format!("the key `{name}` is of type {}; keys are texts or numbers", column.type_name), None);
+            }
+        }
+        for name in template.parameters() {
+            if !self.columns.iter().any(|column| column.name == name) {
+                return unfit(format!("it has no column `{name}` for the address"), None);
+            }
+        }
+        Ok(())
+    }
+
+    /// The same, with what a `template` or `key` may stumble over at run time.
+    pub(super) fn nullable(&self, template: &Template) -> Vec<String> {
+        let parameter = |column: &&Column| template.parameters().any(|name| name == column.name) && !column.not_null;
+        self.columns.iter().filter(parameter).map(|column| column.name.clone()).collect()
+    }
+}

@@ -1,0 +1,182 @@
+//! Two kinds of connection: one for SQL, one for replication.
+
+use std::time::Duration;
+
+use pgwire_replication::{Lsn, ReplicationClient, ReplicationConfig};
+use tokio_postgres::config::Host;
+use tokio_postgres::{Client, Config};
+
+use super::tls::{self, Tls};
+use super::values::SESSION;
+
+/// A server that does not answer within this is tried again later.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Events that wait between the connection and us. Each may be as large as a row, so there are few.
+const EVENTS_MAX: usize = 256;
+/// How soon upstream hears what we hold.
+const STATUS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Where a database is, and as whom we connect.
+#[derive(Clone)]
+pub(crate) struct Endpoint {
+    config: Config,
+    tls: Tls,
+}
+
+/// A connection could not be had, in words for the operator.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct ConnectError(pub(super) String);
+
+impl Endpoint {
+    /// Reads a URL. The error says what is wrong with it, and never repeats the password.
+    pub(super) fn parse(url: &str) -> Result<Endpoint, String> {
+        if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+            return Err("it does not begin with `postgres://`".to_owned());
+        }
+        let (base, query) = url.split_once('?').unwrap_or((url, ""));
+        let (mut sslmode, mut sslrootcert, mut others) = (None, None, Vec::new());
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            match pair.split_once('=') {
+                Some(("sslmode", value)) => sslmode = Some(value),
+                Some(("sslrootcert", value)) => sslrootcert = Some(value),
+                _ => others.push(pair),
+            }
+        }
+        let url = if others.is_empty() { base.to_owned() } else { format!("{base}?{}", others.join("&")) };
+        let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| reason(&error))?;
+        if config.get_hosts().len() != 1 {
+            return Err("it must name one host".to_owned());
+        }
+        let tls = Tls::of(sslmode, sslrootcert)?;
+        config.ssl_mode(tls.tokio_mode()).connect_timeout(CONNECT_TIMEOUT).application_name("tidegate");
+        config.options(session_options());
+        if config.get_user().is_none() {
+            config.user("postgres");
+        }
+        if config.get_dbname().is_none() {
+            let user = config.get_user().unwrap_or("postgres").to_owned();
+            config.dbname(user);
+        }
+        Ok(Endpoint { config, tls })
+    }
+
+    /// The user, for messages.
+    pub(super) fn user(&self) -> &str {
+        self.config.get_user().unwrap_or_default()
+    }
+
+    /// The database, for messages.
+    pub(super) fn database(&self) -> &str {
+        self.config.get_dbname().unwrap_or_default()
+    }
+
+    /// Host, port and database, for messages.
+    pub(super) fn place(&self) -> String {
+        format!("{}:{}/{}", self.host(), self.port(), self.database())
+    }
+
+    fn host(&self) -> String {
+        match self.config.get_hosts().first() {
+            Some(Host::Tcp(host)) => host.clone(),
+            Some(Host::Unix(path)) => path.display().to_string(),
+            None => String::new(),
+        }
+    }
+
+    fn port(&self) -> u16 {
+        self.config.get_ports().first().copied().unwrap_or(5432)
+    }
+
+    /// Opens a connection for SQL. It ends when the client is dropped.
+    pub(super) async fn sql(&self) -> Result<Client, ConnectError> {
+        tls::provider();
+        let connected = self.config.connect(self.tls.connector()).await;
+        let (client, connection) = connected.map_err(|error| self.explain(&reason(&error)))?;
+        tokio::spawn(async move {
+            // What broke it is told to whoever waits for an answer.
+            let _ = connection.await;
+        });
+        Ok(client)
+    }
+
+    /// Opens a connection that waits before it streams `slot` from where the slot is. `held` is what we hold
+    /// durably, and what upstream is told first.
+    pub(super) async fn replication(
+        &self,
+        slot: &str,
+        publication: &str,
+        held: Lsn,
+    ) -> Result<ReplicationClient, ConnectError> {
+        tls::provider();
+        let password = String::from_utf8_lossy(self.config.get_password().unwrap_or_default());
+        let config = ReplicationConfig::new(self.host(), self.user(), password, self.database(), slot, publication)
+            .with_port(self.port())
+            .with_tls(self.tls.replication())
+            .with_start_lsn(Lsn::ZERO)
+            .with_ack_lsn(held)
+            .with_status_interval(STATUS_INTERVAL)
+            .with_buffer_size(EVENTS_MAX)
+            .with_options(session_options())
+            .with_application_name("tidegate");
+        let connecting = tokio::time::timeout(CONNECT_TIMEOUT, async {
+            let mut client = ReplicationClient::connect_gated(config).await?;
+            // Connecting happens in the background; the first answer shows how it went.
+            client.simple_query("SELECT 1").await?;
+            Ok(client)
+        });
+        match connecting.await {
+            Ok(Ok(client)) => Ok(client),
+            Ok(Err(error)) => Err(self.explain_replication(&error)),
+            Err(_) => Err(ConnectError(format!("{} does not answer", self.place()))),
+        }
+    }
+
+    fn explain(&self, why: &str) -> ConnectError {
+        ConnectError(format!("cannot connect to {} as {}: {why}", self.place(), self.user()))
+    }
+
+    fn explain_replication(&self, error: &pgwire_replication::PgWireError) -> ConnectError {
+        ConnectError(format!("cannot open a replication connection to {} as {}: {error}", self.place(), self.user()))
+    }
+}
+
+/// Neither the URL nor the password is ever written out.
+impl std::fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Endpoint({} as {})", self.place(), self.user())
+    }
+}
+
+/// What a server said, or else the error with its cause.
+pub(super) fn reason(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(said) => match said.hint() {
+            Some(hint) => format!("{} ({hint})", said.message()),
+            None => said.message().to_owned(),
+        },
+        None => match std::error::Error::source(error) {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        },
+    }
+}
+
+/// Text output that depends on nothing but the value.
+fn session_options() -> String {
+    SESSION.iter().map(|(name, value)| format!("-c {name}={value}")).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_names_one_database() {
+        let endpoint = Endpoint::parse("postgres://me:secret@db.example:5433/shop?sslmode=disable").expect("a URL");
+        assert_eq!(format!("{endpoint:?}"), "Endpoint(db.example:5433/shop as me)");
+        assert!(Endpoint::parse("http://db/shop").is_err());
+        let error = Endpoint::parse("postgres://me:secret@db/shop?sslmode=perhaps").expect_err("no mode");
+        assert!(error.contains("sslmode") && !error.contains("secret"), "{error}");
+    }
+}

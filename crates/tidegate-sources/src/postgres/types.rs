@@ -1,0 +1,1 @@
+//! What a type of Postgres looks like as JSON.

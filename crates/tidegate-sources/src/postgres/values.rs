@@ -1,0 +1,1 @@
+//! A column's text to JSON.
