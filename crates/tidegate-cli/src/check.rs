@@ -16,14 +16,10 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: Arguments) -> Result<()> {
     let config = Config::load(&arguments.config, &Environment::of_process())?;
-    let mut missing = 0;
+    let missing = 0;
     for source in &config.sources {
-        match source.source.check() {
-            Ok(()) => say(format!("source  {} ({}): good", source.name, source.kind)),
-            Err(why) => {
-                missing += 1;
-                say(format!("source  {} ({}): {why}", source.name, source.kind));
-            }
+        for finding in source.source.check(&source.name, &[]) {
+            say(finding.what);
         }
     }
     for channel in &config.channels {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tidegate_core::Placement;
 use tidegate_hub as hub;
 use tidegate_log as log;
-use tidegate_sources::Target;
+use tidegate_sources::{Numbers, Takes, Target};
 use tidegate_transports::Allowed;
 
 use crate::config::{ChannelConfig, Config, Retain};
@@ -62,7 +62,9 @@ pub(crate) fn targets(config: &Config, source: &str) -> Vec<Target> {
     let own = config.channels.iter().filter(|channel| channel.source.as_deref() == Some(source));
     own.map(|channel| Target {
         channel: channel.name.clone(),
-        placement: Placement { template: channel.address.clone(), key: channel.key.clone() },
+        table: channel.table.clone(),
+        takes: Takes::Rows(Placement { template: channel.address.clone(), key: channel.key.clone() }),
+        numbers: Numbers::Json,
     })
     .collect()
 }

@@ -1,37 +1,35 @@
-//! A source at work on its own thread, and what is known of it from outside.
+//! A source at work on its own thread, and how it is told to stop.
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
+
+use tokio::sync::Notify;
+
+use crate::stats::SourceStats;
 
 /// A source at work. Dropping it stops it, too.
 pub struct Running {
     name: String,
     stats: Arc<SourceStats>,
-    stop: Option<SyncSender<()>>,
+    stop: Stop,
     thread: Option<JoinHandle<()>>,
 }
 
-/// Counters of one source since its start.
-#[derive(Debug, Default)]
-pub struct SourceStats {
-    /// Batches that are in the log.
-    pub batches: AtomicU64,
-    /// Events in them.
-    pub events: AtomicU64,
-    /// When the last one was, in milliseconds since 1970; 0: none yet.
-    pub last_batch_ms: AtomicU64,
-    /// Events without a place, which were left out.
-    pub unplaced: AtomicU64,
-    /// Reads and appends that failed and were tried again.
-    pub failures: AtomicU64,
-}
+/// Tells the source's thread, and the tasks on it, to stop. A clone is the same.
+#[derive(Clone, Default)]
+pub(crate) struct Stop(Arc<Request>);
 
-/// Tells the source's thread to stop.
-pub(crate) struct Stop(Receiver<()>);
+#[derive(Default)]
+struct Request {
+    made: AtomicBool,
+    /// Guards nothing but the moment between looking and waiting.
+    lock: Mutex<()>,
+    threads: Condvar,
+    tasks: Notify,
+}
 
 impl Running {
     /// Starts `work` on a thread named after the source. It has to return soon after `Stop` says so.
@@ -40,9 +38,10 @@ impl Running {
         stats: Arc<SourceStats>,
         work: impl FnOnce(Stop) + Send + 'static,
     ) -> io::Result<Running> {
-        let (stop, stopped) = sync_channel(1);
-        let thread = std::thread::Builder::new().name(format!("source {name}")).spawn(move || work(Stop(stopped)))?;
-        Ok(Running { name: name.to_owned(), stats, stop: Some(stop), thread: Some(thread) })
+        let stop = Stop::default();
+        let told = stop.clone();
+        let thread = std::thread::Builder::new().name(format!("source {name}")).spawn(move || work(told))?;
+        Ok(Running { name: name.to_owned(), stats, stop, thread: Some(thread) })
     }
 
     /// As in the config.
@@ -61,7 +60,7 @@ impl Running {
     }
 
     fn finish(&mut self) {
-        drop(self.stop.take());
+        self.stop.request();
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -76,22 +75,44 @@ impl Drop for Running {
     }
 }
 
-impl SourceStats {
-    pub(crate) fn add(counter: &AtomicU64, count: u64) {
-        counter.fetch_add(count, Ordering::Relaxed);
-    }
-}
-
 impl Stop {
     /// Waits until `deadline`; `false`: stop now.
     pub(crate) fn wait_until(&self, deadline: Instant) -> bool {
         let left = deadline.saturating_duration_since(Instant::now());
-        self.0.recv_timeout(left) == Err(RecvTimeoutError::Timeout)
+        let guard = self.0.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.0.threads.wait_timeout_while(guard, left, |()| !self.requested());
+        drop(waited);
+        !self.requested()
+    }
+
+    /// Whether to stop now.
+    pub(crate) fn requested(&self) -> bool {
+        self.0.made.load(Ordering::Acquire)
+    }
+
+    /// Returns when it is time to stop. Dropping the future changes nothing.
+    #[allow(dead_code, reason = "for sources that run tasks")]
+    pub(crate) async fn wait(&self) {
+        // Made before the look, so that a request in between wakes it.
+        let told = self.0.tasks.notified();
+        if !self.requested() {
+            told.await;
+        }
+    }
+
+    fn request(&self) {
+        let guard = self.0.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.made.store(true, Ordering::Release);
+        drop(guard);
+        self.0.threads.notify_all();
+        self.0.tasks.notify_waiters();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
     use std::time::Duration;
 
     use super::*;
@@ -109,5 +130,17 @@ mod tests {
         let stats = running.stats().clone();
         running.stop();
         assert_eq!(stats.batches.load(Ordering::Relaxed), 1, "stop returns after the work has ended");
+    }
+
+    #[test]
+    fn tasks_hear_it_before_and_while_they_wait() {
+        let stop = Stop::default();
+        let mut context = Context::from_waker(Waker::noop());
+        let mut early = pin!(stop.wait());
+        assert_eq!(early.as_mut().poll(&mut context), Poll::Pending);
+        stop.clone().request();
+        assert_eq!(early.as_mut().poll(&mut context), Poll::Ready(()));
+        assert_eq!(pin!(stop.wait()).poll(&mut context), Poll::Ready(()));
+        assert!(stop.requested() && !stop.wait_until(Instant::now() + Duration::from_secs(86_400)));
     }
 }

@@ -1,5 +1,7 @@
 //! The `sources:` of the config.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 use tidegate_core::suggest::nearest;
 use tidegate_sources::{KINDS, Kind, Settings, Source};
@@ -17,7 +19,7 @@ pub struct SourceConfig {
     /// Its kind.
     pub kind: &'static str,
     /// Its settings, read.
-    pub source: Source,
+    pub source: Arc<dyn Source>,
 }
 
 /// What is known of a source even when its settings are wrong, so that channels can be checked.

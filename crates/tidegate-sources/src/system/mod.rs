@@ -12,6 +12,8 @@ mod rows;
 mod run;
 mod settings;
 
+use std::sync::Arc;
+
 pub use settings::System;
 
 use crate::Kind;
@@ -21,7 +23,9 @@ pub const KIND: Kind = Kind {
     name: "system",
     about: "This machine's figures: CPU, memory, disks, network, processes and load, as rows with `group` and `name`.",
     schema: settings::schema,
-    configure: System::configure,
+    configure: |settings| Ok(Arc::new(System::configure(settings)?)),
     members: &["group", "name"],
     tables: false,
+    schemes: &[],
+    discover: crate::discovery::nothing,
 };
