@@ -8,6 +8,7 @@ pub mod client;
 pub mod histories;
 pub mod load;
 pub mod model;
+pub mod postgres;
 pub mod process;
 pub mod proxy;
 pub mod raw;

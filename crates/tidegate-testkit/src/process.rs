@@ -242,7 +242,7 @@ fn first_word(text: &str) -> &str {
 
 /// Reads a pipe to its end on a thread, so that the server never waits for us; hands on the first
 /// lines, and keeps the last.
-fn follow(pipe: impl Read + Send + 'static, output: Arc<Mutex<VecDeque<String>>>) -> Receiver<String> {
+pub(crate) fn follow(pipe: impl Read + Send + 'static, output: Arc<Mutex<VecDeque<String>>>) -> Receiver<String> {
     let (sender, receiver) = sync_channel(LINES);
     std::thread::spawn(move || {
         for line in BufReader::new(pipe).lines().map_while(Result::ok) {

@@ -1,4 +1,4 @@
-//! The everyday commands in one place: `cargo xtask check | test | soak PART | docs`.
+//! The everyday commands in one place: `cargo xtask setup | check | test | soak PART | docs`.
 //!
 //! Each is a list of steps a person could type, printed before they run. Nothing here knows what a
 //! test does; the tests are ordinary tests and examples that also run without it.
@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 const USAGE: &str = "\
+cargo xtask setup        brings what the tests need and is missing: packages, tools, servers, clients
 cargo xtask check        format, lints, documentation, licences and bans: a few minutes, no test
 cargo xtask test         sets up what is missing, then check and every test; ends with `N passed, N failed`
 cargo xtask soak PART    a long test or a measurement; prints its seed and figures
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match words.as_slice() {
+        ["setup"] => setup::all(),
         ["check"] => check::all(),
         ["test"] => test::all(),
         ["docs"] => test::write_docs(),

