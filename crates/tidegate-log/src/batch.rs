@@ -53,6 +53,13 @@ pub fn loaded_mark(source: &str, channel: &str) -> String {
     format!("{source}/loaded/{channel}")
 }
 
+impl Idempotency {
+    /// Whether one is a repeat of the other, or misuse.
+    pub(crate) fn names_the_same(&self, other: &Idempotency) -> bool {
+        (self.channel, &self.principal, &self.key) == (other.channel, &other.principal, &other.key)
+    }
+}
+
 /// The answer to a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Appended {
@@ -97,7 +104,7 @@ pub enum AppendError {
     /// The log was closed, or the large batch is over.
     #[error("the log is closed")]
     Closed,
-    /// Over `batch_bytes_max`, or over `large_batch_bytes_max` with the other open ones.
+    /// Over `batch_bytes_max`, or over 64 MiB with those it is appended with, or over `large_batch_bytes_max` with the other open ones.
     #[error("the batch is too large")]
     TooLarge,
 }

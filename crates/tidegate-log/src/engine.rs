@@ -29,6 +29,8 @@ use crate::state::{State, StateError};
 
 /// While so many times `journal_bytes` wait for a drain, nothing more is taken: memory would grow without end.
 const BACKLOG_MAX: u64 = 8;
+/// What is appended all or nothing, together: as much as may wait in the queue.
+const BATCHES_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 type Listener = Box<dyn Fn(ChannelId) + Send + Sync>;
 
@@ -76,11 +78,20 @@ pub(crate) struct OpenLarge {
 /// One thing to do in a group. The calls of one large batch come one after the other, each in a group of its own.
 #[derive(Debug)]
 pub(crate) enum Work {
-    Batch(Batch),
+    /// All of them or none.
+    Batches(Vec<Batch>),
     Begin,
-    Part { id: u64, entries: Vec<Entry> },
-    Commit { id: u64, commit: LargeCommit },
-    Abort { id: u64 },
+    Part {
+        id: u64,
+        entries: Vec<Entry>,
+    },
+    Commit {
+        id: u64,
+        commit: LargeCommit,
+    },
+    Abort {
+        id: u64,
+    },
 }
 
 impl Work {
@@ -90,17 +101,34 @@ impl Work {
             _ => None,
         }
     }
+
+    fn batches(&self) -> usize {
+        match self {
+            Work::Batches(batches) => batches.len(),
+            _ => 1,
+        }
+    }
 }
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Done {
-    Appended(Appended),
+    /// An answer per batch.
+    Appended(Vec<Appended>),
     Begun(u64),
     Noted,
 }
 
 pub(crate) type Outcome = Result<Done, AppendError>;
+
+/// How a batch stands before it is put into the group.
+enum Admitted {
+    New,
+    /// It is in the log.
+    Known(Appended),
+    /// It is that of this index again.
+    Repeats(usize),
+}
 
 /// Changes to the open large batches, made when the group stands.
 enum LargeChange {
@@ -196,7 +224,7 @@ impl Engine {
     /// The error refuses the whole group.
     #[allow(clippy::type_complexity)]
     fn commit_locked(&self, core: &mut Core, work: Vec<Work>) -> Result<(Vec<Outcome>, Vec<ChannelId>), AppendError> {
-        let count = work.len();
+        let (count, batches) = (work.len(), work.iter().map(Work::batches).sum::<usize>());
         if self.health() == Health::Poisoned {
             return Err(AppendError::Poisoned);
         }
@@ -223,7 +251,7 @@ impl Engine {
         })?;
         self.recovered();
         add(&self.counters.groups, 1);
-        add(&self.counters.batches, count as u64);
+        add(&self.counters.batches, batches as u64);
         add(&self.counters.records, group.stage.records);
         for change in group.large {
             core.change(change);
@@ -237,7 +265,7 @@ impl Engine {
     /// Puts one piece of work into the group. The outer error gives up the group.
     fn stage(&self, core: &mut Core, group: &mut Group, work: Work) -> Result<Outcome, StateError> {
         match work {
-            Work::Batch(batch) => self.stage_batch(group, &batch),
+            Work::Batches(batches) => self.stage_batches(group, &batches),
             Work::Begin => {
                 core.next_large += 1;
                 group.chain = encode::begin(&mut group.buffer, group.chain, core.next_large);
@@ -256,13 +284,51 @@ impl Engine {
         }
     }
 
-    fn stage_batch(&self, group: &mut Group, batch: &Batch) -> Result<Outcome, StateError> {
-        if size(&batch.entries) > self.options.batch_bytes_max {
-            return Ok(Err(AppendError::TooLarge));
+    fn stage_batches(&self, group: &mut Group, batches: &[Batch]) -> Result<Outcome, StateError> {
+        let admitted = match self.admit(group, batches) {
+            Ok(admitted) => admitted,
+            Err(error) => return Ok(Err(error)),
+        };
+        let mut answers: Vec<Appended> = Vec::with_capacity(batches.len());
+        for (batch, admitted) in batches.iter().zip(admitted) {
+            answers.push(match admitted {
+                Admitted::New => self.stage_batch(group, batch)?,
+                Admitted::Known(answer) => answer,
+                Admitted::Repeats(at) => Appended { replayed: true, ..answers[at].clone() },
+            });
         }
-        if let Some(outcome) = self.settled(group, &batch.entries, batch.idempotency.as_ref()) {
-            return Ok(outcome);
-        }
+        Ok(Ok(Done::Appended(answers)))
+    }
+
+    /// Looks at all of them before anything is put into the group; the error refuses all.
+    fn admit(&self, group: &Group, batches: &[Batch]) -> Result<Vec<Admitted>, AppendError> {
+        let mut bytes = 0;
+        let admit = |(at, batch): (usize, &Batch)| {
+            let own = size(&batch.entries);
+            bytes += own;
+            if own > self.options.batch_bytes_max || (at > 0 && bytes > BATCHES_BYTES_MAX) {
+                return Err(AppendError::TooLarge);
+            }
+            Stage::check(self, &batch.entries)?;
+            let Some(key) = &batch.idempotency else { return Ok(Admitted::New) };
+            let same = |other: &Batch| other.idempotency.as_ref().is_some_and(|other| other.names_the_same(key));
+            let admitted = match batches[..at].iter().position(same) {
+                Some(first) if batches[first].idempotency.as_ref() != Some(key) => {
+                    return Err(AppendError::IdempotencyMismatch);
+                }
+                Some(first) => Admitted::Repeats(first),
+                None => match group.stage.known(self, key, group.now)? {
+                    Known::New => return Ok(Admitted::New),
+                    Known::Replay(answer) => Admitted::Known(answer),
+                },
+            };
+            add(&self.counters.replayed, 1);
+            Ok(admitted)
+        };
+        batches.iter().enumerate().map(admit).collect()
+    }
+
+    fn stage_batch(&self, group: &mut Group, batch: &Batch) -> Result<Appended, StateError> {
         let commit = LargeCommit {
             checkpoints: batch.checkpoints.clone(),
             idempotency: batch.idempotency.clone(),
@@ -276,7 +342,7 @@ impl Engine {
             group.chain = encode::batch(&mut group.buffer, group.chain, &head, kept);
             group.needs_sync = true;
         }
-        Ok(Ok(Done::Appended(resolved.answer)))
+        Ok(resolved.answer)
     }
 
     fn stage_part(&self, core: &Core, group: &mut Group, id: u64, entries: Vec<Entry>) -> Outcome {
@@ -302,7 +368,7 @@ impl Engine {
         commit: &LargeCommit,
     ) -> Result<Outcome, StateError> {
         let Some(large) = core.large.get(&id) else { return Ok(Err(AppendError::Closed)) };
-        if let Some(outcome) = self.settled(group, &[], commit.idempotency.as_ref()) {
+        if let Some(outcome) = self.settled(group, commit.idempotency.as_ref()) {
             if outcome.is_ok() {
                 group.chain = encode::abort(&mut group.buffer, group.chain, id);
                 group.large.push(LargeChange::End(id));
@@ -314,19 +380,16 @@ impl Engine {
         group.chain = encode::commit(&mut group.buffer, group.chain, id, &head(commit, &resolved, durable));
         group.large.push(LargeChange::End(id));
         group.needs_sync = true;
-        Ok(Ok(Done::Appended(resolved.answer)))
+        Ok(Ok(Done::Appended(vec![resolved.answer])))
     }
 
-    /// The outcome of a batch that needs no journal: refused, or there already.
-    fn settled(&self, group: &Group, entries: &[Entry], key: Option<&crate::batch::Idempotency>) -> Option<Outcome> {
-        if let Err(error) = Stage::check(self, entries) {
-            return Some(Err(error));
-        }
+    /// The outcome of a large batch that needs no commit: refused, or there already.
+    fn settled(&self, group: &Group, key: Option<&crate::batch::Idempotency>) -> Option<Outcome> {
         match group.stage.known(self, key?, group.now) {
             Ok(Known::New) => None,
             Ok(Known::Replay(answer)) => {
                 add(&self.counters.replayed, 1);
-                Some(Ok(Done::Appended(answer)))
+                Some(Ok(Done::Appended(vec![answer])))
             }
             Err(error) => Some(Err(error)),
         }

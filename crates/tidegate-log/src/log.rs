@@ -73,13 +73,23 @@ impl Log {
     /// is durable and visible or was refused; it must be quick and must not append with [`Log::append`].
     pub fn submit(&self, batch: Batch, done: impl FnOnce(Result<Appended, AppendError>) + Send + 'static) {
         let bytes = size(&batch.entries);
-        self.running.submit(Work::Batch(batch), bytes, Box::new(|outcome| done(appended(outcome))));
+        self.running.submit(Work::Batches(vec![batch]), bytes, Box::new(|outcome| done(appended(outcome))));
     }
 
     /// The blocking form of [`Log::submit`].
     pub fn append(&self, batch: Batch) -> Result<Appended, AppendError> {
         let bytes = size(&batch.entries);
-        appended(self.running.call(Work::Batch(batch), bytes))
+        appended(self.running.call(Work::Batches(vec![batch]), bytes))
+    }
+
+    /// Appends batches in order, in one group: either all stand or none does. Each is whole by itself: a crash before the
+    /// answer may leave the first few.
+    ///
+    /// # Errors
+    /// What refuses one refuses all, before anything is written; [`AppendError::TooLarge`] also if all are over 64 MiB.
+    pub fn append_all(&self, batches: Vec<Batch>) -> Result<Vec<Appended>, AppendError> {
+        let bytes = batches.iter().map(|batch| size(&batch.entries)).sum();
+        all_appended(self.running.call(Work::Batches(batches), bytes))
     }
 
     /// Begins a batch that comes in parts.
@@ -168,9 +178,14 @@ impl Running {
     }
 }
 
-fn appended(outcome: Outcome) -> Result<Appended, AppendError> {
+/// The answer to one batch.
+pub(crate) fn appended(outcome: Outcome) -> Result<Appended, AppendError> {
+    all_appended(outcome)?.pop().ok_or(AppendError::Closed)
+}
+
+pub(crate) fn all_appended(outcome: Outcome) -> Result<Vec<Appended>, AppendError> {
     match outcome? {
-        Done::Appended(answer) => Ok(answer),
+        Done::Appended(answers) => Ok(answers),
         Done::Begun(_) | Done::Noted => Err(AppendError::Closed),
     }
 }

@@ -10,7 +10,7 @@ use crate::disk::Disk;
 use crate::engine::{Done, Engine, Outcome, Work};
 use crate::error::{DrainError, OpenError};
 use crate::health::{Health, Stats};
-use crate::log::LargeCommit;
+use crate::log::{LargeCommit, all_appended, appended};
 use crate::options::{ChannelSpec, Options};
 use crate::verify::{Report, VerifyError, verify_on};
 
@@ -27,13 +27,18 @@ impl SteppedLog {
 
     /// Commits batches as one group.
     pub fn append_group(&self, batches: Vec<Batch>) -> Vec<Result<Appended, AppendError>> {
-        let outcomes = self.engine.commit_group(batches.into_iter().map(Work::Batch).collect());
+        let outcomes = self.engine.commit_group(batches.into_iter().map(|batch| Work::Batches(vec![batch])).collect());
         outcomes.into_iter().map(appended).collect()
     }
 
     /// Commits one batch.
     pub fn append(&self, batch: Batch) -> Result<Appended, AppendError> {
-        appended(self.one(Work::Batch(batch)))
+        appended(self.one(Work::Batches(vec![batch])))
+    }
+
+    /// As `Log::append_all`.
+    pub fn append_all(&self, batches: Vec<Batch>) -> Result<Vec<Appended>, AppendError> {
+        all_appended(self.one(Work::Batches(batches)))
     }
 
     /// Begins a large batch.
@@ -107,12 +112,5 @@ impl SteppedLog {
 
     fn one(&self, work: Work) -> Outcome {
         self.engine.commit_group(vec![work]).pop().unwrap_or(Err(AppendError::Closed))
-    }
-}
-
-fn appended(outcome: Outcome) -> Result<Appended, AppendError> {
-    match outcome? {
-        Done::Appended(answer) => Ok(answer),
-        Done::Begun(_) | Done::Noted => Err(AppendError::Closed),
     }
 }

@@ -289,7 +289,15 @@ impl History {
             };
             group.push(Sent { batch, answer: None });
         }
-        let outcomes = log.append_group(group.iter().map(|sent| sent.batch.clone()).collect());
+        let batches: Vec<Batch> = group.iter().map(|sent| sent.batch.clone()).collect();
+        let outcomes: Vec<_> = match self.rng.random_bool(0.5) {
+            true => log.append_group(batches),
+            // All or nothing, but for what a crash leaves: that is a prefix of them.
+            false => match log.append_all(batches) {
+                Ok(answers) => answers.into_iter().map(Ok).collect(),
+                Err(error) => group.iter().map(|_| Err(error.clone())).collect(),
+            },
+        };
         self.counts[1] += group.len() as u64;
         for (sent, outcome) in group.iter_mut().zip(outcomes) {
             match outcome {
