@@ -28,7 +28,8 @@ impl Channel {
             .channel(&config.name)
             .unwrap_or_else(|| panic!("the log was opened without the channel {}", config.name));
         let target = Target::parse(&config.template.pattern()).expect("a template's pattern is one");
-        let loaded = AtomicBool::new(config.source.is_none());
+        // A plain channel has no state that a source could owe it.
+        let loaded = AtomicBool::new(config.source.is_none() || config.key.is_none());
         Channel { config, log, everything: Scope { target, key: None }, advanced: Notify::new(), loaded, whole_log }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tidegate_core::Placement;
 use tidegate_hub as hub;
 use tidegate_log as log;
-use tidegate_sources::{Numbers, Takes, Target};
+use tidegate_sources::{Takes, Target};
 use tidegate_transports::Allowed;
 
 use crate::config::{ChannelConfig, Config, Retain};
@@ -63,8 +63,11 @@ pub(crate) fn targets(config: &Config, source: &str) -> Vec<Target> {
     own.map(|channel| Target {
         channel: channel.name.clone(),
         table: channel.table.clone(),
-        takes: Takes::Rows(Placement { template: channel.address.clone(), key: channel.key.clone() }),
-        numbers: Numbers::Json,
+        takes: match channel.dead_letters {
+            true => Takes::DeadLetters(channel.address.clone()),
+            false => Takes::Rows(Placement { template: channel.address.clone(), key: channel.key.clone() }),
+        },
+        numbers: channel.numbers,
     })
     .collect()
 }

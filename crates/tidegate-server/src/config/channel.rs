@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tidegate_core::suggest::nearest;
 use tidegate_core::{KeySpec, Template};
-use tidegate_sources::Kind;
 
 use super::channels::{Access, ChannelConfig, Retain};
 use super::document::{Content, Entry};
+use super::feed;
 use super::fields::{Field, Fields, Reader, quoted};
 use super::report::Problem;
 use super::shape::{self, defaults};
@@ -19,6 +19,8 @@ use super::values::{self, Complaint, ranged};
 pub(super) struct Found<'n> {
     pub(super) entry: &'n Entry,
     pub(super) address: Option<Address>,
+    /// The source whose dead letters it takes, and where that stands.
+    pub(super) dead_letters: Option<(String, Range<usize>)>,
     pub(super) config: Option<ChannelConfig>,
 }
 
@@ -31,12 +33,12 @@ pub(super) struct Address {
 pub(super) fn read<'n>(reader: Reader, entry: &'n Entry, sources: &[Declared]) -> Found<'n> {
     check_name(reader, entry, "channel");
     let opened = reader.open::<shape::Channel>(&entry.node, entry.name_span.clone(), "a channel");
-    let Some(fields) = opened else { return Found { entry, address: None, config: None } };
+    let Some(fields) = opened else { return Found { entry, address: None, dead_letters: None, config: None } };
 
     let address = address(&fields);
     let title = fields.optional("title", |field| field.parse(title));
     let source = fields.optional("source", |field| source_of(reader, field, sources));
-    let table = fields.optional("table", |field| field.text());
+    let feed = feed::read(&fields);
     let key = fields.optional("key", |field| key(reader, field));
     let retain = fields.optional("retain", |field| retain(reader, field));
     let access = fields.optional("access", |field| access(reader, field));
@@ -47,12 +49,15 @@ pub(super) fn read<'n>(reader: Reader, entry: &'n Entry, sources: &[Declared]) -
 
     let config = (|| {
         let (idempotency_age, idempotency_keys) = idempotency?;
+        let feed = feed.clone()?;
         Some(ChannelConfig {
             name: entry.name.clone(),
             title: title?,
             address: address.as_ref()?.template.clone(),
             source: source?.map(|declared| declared.name.clone()),
-            table: table?.map(|table| table.text),
+            table: feed.table,
+            dead_letters: feed.dead_letters,
+            numbers: feed.numbers,
             key: key.clone()?,
             retain: retain?.unwrap_or_else(retain_default),
             access: access?.unwrap_or_default(),
@@ -61,12 +66,13 @@ pub(super) fn read<'n>(reader: Reader, entry: &'n Entry, sources: &[Declared]) -
             batch_bytes_max: batch_bytes_max?,
         })
     })();
-    if let Some(kind) = source.flatten().and_then(|declared| declared.kind) {
-        fits_kind(reader, &fields, kind, address.as_ref());
-    }
+    feed::check(reader, &fields, source.flatten().and_then(|declared| declared.kind), address.as_ref());
     contradictions(reader, &fields, retain.flatten(), access.flatten());
+    let dead_letters_of = source.flatten().map(|declared| declared.name.clone());
+    let dead_letters = fields.get("dead_letters").filter(|_| feed.is_some_and(|feed| feed.dead_letters));
+    let dead_letters = dead_letters_of.zip(dead_letters.map(|field| field.name_span()));
     fields.finish();
-    Found { entry, address, config }
+    Found { entry, address, dead_letters, config }
 }
 
 fn address(fields: &Fields) -> Option<Address> {
@@ -110,6 +116,11 @@ fn key(reader: Reader, field: &Field) -> Option<KeySpec> {
         "" => Err(Complaint::new("no name of a member")),
         name => Ok(name.to_owned()),
     })?;
+    let twice = fields.iter().enumerate().find(|(at, name)| fields[..*at].contains(name));
+    if let Some((_, name)) = twice {
+        reader.problems.add(Problem::new(field.span(), format!("the key names `{name}` twice"), "once is enough"));
+        return None;
+    }
     let spec = KeySpec::new(fields);
     if spec.is_none() {
         let problem = Problem::new(field.span(), "`key` is an empty list", "here");
@@ -177,44 +188,6 @@ fn idempotency(reader: Reader, fields: &Fields) -> Option<(Duration, u64)> {
     Some((age?, keys?))
 }
 
-/// What the source says of its rows against what the channel wants of them.
-fn fits_kind(reader: Reader, fields: &Fields, kind: &Kind, address: Option<&Address>) {
-    if let (Some(field), false) = (fields.get("table"), kind.tables) {
-        let title = format!("a source of kind `{}` has no tables", kind.name);
-        reader.problems.add(Problem::new(field.name_span(), title, "take this line out"));
-    }
-    if kind.members.is_empty() {
-        return;
-    }
-    let rows = format!("rows of `{}` always have {}", kind.name, quoted(kind.members));
-    let complain = |span: Range<usize>, name: &str| {
-        let label = match nearest(name, kind.members.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => "not in every row".to_owned(),
-        };
-        let title = format!("the source's rows have no `{name}` to rely on");
-        reader.problems.add(Problem::new(span, title, label).help(rows.clone()));
-    };
-    if let Some(address) = address {
-        for name in address.template.parameters().filter(|name| !kind.members.contains(name)) {
-            complain(address.span.clone(), name);
-        }
-    }
-    match fields.get("key") {
-        Some(field) => {
-            for name in field.list(true, |text| Ok(text.to_owned())).unwrap_or_default() {
-                if !kind.members.contains(&name.as_str()) {
-                    complain(field.span(), &name);
-                }
-            }
-        }
-        None => {
-            let title = format!("a source of kind `{}` gives rows, which need a `key`", kind.name);
-            reader.problems.add(Problem::new(fields.owner(), title, "`key` is missing").help(rows.clone()));
-        }
-    }
-}
-
 /// Fields that are good alone and not together.
 fn contradictions(reader: Reader, fields: &Fields, retain: Option<Retain>, access: Option<Access>) {
     if let (Some(Retain::None), Some(field), Some(key)) = (retain, fields.get("retain"), fields.get("key")) {
@@ -222,14 +195,9 @@ fn contradictions(reader: Reader, fields: &Fields, retain: Option<Retain>, acces
         let problem = Problem::new(field.span(), title, "keep some history").also(key.name_span(), "the key");
         reader.problems.add(problem.help("write bounds, such as `retain: { age: 1h }`"));
     }
-    let Some(source) = fields.get("source") else {
-        if let Some(table) = fields.get("table") {
-            let title = "`table` without a `source`";
-            reader.problems.add(Problem::new(table.name_span(), title, "a table of which source?"));
-        }
-        return;
-    };
-    if let (Some(Access { publish: true, .. }), Some(field)) = (access, fields.get("access")) {
+    if let (Some(Access { publish: true, .. }), Some(field), Some(source)) =
+        (access, fields.get("access"), fields.get("source"))
+    {
         let title = "a channel with a source is written by its source alone";
         let problem = Problem::new(field.name_span(), title, "publishing is allowed here");
         reader.problems.add(problem.also(source.name_span(), "the source"));

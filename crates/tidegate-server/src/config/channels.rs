@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use tidegate_core::{ChannelId, KeySpec, Template};
+use tidegate_sources::Numbers;
 
 use super::channel::{self, Found};
+use super::feed;
 use super::fields::{Field, Reader};
 use super::report::Problem;
 use super::sources::Declared;
@@ -22,6 +24,10 @@ pub struct ChannelConfig {
     pub source: Option<String>,
     /// The table of the source.
     pub table: Option<String>,
+    /// It takes what the source can neither place nor read, instead of rows.
+    pub dead_letters: bool,
+    /// How the source writes numbers.
+    pub numbers: Numbers,
     /// Of keyed channels.
     pub key: Option<KeySpec>,
     /// How much history is kept.
@@ -68,6 +74,7 @@ pub(super) fn read(reader: Reader, field: Option<Field>, sources: &[Declared]) -
         for first in &found[..at] {
             overlap(reader, first, later);
             collision(reader, first, later);
+            feed::once(reader, first, later);
         }
     }
     found.into_iter().filter_map(|found| found.config).collect()

@@ -9,6 +9,7 @@ mod channel;
 mod channels;
 mod document;
 mod env;
+mod feed;
 mod fields;
 mod reference;
 mod report;

@@ -31,6 +31,14 @@ pub(super) fn page(schema: &Value) -> String {
                 members.join(" and ")
             ));
         }
+        if kind.tables {
+            page.push_str("\nEach of its channels has a `table` and a `key`, or takes its `dead_letters`.\n");
+        }
+        if !kind.schemes.is_empty() {
+            let urls: Vec<String> =
+                kind.schemes.iter().map(|scheme| format!("`tidegate serve {scheme}://…`")).collect();
+            page.push_str(&format!("\n{} makes such a config by itself.\n", urls.join(" or ")));
+        }
     }
     page
 }

@@ -73,10 +73,20 @@ pub(super) struct Channel {
     title: Option<String>,
     /// The source that writes it. Without one, applications publish to it.
     source: Option<String>,
-    /// The table of the source, where the source has tables.
+    /// The table whose rows it takes, where the source has tables: `public.orders`. Two channels may
+    /// take one table. The columns are the members of the data.
     table: Option<String>,
+    /// `true`: it takes, instead of rows, what the source could neither place nor read, each with its
+    /// reason. Such a channel has one address and no key.
+    #[schemars(extend("default" = false))]
+    dead_letters: Option<bool>,
+    /// How the source writes numbers: `json` with all their digits, or `string` for wide integers and
+    /// decimals as strings, which JavaScript does not round.
+    #[schemars(schema_with = "numbers")]
+    numbers: Option<String>,
     /// The member of the data that is the key, or several. A channel with a key keeps the last
-    /// value per key and serves snapshots; one without is a plain series of events.
+    /// value per key and serves snapshots; one without is a plain series of events. Required with a
+    /// `table`.
     #[schemars(schema_with = "key")]
     key: Option<Value>,
     /// How much history is kept: by age, by size, by both, or `none` for nothing on disk.
@@ -147,6 +157,8 @@ pub(super) mod defaults {
         idempotency_age = "10m";
         idempotency_keys = "1M";
         batch_bytes_max = "8MiB";
+        dead_letters = "false";
+        numbers = "json";
     }
 }
 
@@ -157,7 +169,9 @@ fn sources(_: &mut SchemaGenerator) -> Schema {
             let mut schema = (kind.schema)().to_value();
             schema["description"] = kind.about.into();
             schema["properties"]["kind"] = json!({ "const": kind.name });
-            schema["required"] = json!(["kind"]);
+            let mut required = vec![json!("kind")];
+            required.extend(schema["required"].as_array().cloned().unwrap_or_default());
+            schema["required"] = required.into();
             schema["additionalProperties"] = json!(false);
             if let Some(object) = schema.as_object_mut() {
                 object.remove("$schema");
@@ -180,6 +194,10 @@ fn retain(generator: &mut SchemaGenerator) -> Schema {
         "oneOf": [table, { "const": "none" }],
         "default": { "age": defaults::retain_age(), "bytes": defaults::retain_bytes() },
     }))
+}
+
+fn numbers(_: &mut SchemaGenerator) -> Schema {
+    into_schema(json!({ "enum": ["json", "string"], "default": defaults::numbers() }))
 }
 
 fn rule(_: &mut SchemaGenerator) -> Schema {

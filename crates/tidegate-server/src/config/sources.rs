@@ -51,11 +51,11 @@ fn source(reader: Reader, entry: &Entry) -> Declared {
             let complaint = Complaint::new(error.what).help(error.help);
             match fields.get(error.field) {
                 Some(field) => field.complain(field.span(), complaint),
-                None => reader.problems.add(Problem::new(
-                    fields.owner(),
-                    format!("`{}` is missing", error.field),
-                    complaint.label,
-                )),
+                None => {
+                    let title = format!("`{}` is missing", error.field);
+                    let problem = Problem::new(fields.owner(), title, complaint.label);
+                    reader.problems.add(problem.help(complaint.help.unwrap_or_default()));
+                }
             }
         }
     }
