@@ -5,6 +5,7 @@
 //! server: tests start the real binary and talk to it over sockets.
 
 pub mod client;
+pub mod follower;
 pub mod histories;
 pub mod load;
 pub mod model;

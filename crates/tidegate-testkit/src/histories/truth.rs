@@ -76,7 +76,7 @@ impl Truth {
                     }
                     next = Some(self.after(&records, *to).max(next.unwrap_or(0)));
                 }
-                Item::Gap { .. } => return Listed::Wrong(format!("item {index}: {item:?}")),
+                Item::Gap { .. } | Item::Notice { .. } => return Listed::Wrong(format!("item {index}: {item:?}")),
                 Item::Event { .. } => {
                     // Deletes look alike; the batch that its cursor names tells them apart.
                     let found = records
@@ -172,7 +172,7 @@ impl Truth {
 fn landing(item: &Item) -> Option<u64> {
     match item {
         Item::Begin { offset } | Item::Gap { to: offset, .. } => *offset,
-        Item::Event { .. } => None,
+        Item::Event { .. } | Item::Notice { .. } => None,
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tidegate_core::{ChannelId, Epoch, Offset, Op};
 
 use super::view::View;
@@ -15,11 +15,11 @@ use super::view::View;
 pub struct Change {
     /// What happens.
     pub op: Op,
-    /// Where; on a clear it means nothing.
+    /// Where; it means nothing if the whole channel is meant.
     pub address: String,
-    /// Of keyed channels, but for a clear.
+    /// Of keyed channels, unless the whole channel is meant.
     pub key: Option<String>,
-    /// The new value; null for a delete and a clear.
+    /// The new value, or what a notice says; else null.
     pub data: Value,
 }
 
@@ -81,6 +81,17 @@ impl Change {
     /// All keys of the channel go away.
     pub fn clear() -> Change {
         Change { op: Op::Clear, address: String::new(), key: None, data: Value::Null }
+    }
+
+    /// The source lost changes.
+    pub fn gap() -> Change {
+        Change { op: Op::Gap, address: String::new(), key: None, data: Value::Null }
+    }
+
+    /// The source tells something.
+    pub fn notice(code: &str) -> Change {
+        let data = json!({"code": code, "message": "of the source"});
+        Change { op: Op::Notice, address: String::new(), key: None, data }
     }
 }
 

@@ -28,7 +28,7 @@ impl View {
             Op::Upsert => drop(self.rows.insert(id, data.clone())),
             Op::Delete => drop(self.rows.remove(&id)),
             Op::Clear => self.rows.clear(),
-            Op::Append => {}
+            Op::Append | Op::Gap | Op::Notice => {}
         }
     }
 

@@ -245,6 +245,13 @@ impl Watch {
                 let mut last = json!({"op": "snapshot", "last": true, "count": 0});
                 self.stand(channel, at, &mut last);
                 out.push(last);
+            } else if record.change.op == Op::Gap && self.eye.kind == Kind::History {
+                let (from, to) = (self.text(channel, at - 1), self.text(channel, at));
+                out.push(json!({"op": "gap", "from": from, "to": to, "reason": "source"}));
+                self.prev = Some(at);
+                let mut bookmark = json!({"op": "bookmark"});
+                self.stand(channel, at, &mut bookmark);
+                out.push(bookmark);
             } else if let Some(mut frame) = self.seen(channel, index) {
                 self.stand(channel, at, &mut frame);
                 out.push(frame);
@@ -262,6 +269,12 @@ impl Watch {
         let was = self.before(channel, index).is_some_and(|data| self.eye.sees(address, key, data));
         let op = match change.op {
             Op::Clear => return Some(json!({"op": "clear"})),
+            Op::Notice => {
+                let mut frame = change.data.clone();
+                (frame["op"], frame["time"]) = ("notice".into(), "then".into());
+                return Some(frame);
+            }
+            Op::Gap => return None, // the state is found again by comparing
             op if now => op.as_str(),
             _ if was => "delete", // gone, or no longer visible: the two look the same
             _ => return None,

@@ -34,6 +34,13 @@ pub enum Item {
         /// The offset inside the cursor.
         offset: Option<u64>,
     },
+    /// What a source told.
+    Notice {
+        /// What of.
+        code: String,
+        /// The offset inside its cursor.
+        offset: Option<u64>,
+    },
     /// An announced loss.
     Gap {
         /// The offset at which what follows begins.
@@ -64,6 +71,10 @@ impl History {
             }
             "delete" => self.event(op, text(frame, "address")?, Value::Null, frame),
             "clear" => self.event(op, "", Value::Null, frame),
+            "notice" => {
+                let offset = member("cursor").and_then(offset);
+                self.items.push(Item::Notice { code: text(frame, "code")?.to_owned(), offset });
+            }
             "bookmark" => {}
             _ => return Err(broken("no frame of a history watch", frame)),
         }

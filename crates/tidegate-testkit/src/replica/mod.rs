@@ -123,7 +123,9 @@ impl Replica {
     pub fn apply(&mut self, frame: &Value) -> Result<(), Violation> {
         let op = text(frame, "op")?;
         match op {
-            "notice" | "close" => return Ok(()),
+            "close" => return Ok(()),
+            // Of the server, to this watcher alone.
+            "notice" if frame.get("time").is_none() => return Ok(()),
             "begin" => self.link = self.cursor.clone(),
             "gap" => {
                 self.gaps.push(text(frame, "reason")?.to_owned());

@@ -43,7 +43,7 @@ impl State {
 
     pub(super) fn apply(&mut self, op: &str, frame: &Value) -> Result<(), Violation> {
         match op {
-            "begin" => {}
+            "begin" | "notice" => {}
             "bookmark" if self.scanning.is_some() => return Err(broken("a bookmark inside a snapshot", frame)),
             "bookmark" => {}
             "reset" => {
