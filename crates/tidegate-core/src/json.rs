@@ -49,6 +49,25 @@ pub fn validate(text: &Bytes) -> Result<Bytes, JsonError> {
     Ok(one_line(text, start, end))
 }
 
+/// Checks one JSON text as [`validate`] does and appends it to `out`, where it stands `depth` levels
+/// deep.
+///
+/// # Errors
+/// Those of [`validate`]; nothing is appended then.
+pub fn append(text: &[u8], depth: usize, out: &mut Vec<u8>) -> Result<(), JsonError> {
+    let mut scanner = Scanner::new(text)?;
+    scanner.white();
+    let start = scanner.at;
+    scanner.value_at(depth)?;
+    let end = scanner.at;
+    scanner.white();
+    if scanner.at != text.len() {
+        return Err(scanner.fail("something follows the value"));
+    }
+    out.extend(text[start..end].iter().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte }));
+    Ok(())
+}
+
 /// The elements of a JSON array, checked and returned like [`validate`] does. Stops as soon as
 /// there are more than `max`: two bytes of a body make an element, and many bytes of memory.
 ///

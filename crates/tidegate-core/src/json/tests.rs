@@ -24,6 +24,18 @@ fn line_ends_become_spaces() {
 }
 
 #[test]
+fn an_appended_text_counts_the_levels_around_it() {
+    let mut out = b"[".to_vec();
+    append(b" [\n1] ", 1, &mut out).expect("valid");
+    assert_eq!(out, b"[[ 1]");
+    append(b"[]", DEPTH_MAX - 1, &mut out).expect("valid");
+    for (text, depth) in [(&b"[]"[..], DEPTH_MAX), (b"1 1", 0), (b"\xff", 0)] {
+        append(text, depth, &mut out).expect_err("refused");
+    }
+    assert_eq!(out, b"[[ 1][]");
+}
+
+#[test]
 fn what_clients_choke_on_is_refused() {
     assert_eq!(reason(b"\"\xff\""), "not UTF-8");
     assert_eq!(reason(br#""\ud800""#), "a lone surrogate");

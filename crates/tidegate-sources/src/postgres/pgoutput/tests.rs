@@ -21,7 +21,11 @@ fn samples() -> Vec<(Vec<u8>, Message)> {
         ),
         (join(&[b"O", &5_u64.to_be_bytes(), b"west\0"]), Message::Origin { name: "west".to_owned() }),
         (
-            join(&[b"R\0\0\x40\0public\0orders\0f\0\x02", b"\x01id\0\0\0\0\x17\xff\xff\xff\xff", b"\0\xc3\xa9\0\0\0\x04\x13\0\0\0\x09"]),
+            join(&[
+                b"R\0\0\x40\0public\0orders\0f\0\x02",
+                b"\x01id\0\0\0\0\x17\xff\xff\xff\xff",
+                b"\0\xc3\xa9\0\0\0\x04\x13\0\0\0\x09",
+            ]),
             Message::Relation(Relation {
                 id: 16384,
                 schema: "public".to_owned(),
@@ -102,7 +106,9 @@ fn no_bytes_make_it_panic() {
 
 #[test]
 fn a_count_that_lies_reserves_nothing() {
-    for bytes in [&b"T\xff\xff\xff\xff\0\0\0\0\x01"[..], b"I\0\0\0\x01N\xff\xfft\xff\xff\xff\xff", b"R\0\0\0\x01\0\0d\xff\xff"] {
+    for bytes in
+        [&b"T\xff\xff\xff\xff\0\0\0\0\x01"[..], b"I\0\0\0\x01N\xff\xfft\xff\xff\xff\xff", b"R\0\0\0\x01\0\0d\xff\xff"]
+    {
         assert_eq!(decode(&Bytes::copy_from_slice(bytes)), Err(DecodeError::Short));
     }
 }
