@@ -16,7 +16,8 @@ start();
 
 async function start() {
   const wanted = location.pathname.startsWith("/v1/") ? location.pathname.slice(4) : "";
-  const channels = await listChannels();
+  const list = await readList();
+  const { channels } = list;
   const channel = wanted ? channels.find(({ pattern }) => fits(pattern, wanted)) : channels[0];
   const address = wanted || channel?.pattern || "";
   showChannels(channels, channel);
@@ -30,13 +31,21 @@ async function start() {
   $("go-address").value = address;
   document.title = `${readable(address)} · Tidegate`;
   $("about").textContent = channel ? about(channel) : "";
-  follow(address, channel);
+  follow(address, channel, await offerProof(list, address));
 }
 
-async function listChannels() {
+/** What the server has to show, if it offers an action. */
+async function offerProof(list, address) {
+  if (!list.actions) return null;
+  const { Proof } = await import("/_assets/proof.js");
+  return new Proof($("proof"), list, address, readList);
+}
+
+/** The channels that may be watched, and the server's actions. */
+async function readList() {
   for (;;) {
     const answer = await fetch("/v1/", { headers: { Accept: "application/json" } }).catch(() => null);
-    if (answer?.ok) return (await answer.json()).channels;
+    if (answer?.ok) return answer.json();
     await new Promise((resolve) => setTimeout(resolve, 1_000));
   }
 }
@@ -63,7 +72,7 @@ function showChannels(channels, current) {
 }
 
 /** Watches the address and shows what comes, until the page is left. */
-async function follow(address, channel) {
+async function follow(address, channel, proof) {
   const query = new URLSearchParams(location.search);
   const options = Object.fromEntries(OPTIONS.filter((name) => query.has(name)).map((name) => [name, query.get(name)]));
   if (query.get("snapshot") === "false") options.snapshot = false;
@@ -87,12 +96,23 @@ async function follow(address, channel) {
     frames.paint();
     showFacts(watching, cuts, live);
   });
+  const line = proof?.line(address, "SSE");
   watching = watch(address, {
     ...options,
     url: location.origin,
-    onFrame: (frame) => (rate.count(), frames.add(frame), paint()),
-    onChange: (changes) => (live.add(changes), paint()),
+    onFrame: (frame, watch) => {
+      rate.count();
+      frames.add(frame);
+      proof?.frame(line, frame, watch);
+      paint();
+    },
+    onChange: (changes) => {
+      live.add(changes);
+      line?.changes(changes);
+      paint();
+    },
     onStatus: (status) => {
+      proof?.status(line, status);
       if (status.state === "waiting") cuts++;
       showStatus(status);
       paint();

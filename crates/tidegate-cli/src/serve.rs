@@ -27,7 +27,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
     raise_file_limit();
     runtime()?.block_on(async {
         let signals = Signals::listen()?;
-        let server = Server::start(config, arguments.insecure).await?;
+        let server = Server::start(config, arguments.insecure, Vec::new()).await?;
         announce(&server);
         signals.first().await;
         server.stop().await;
@@ -97,7 +97,8 @@ impl Signals {
         });
     }
 
-    async fn any(&mut self) {
+    /// Returns at each signal.
+    pub(crate) async fn any(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
@@ -106,6 +107,6 @@ impl Signals {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the second signal asks for exactly this: no drops, no waiting")]
-fn at_once() {
+pub(crate) fn at_once() {
     std::process::exit(130);
 }

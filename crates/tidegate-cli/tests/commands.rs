@@ -2,10 +2,9 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use common::{binary, chat_and_rows};
 use serde_json::Value;
@@ -183,91 +182,4 @@ fn a_second_signal_ends_at_once() {
     assert!(frames.any(|line| line.contains(r#""op":"close""#)));
     server.terminate();
     assert_eq!(server.wait().code(), Some(130));
-}
-
-/// A running demo, killed when dropped.
-struct Demo {
-    process: Child,
-    said: BufReader<std::process::ChildStdout>,
-}
-
-impl Drop for Demo {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-impl Demo {
-    fn start(folder: &Path) -> Demo {
-        let data = folder.join("data");
-        let mut process = tidegate(&["demo", "--listen", "127.0.0.1:0", "--data", data.to_str().expect("UTF-8")])
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("spawned");
-        let said = BufReader::new(process.stdout.take().expect("stdout"));
-        Demo { process, said }
-    }
-
-    /// All lines up to the last one of its introduction.
-    fn introduction(&mut self) -> Vec<String> {
-        let mut lines: Vec<String> = Vec::new();
-        while lines.iter().filter(|line| line.trim_start().starts_with("curl ")).count() < 4 {
-            let mut line = String::new();
-            assert!(self.said.read_line(&mut line).expect("read") > 0, "it ended: {lines:?}");
-            lines.push(line);
-        }
-        lines
-    }
-}
-
-#[test]
-fn the_demo_shows_live_data_and_lines_to_try() {
-    let folder = tempfile::tempdir().expect("folder");
-    let mut demo = Demo::start(folder.path());
-    let lines = demo.introduction();
-    let address = lines.iter().find_map(|line| line.strip_prefix("listening on http://")).expect("an address").trim();
-    assert!(lines.iter().any(|line| line.contains(&*folder.path().join("data").to_string_lossy())), "{lines:?}");
-
-    // What it prints works as printed, up to the first frames.
-    let curl = |part: &str| lines.iter().find(|line| line.contains("curl ") && line.contains(part)).expect("a line");
-    let said = shell(curl("-d "), None);
-    assert!(said.contains("\"count\":1"), "{said}");
-    let seen = shell(curl("machine/cpu"), Some("\"percent\""));
-    assert!(seen.contains("event: reset"), "{seen}");
-    assert!(shell(curl("machine/memory"), None).contains("\"total_bytes\""));
-
-    let market = Command::new(binary())
-        .args(["watch", "synthetic-market/*", "--count", "2", "--url", &format!("http://{address}")])
-        .output()
-        .expect("the binary runs");
-    assert_eq!(text(&market.stdout).matches("\"synthetic\":true").count(), 2, "{}", text(&market.stdout));
-
-    let pid = rustix::process::Pid::from_raw(demo.process.id() as i32).expect("a pid");
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a signal");
-    assert!(demo.process.wait().expect("ended").success());
-    assert!(TcpStream::connect(address).is_err(), "nobody listens any more");
-}
-
-/// Runs a line as a shell does; with `wanted`, until its output holds that.
-fn shell(line: &str, wanted: Option<&str>) -> String {
-    let mut process = Command::new("sh")
-        .args(["-c", &format!("exec {}", line.trim())])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("a shell");
-    let mut output = process.stdout.take().expect("stdout");
-    let mut seen = String::new();
-    let mut chunk = [0; 4096];
-    while wanted.is_none_or(|wanted| !seen.contains(wanted)) {
-        let read = output.read(&mut chunk).expect("read");
-        if read == 0 {
-            break;
-        }
-        seen.push_str(&text(&chunk[..read]));
-    }
-    let _ = process.kill();
-    let _ = process.wait();
-    seen
 }

@@ -19,3 +19,4 @@ mod wiring;
 
 pub use listen::ListenError;
 pub use server::{Server, StartError};
+pub use tidegate_transports::Action;

@@ -40,6 +40,16 @@ pub enum ListenError {
     },
 }
 
+impl ListenError {
+    /// Why `address`, which stands under `field` in the config, could not be bound.
+    pub fn of(field: &'static str, address: SocketAddr, error: io::Error) -> ListenError {
+        match error.kind() {
+            io::ErrorKind::AddrInUse => ListenError::Taken { field, address },
+            _ => ListenError::Other { field, address, error },
+        }
+    }
+}
+
 /// Listens on `address`, which stands under `field` in the config.
 pub(crate) async fn listen(
     field: &'static str,
@@ -49,10 +59,7 @@ pub(crate) async fn listen(
     if !address.ip().is_loopback() && !insecure {
         return Err(ListenError::Exposed { field, address });
     }
-    let failed = |error: io::Error| match error.kind() {
-        io::ErrorKind::AddrInUse => ListenError::Taken { field, address },
-        _ => ListenError::Other { field, address, error },
-    };
+    let failed = |error| ListenError::of(field, address, error);
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, bound))

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tidegate_hub::{Drain, Hub};
 use tidegate_log::{Log, OpenError};
 use tidegate_sources::Running;
-use tidegate_transports::{Budget, Gateway};
+use tidegate_transports::{Action, Budget, Gateway};
 use tidegate_wire::Tails;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -58,8 +58,8 @@ pub enum StartError {
 
 impl Server {
     /// Listens, opens the log, starts the sources and serves. With `insecure` it listens beyond
-    /// loopback, too.
-    pub async fn start(config: Config, insecure: bool) -> Result<Server, StartError> {
+    /// loopback, too. `actions` are what its page may set off.
+    pub async fn start(config: Config, insecure: bool, actions: Vec<Action>) -> Result<Server, StartError> {
         let (clients, address) = listen("listen", config.listen, insecure).await?;
         let (operators, admin_address) = listen("admin.listen", config.admin, insecure).await?;
 
@@ -80,6 +80,7 @@ impl Server {
             tails: tails.clone(),
             allowed,
             assets: assets(),
+            actions,
             budget: Budget::default(),
         });
 

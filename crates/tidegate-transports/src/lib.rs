@@ -4,6 +4,7 @@
 //! A transport reads what the client wants, asks the hub whether and from where, and either
 //! answers or hands the socket over. It never reads the log, and never knows a source.
 
+mod action;
 mod answer;
 mod budget;
 mod connection;
@@ -21,6 +22,7 @@ mod route;
 mod stream;
 mod websocket;
 
+pub use action::Action;
 pub use budget::Budget;
 pub use connection::serve;
 pub use door::Allowed;
@@ -39,6 +41,8 @@ pub struct Gateway {
     pub allowed: Allowed,
     /// The page and its parts.
     pub assets: Assets,
+    /// What its buttons set off.
+    pub actions: Vec<Action>,
     /// Memory for large bodies and answers.
     pub budget: Budget,
 }

@@ -1,15 +1,15 @@
-//! `GET /v1/`: what the caller may watch, each with a line to try.
+//! `GET /v1/`: what the caller may watch, each with a line to try; and what the page may set off.
 
 use http::Request;
 use hyper::body::Incoming;
 use serde_json::json;
 use tidegate_core::{ErrorCode, Problem};
 
-use crate::Gateway;
 use crate::answer::{self, Answer};
 use crate::negotiate::{Representation, accepted};
 use crate::options::Options;
 use crate::page;
+use crate::{Action, Gateway};
 
 /// Answers with the channels, as JSON or as the page.
 pub(crate) fn list(gateway: &Gateway, request: &Request<Incoming>) -> Result<Answer, Problem> {
@@ -52,5 +52,10 @@ pub(crate) fn list(gateway: &Gateway, request: &Request<Incoming>) -> Result<Ans
             })
         })
         .collect();
-    Ok(answer::json(json!({ "channels": channels }).to_string()))
+    let mut list = json!({ "channels": channels });
+    if !gateway.actions.is_empty() {
+        let action = |action: &Action| json!({ "path": action.path, "title": action.title });
+        list["actions"] = gateway.actions.iter().map(action).collect();
+    }
+    Ok(answer::json(list.to_string()))
 }

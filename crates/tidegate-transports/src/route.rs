@@ -8,6 +8,7 @@ use hyper::body::Incoming;
 use tidegate_core::{Address, ErrorCode, Problem, Target};
 
 use crate::Gateway;
+use crate::action;
 use crate::answer::{self, Answer};
 use crate::connection::Outcome;
 use crate::negotiate::{Representation, accepted};
@@ -42,15 +43,24 @@ async fn admit(gateway: &Gateway, request: Request<Incoming>, peer: SocketAddr) 
     }
 }
 
-/// The server's own paths, which are only read.
+/// The server's own paths. But for its actions they are only read.
 fn own(gateway: &Gateway, path: &str, request: &Request<Incoming>) -> Result<Answer, Problem> {
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+    if let Some(action) = gateway.actions.iter().find(|action| action.path == path) {
+        return action::post(gateway, action, request);
+    }
+    let read = read_own(gateway, path, request);
+    let absent = read.as_ref().is_err_and(|problem| problem.code == ErrorCode::ChannelNotFound);
+    if !absent && !matches!(*request.method(), Method::GET | Method::HEAD) {
         let problem = Problem::new(ErrorCode::MethodNotAllowed, format!("`{path}` is only read, not written"))
             .hint("publish to an address below /v1/, such as /v1/rooms/lobby/messages; GET /v1/ lists them");
         let mut answer = answer::problem(&problem);
         answer::header(&mut answer, ALLOW, "GET, HEAD");
         return Ok(answer);
     }
+    read
+}
+
+fn read_own(gateway: &Gateway, path: &str, request: &Request<Incoming>) -> Result<Answer, Problem> {
     match path {
         "/v1" | "/v1/" => list::list(gateway, request),
         "/readyz" => Ok(readiness(gateway)),

@@ -1,18 +1,17 @@
-//! `tidegate demo`: live data with nothing but this binary.
+//! `tidegate demo`: live data with nothing but this binary, and a button that kills it.
+//!
+//! Two processes: the one that was started keeps the port and starts the other, which serves; when
+//! that one is killed it is started again at once, as a service manager would do.
 
 mod market;
+mod serving;
+mod supervisor;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, anyhow};
-use tidegate_server::config::{Config, Environment};
-use tidegate_server::{ListenError, Server, StartError};
-
-use crate::serve::{Signals, announce, raise_file_limit, runtime, start_logging};
-use crate::terminal::say;
-
-const CONFIG: &str = include_str!("demo.yaml");
+use anyhow::{Result, anyhow};
+use tidegate_server::{ListenError, StartError};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -22,29 +21,16 @@ pub(crate) struct Arguments {
     /// Where the data is kept.
     #[arg(long, value_name = "DIR", default_value = "./tidegate-data")]
     data: PathBuf,
+    /// This process is the one that serves, for the so-manieth time.
+    #[arg(long, value_name = "N", hide = true)]
+    life: Option<u32>,
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<()> {
-    let mut config = Config::parse("demo.yaml", CONFIG, Path::new("."), &Environment::of(&[]))
-        .map_err(|report| anyhow!("the demo's own config: {report}"))?;
-    config.listen = arguments.listen;
-    std::fs::create_dir_all(&arguments.data)
-        .with_context(|| format!("cannot make the folder {}", arguments.data.display()))?;
-    config.log.path = arguments.data.canonicalize()?;
-    let folder = config.log.path.clone();
-    start_logging();
-    raise_file_limit();
-    runtime()?.block_on(async {
-        let signals = Signals::listen()?;
-        let server = Server::start(config, false).await.map_err(explain)?;
-        let market = tokio::spawn(market::run(server.hub().clone()));
-        announce(&server);
-        say(introduction(server.address(), &folder));
-        signals.first().await;
-        market.abort();
-        server.stop().await;
-        Ok(())
-    })
+    match arguments.life {
+        None => supervisor::run(&arguments),
+        Some(life) => serving::run(&arguments, life),
+    }
 }
 
 fn explain(error: StartError) -> anyhow::Error {
@@ -58,28 +44,4 @@ fn explain(error: StartError) -> anyhow::Error {
         ),
         error => error.into(),
     }
-}
-
-fn introduction(address: SocketAddr, folder: &Path) -> String {
-    let url = format!("http://{address}");
-    format!(
-        "
-Tidegate demo. Data is kept in {folder}; delete the folder to start afresh.
-
-  machine   this machine's CPU, memory, disks, network and processes, live
-  market    SYNTHETIC prices, made up by this program
-  chat      rooms that anyone here may publish to
-
-Open {url}/ in a browser, or try:
-
-  curl -N -H 'Accept: text/event-stream' '{url}/v1/machine/cpu'
-  curl '{url}/v1/machine/memory'
-  curl -H 'Content-Type: application/json' -d '{{\"from\":\"me\",\"text\":\"hello\"}}' '{url}/v1/rooms/lobby/messages'
-
-and, in another terminal, to see what is said there:
-
-  curl -N -H 'Accept: text/event-stream' '{url}/v1/rooms/lobby/messages'
-",
-        folder = folder.display()
-    )
 }
