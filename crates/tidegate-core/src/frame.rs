@@ -32,7 +32,7 @@ pub enum Frame {
         /// Position of the whole snapshot.
         at: Offset,
     },
-    /// A change. `cursor` is false while it belongs to an unfinished snapshot.
+    /// A change, or a notice of the source. `cursor` is false while it belongs to an unfinished snapshot.
     Change {
         /// What happened.
         record: std::sync::Arc<Record>,
@@ -50,6 +50,8 @@ pub enum Frame {
         /// Why.
         reason: GapReason,
     },
+    /// The source lost changes before the record at this offset; on plain and history watches. A bookmark there follows.
+    SourceGap(Offset),
     /// Something the client may want to know; the stream goes on.
     Notice {
         /// What kind.
@@ -238,7 +240,7 @@ impl Frame {
             Frame::Row(_) | Frame::Last { .. } => "snapshot",
             Frame::Change { record, .. } => record.op.as_str(),
             Frame::Bookmark(_) => "bookmark",
-            Frame::Gap { .. } => "gap",
+            Frame::Gap { .. } | Frame::SourceGap(_) => "gap",
             Frame::Notice { .. } => "notice",
             Frame::Close { .. } => "close",
         }
@@ -246,7 +248,11 @@ impl Frame {
 
     /// Data frames reach `EventSource.onmessage`; the others are control frames.
     pub fn is_data(&self) -> bool {
-        matches!(self, Frame::Row(_) | Frame::Last { .. } | Frame::Change { .. })
+        match self {
+            Frame::Row(_) | Frame::Last { .. } => true,
+            Frame::Change { record, .. } => record.op != Op::Notice,
+            _ => false,
+        }
     }
 
     /// The offset whose cursor the frame carries.
@@ -294,6 +300,12 @@ impl Frame {
                 }
                 member(out, "reason", reason.as_str());
                 cursors.prev = *to;
+            }
+            Frame::SourceGap(at) => {
+                member(out, "from", &cursors.text(at.saturating_sub(1)));
+                member(out, "to", &cursors.text(*at));
+                member(out, "reason", GapReason::Source.as_str());
+                cursors.prev = Some(*at);
             }
             Frame::Notice { code, message } => {
                 member(out, "code", code.as_str());
@@ -344,12 +356,14 @@ impl Op {
             Op::Delete => "delete",
             Op::Append => "append",
             Op::Clear => "clear",
+            Op::Gap => "gap",
+            Op::Notice => "notice",
         }
     }
 }
 
 fn write_change(record: &Record, out: &mut Vec<u8>) {
-    if record.op == Op::Clear {
+    if record.op.is_channel_wide() {
         member(out, "time", &record.time.to_string());
     } else {
         place(out, &record.address, record.key.as_deref(), record.time);
@@ -360,8 +374,15 @@ fn write_change(record: &Record, out: &mut Vec<u8>) {
             out.extend_from_slice(b",\"tx_last\":true");
         }
     }
-    if matches!(record.op, Op::Upsert | Op::Append) {
-        raw(out, "data", &record.data);
+    match record.op {
+        Op::Upsert | Op::Append => raw(out, "data", &record.data),
+        Op::Notice => {
+            // Its members are the frame's.
+            let members = record.data.strip_prefix(b"{").and_then(|data| data.strip_suffix(b"}"));
+            out.push(b',');
+            out.extend_from_slice(members.unwrap_or_default());
+        }
+        Op::Delete | Op::Clear | Op::Gap => {}
     }
 }
 

@@ -22,7 +22,7 @@ pub use code::{ErrorCode, Problem};
 pub use cursor::{ChannelId, Cursor, CursorError, Epoch, Fingerprint, Offset};
 pub use frame::{Frame, GapReason, NoticeCode, ResetReason};
 pub use placement::{KeySpec, Placement, PlacementError};
-pub use record::{Key, Op, Record, Tx};
+pub use record::{Key, Op, Record, Tx, is_notice};
 pub use scope::{Kind, Scope, View};
 pub use template::{Template, TemplateError};
 pub use time::Millis;

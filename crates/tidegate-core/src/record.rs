@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use crate::address::Address;
 use crate::cursor::Offset;
+use crate::json::{member, members};
 use crate::time::Millis;
 
 /// Text of a key: a string as it is, a number literally, a composite key as a JSON array.
@@ -20,6 +21,30 @@ pub enum Op {
     Append,
     /// All keys of the channel are gone at once (TRUNCATE).
     Clear,
+    /// The source lost changes of the channel before here. Those that are found again follow as changes of their own. It
+    /// belongs in a batch without a transaction: its frame has no place for one.
+    Gap,
+    /// The source tells the channel's watchers something, see [`is_notice`].
+    Notice,
+}
+
+impl Op {
+    /// Whether it concerns the whole channel, and so every scope: it has no key, and its address means nothing.
+    pub fn is_channel_wide(self) -> bool {
+        matches!(self, Op::Clear | Op::Gap | Op::Notice)
+    }
+}
+
+/// Whether validated JSON can be the data of an [`Op::Notice`]: an object with the texts `code` and `message`, and no member
+/// that the frame has by itself.
+pub fn is_notice(data: &[u8]) -> bool {
+    const OWN: [&str; 6] = ["op", "cursor", "prev", "time", "tx", "tx_last"];
+    let text = |name| member(data, name).is_some_and(|value| value.starts_with(b"\""));
+    data.starts_with(b"{")
+        && data.ends_with(b"}")
+        && text("code")
+        && text("message")
+        && members(data).all(|(name, _)| !OWN.contains(&&*name))
 }
 
 /// The rows of one source transaction carry the same id.
@@ -45,11 +70,11 @@ pub struct Record {
     pub time: Millis,
     /// What happened.
     pub op: Op,
-    /// Where. On [`Op::Clear`] the address means nothing: the whole channel is meant.
+    /// Where. It means nothing if the op [concerns the whole channel](Op::is_channel_wide).
     pub address: Address,
-    /// Of keyed channels, but for [`Op::Clear`].
+    /// Of keyed channels, but for ops that concern the whole channel.
     pub key: Option<Key>,
-    /// The value as validated JSON on one line; empty for [`Op::Delete`] and [`Op::Clear`].
+    /// The value as validated JSON on one line; empty for [`Op::Delete`], [`Op::Clear`] and [`Op::Gap`].
     pub data: Bytes,
     /// The value that the key had before; `None` if it had none, and on plain channels.
     pub before: Option<Bytes>,

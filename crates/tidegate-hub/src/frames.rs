@@ -9,17 +9,24 @@ use tidegate_core::{Frame, Kind, Op, Record, ResetReason, Scope};
 ///
 /// `cursor` is false within an unfinished snapshot, where no cursor may stand.
 pub fn changes(record: &Arc<Record>, kind: Kind, scope: &Scope, cursor: bool, mut each: impl FnMut(Frame)) {
-    if record.op == Op::Clear {
-        match kind {
-            Kind::History => each(Frame::Change { record: record.clone(), cursor }),
-            Kind::State => {
-                each(Frame::Reset(ResetReason::Clear));
-                if cursor {
-                    each(Frame::Last { count: 0, at: record.offset });
-                }
+    match (record.op, kind) {
+        (Op::Clear, Kind::State) => {
+            each(Frame::Reset(ResetReason::Clear));
+            if cursor {
+                each(Frame::Last { count: 0, at: record.offset });
             }
         }
-    } else if scope.matches(record.address.as_str(), record.key.as_deref()) {
-        each(Frame::Change { record: record.clone(), cursor });
+        (Op::Gap, Kind::History) => {
+            each(Frame::SourceGap(record.offset));
+            if cursor {
+                each(Frame::Bookmark(record.offset));
+            }
+        }
+        // What was lost is found again by comparing, so the state is as if nothing had been.
+        (Op::Gap, Kind::State) => {}
+        (op, _) if op.is_channel_wide() || scope.matches(record.address.as_str(), record.key.as_deref()) => {
+            each(Frame::Change { record: record.clone(), cursor });
+        }
+        _ => {}
     }
 }

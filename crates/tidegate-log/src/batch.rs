@@ -23,15 +23,15 @@ pub struct Batch {
 pub struct Entry {
     /// Which channel.
     pub channel: ChannelId,
-    /// `Append` on plain channels; `Upsert`, `Delete`, `Clear` on keyed ones.
+    /// `Append` on plain channels; `Upsert`, `Delete`, `Clear` on keyed ones; `Gap` and `Notice` on both.
     pub op: Op,
     /// Where.
     pub address: Address,
-    /// On keyed channels, but for `Clear`.
+    /// On keyed channels, but for ops that [concern the whole channel](Op::is_channel_wide).
     pub key: Option<Key>,
     /// Time of the event.
     pub time: Millis,
-    /// Validated JSON; empty for `Delete` and `Clear`.
+    /// Validated JSON; empty for `Delete`, `Clear` and `Gap`.
     pub data: Bytes,
 }
 

@@ -98,7 +98,7 @@ impl Channel {
         self.state.start()
     }
 
-    /// Records of `scope` in `(after, until]`, oldest first. A clear belongs to every scope.
+    /// Records of `scope` in `(after, until]`, oldest first. What concerns the whole channel belongs to every scope.
     ///
     /// # Errors
     /// [`ReadError::Trimmed`] if `after` is before [`Channel::start`].

@@ -34,6 +34,8 @@ pub(crate) fn op_code(op: Op) -> u8 {
         Op::Upsert => 1,
         Op::Delete => 2,
         Op::Clear => 3,
+        Op::Gap => 4,
+        Op::Notice => 5,
     }
 }
 
@@ -43,6 +45,8 @@ pub(crate) fn op_of(code: u8) -> Option<Op> {
         1 => Op::Upsert,
         2 => Op::Delete,
         3 => Op::Clear,
+        4 => Op::Gap,
+        5 => Op::Notice,
         _ => return None,
     })
 }

@@ -37,6 +37,8 @@ struct Inner {
     rows: BTreeMap<(Address, Key), u32>,
     row_before: Vec<u32>,
     clears: Vec<u32>,
+    /// Records that concern every address; clears are among them.
+    wide: Vec<u32>,
 }
 
 /// What a part says of a row at some offset.
@@ -56,9 +58,9 @@ pub(crate) fn weight(record: &Record) -> usize {
     record.data.len() + record.before.as_ref().map_or(0, |before| before.len()) + names + 64
 }
 
-/// Whether a record concerns a scope; a clear concerns all.
+/// Whether a record concerns a scope; what concerns the whole channel concerns all.
 pub(crate) fn concerns(record: &Record, scope: &Scope) -> bool {
-    record.op == Op::Clear || scope.matches(record.address.as_str(), record.key.as_deref())
+    record.op.is_channel_wide() || scope.matches(record.address.as_str(), record.key.as_deref())
 }
 
 /// Fills a page up to its limits.
@@ -174,7 +176,7 @@ impl Part {
         let (from, to) = (self.index(after + 1) as u32, self.index(until + 1) as u32);
         let inner = self.read();
         let mut found = inner.chain(inner.addresses.get(address), &inner.address_before, from, to);
-        found.extend(inner.clears.iter().copied().filter(|index| (from..to).contains(index)));
+        found.extend(inner.wide.iter().copied().filter(|index| (from..to).contains(index)));
         found.sort_unstable();
         for index in found {
             let record = &inner.records[index as usize];
@@ -193,7 +195,7 @@ impl Part {
         let to = (self.index(until + 1)).min(inner.records.len());
         if let Some(address) = scope.single_address() {
             let mut found = inner.chain(inner.addresses.get(address), &inner.address_before, 0, to as u32);
-            found.extend(inner.clears.iter().copied().filter(|index| (*index as usize) < to));
+            found.extend(inner.wide.iter().copied().filter(|index| (*index as usize) < to));
             found.sort_unstable();
             let records = found.into_iter().rev().map(|index| &inner.records[index as usize]);
             return records.filter(|record| concerns(record, scope)).take(max).cloned().collect();
@@ -279,6 +281,9 @@ impl Inner {
         let mut row_before = NONE;
         if record.op == Op::Clear {
             self.clears.push(index);
+        }
+        if record.op.is_channel_wide() {
+            self.wide.push(index);
         } else {
             address_before = self.addresses.insert(record.address.clone(), index).unwrap_or(NONE);
             if let Some(key) = record.key.as_ref().filter(|_| keyed) {

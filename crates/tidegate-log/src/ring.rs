@@ -132,6 +132,8 @@ impl Inner {
         if record.op == Op::Clear {
             self.rows.clear();
             self.cleared = record.offset;
+        }
+        if record.op.is_channel_wide() {
             return;
         }
         self.touched.insert(record.address.clone(), record.offset);

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tidegate_core::{Address, ChannelId, Key, Millis, Offset, Op, Record, Tx};
+use tidegate_core::{Address, ChannelId, Key, Millis, Offset, Op, Record, Tx, is_notice};
 
 use crate::batch::{AppendError, Appended, Entry, Idempotency};
 use crate::channel::ChannelState;
@@ -60,6 +60,11 @@ impl Stage {
                 return Err(AppendError::UnknownChannel);
             }
             match (channel.keyed, entry.op, &entry.key) {
+                (_, Op::Notice, None) if !is_notice(&entry.data) => {
+                    return Err(AppendError::Unfit("a notice is an object with `code` and `message`"));
+                }
+                (_, Op::Gap | Op::Notice, None) => {}
+                (_, Op::Gap | Op::Notice, Some(_)) => return Err(AppendError::Unfit("a gap or a notice has no key")),
                 (false, Op::Append, None) | (true, Op::Upsert | Op::Delete, Some(_)) | (true, Op::Clear, None) => {}
                 (false, Op::Append, Some(_)) => return Err(AppendError::Unfit("a plain channel has no keys")),
                 (false, ..) => return Err(AppendError::Unfit("a plain channel takes appends only")),

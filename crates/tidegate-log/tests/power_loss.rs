@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::{ALL, append, batch, clear, delete, idempotency, scope, upsert};
+use common::{ALL, append, batch, clear, delete, gap, idempotency, notice, scope, upsert};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
@@ -117,7 +117,7 @@ impl Model {
             let before = rows.get(&row).map(|(data, _)| data.clone());
             let offset = records.len() as u64 + 1;
             let keep = match entry.op {
-                Op::Append => true,
+                Op::Append | Op::Gap | Op::Notice => true,
                 Op::Upsert => {
                     rows.insert(row, (entry.data.clone(), offset));
                     true
@@ -134,7 +134,7 @@ impl Model {
                     address: entry.address.as_str().to_owned(),
                     key: entry.key.as_deref().map(str::to_owned),
                     data: entry.data.clone(),
-                    before: before.filter(|_| entry.op != Op::Clear),
+                    before: before.filter(|_| !entry.op.is_channel_wide()),
                 });
             }
             let head = records.len() as u64;
@@ -394,7 +394,9 @@ impl History {
         let data = format!("{}{}", self.serial, "x".repeat(size));
         let at = format!("a/{}", self.rng.random_range(0..6));
         let key = format!("k{}", self.rng.random_range(0..5));
-        match self.rng.random_range(0..20) {
+        match self.rng.random_range(0..22) {
+            20 => gap(CHANNELS.choose(&mut self.rng).expect("not empty")),
+            21 => notice(CHANNELS.choose(&mut self.rng).expect("not empty"), self.serial),
             0..5 => append("plain", &at, data),
             5..9 => append("bounded", &at, data),
             9..13 => upsert("keyed", &at, &key, data),
@@ -455,7 +457,7 @@ impl History {
         assert_eq!(seen, expected, "{name}");
 
         let at = format!("a/{}", self.rng.random_range(0..6));
-        let mine = |(_, known): &&(u64, Known)| known.address == at || known.op == Op::Clear;
+        let mine = |(_, known): &&(u64, Known)| known.address == at || known.op.is_channel_wide();
         let expected: Vec<(u64, Known)> = expected.iter().filter(mine).cloned().collect();
         let page = channel.read(start, u64::MAX, &scope(&at), ALL)?;
         let seen: Vec<(u64, Known)> = page.records.iter().map(|record| (record.offset, as_known(record))).collect();

@@ -1,9 +1,10 @@
 //! Long-poll: the frames since a cursor, or nothing and a newer cursor.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::LINK;
-use tidegate_core::{Cursor, ErrorCode, Frame, GapReason, Kind, Offset, Op, Problem, ResetReason, Target};
+use tidegate_core::{Cursor, ErrorCode, Frame, GapReason, Kind, Offset, Op, Problem, Record, ResetReason, Target};
 use tidegate_hub::{FramePage, Plan, Start, changes};
 use tokio::time::Instant;
 
@@ -56,7 +57,8 @@ impl Poll<'_> {
                 return self.gap(reason).await;
             };
             after = page.upto;
-            if !page.records.is_empty() {
+            // A record need not show in every kind of watch.
+            if page.records.iter().any(|record| self.shows(record)) {
                 return self.records(&page, &[], Some(began)).await;
             }
             if page.more {
@@ -77,6 +79,13 @@ impl Poll<'_> {
     async fn page(&self, after: Offset) -> Result<Option<FramePage>, Problem> {
         let limit = self.options.limit.unwrap_or(HISTORY);
         self.gateway.hub.page(&self.plan.channel, &self.plan.view, after, limit).await
+    }
+
+    fn shows(&self, record: &Arc<Record>) -> bool {
+        let mut shows = false;
+        let Plan { view, .. } = &self.plan;
+        changes(record, view.kind, &view.scope, true, |_| shows = true);
+        shows
     }
 
     async fn gap(&self, reason: GapReason) -> Result<Answer, Problem> {

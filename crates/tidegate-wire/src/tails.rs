@@ -7,7 +7,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tidegate_core::{ChannelId, Offset, Op, Record, View};
+use tidegate_core::{ChannelId, Offset, Record, View};
 use tidegate_hub::{Channel, Hub};
 use tokio::sync::Notify;
 
@@ -316,7 +316,7 @@ impl Registry {
                 dirty.push(tail.clone());
             }
         };
-        if record.op == Op::Clear {
+        if record.op.is_channel_wide() {
             self.tails.values().for_each(|entry| give(&entry.tail));
             return;
         }

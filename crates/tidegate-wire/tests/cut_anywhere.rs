@@ -82,12 +82,18 @@ impl World {
     /// A change that is one: it writes a record.
     fn change(&mut self) -> (String, String, String, Value) {
         let dice = self.random.random_range(0..40);
-        if dice == 0 {
-            self.rows.clear();
-            return ("clear".into(), String::new(), String::new(), Value::Null);
+        let wide = |op: &str| (op.into(), String::new(), String::new(), Value::Null);
+        match dice {
+            0 => {
+                self.rows.clear();
+                return wide("clear");
+            }
+            1 => return wide("gap"),
+            2 => return wide("notice"),
+            _ => {}
         }
         let held: Vec<(String, String)> = self.rows.keys().cloned().collect();
-        if dice < 8 && !held.is_empty() {
+        if dice < 10 && !held.is_empty() {
             let (address, key) = held[self.random.random_range(0..held.len())].clone();
             self.rows.remove(&(address.clone(), key.clone()));
             return ("delete".into(), address, key, Value::Null);
@@ -103,16 +109,22 @@ impl World {
         let op = match op.as_str() {
             "upsert" => Op::Upsert,
             "delete" => Op::Delete,
+            "gap" => Op::Gap,
+            "notice" => Op::Notice,
             _ => Op::Clear,
         };
-        let address = if op == Op::Clear { "rows/0" } else { address };
+        let address = if op.is_channel_wide() { "rows/0" } else { address };
         Entry {
             channel: self.log.channel("rows").expect("channel").id(),
             op,
             address: Address::parse(address).expect("address"),
-            key: (op != Op::Clear).then(|| key.as_str().into()),
+            key: (!op.is_channel_wide()).then(|| key.as_str().into()),
             time: Millis(1),
-            data: if op == Op::Upsert { Bytes::from(data.to_string()) } else { Bytes::new() },
+            data: match op {
+                Op::Upsert => Bytes::from(data.to_string()),
+                Op::Notice => Bytes::from_static(br#"{"code":"schema","message":"a column came"}"#),
+                _ => Bytes::new(),
+            },
         }
     }
 
@@ -213,13 +225,21 @@ fn check_history(world: &World, replica: &Replica) {
     let start = items.iter().find_map(|item| match item {
         Item::Begin { offset } => *offset,
         Item::Gap { to, .. } => *to,
-        Item::Event { .. } => None,
+        Item::Event { .. } | Item::Notice { .. } => None,
     });
     let mut skipped_to = start.expect("a history begins somewhere");
     let mut wanted = world.records.range(skipped_to + 1..);
     for item in items {
         match item {
             Item::Begin { .. } => {}
+            Item::Gap { to: Some(offset), reason } if reason == "source" => {
+                let (at, (op, ..)) = wanted.find(|(at, _)| **at > skipped_to).expect("a record that was written");
+                assert_eq!((at, op.as_str()), (offset, "gap"), "lost or doubled");
+            }
+            Item::Notice { offset, .. } => {
+                let (at, (op, ..)) = wanted.find(|(at, _)| **at > skipped_to).expect("a record that was written");
+                assert_eq!((Some(*at), op.as_str()), (*offset, "notice"), "lost or doubled");
+            }
             Item::Gap { to, .. } => skipped_to = to.expect("a gap of a history says where it ends"),
             Item::Event { op, address, key, data, offset } => {
                 let offset = offset.expect("a record has a cursor");

@@ -31,7 +31,8 @@ impl Rules {
         self.begun = true;
         let cursor = frame["cursor"].as_str();
         match op {
-            "begin" | "gap" | "notice" | "close" => {}
+            "begin" | "gap" | "close" => {}
+            "notice" => ensure!(!self.scanning || cursor.is_none(), "no cursor within a snapshot"),
             "reset" => (self.scanning, self.rows, self.held) = (true, 0, None),
             "snapshot" if frame["last"] == true => {
                 ensure!(self.scanning && cursor.is_some(), "`last` ends a snapshot and has a cursor");

@@ -51,7 +51,7 @@ pub enum WireFrame {
     },
     /// Loss, announced.
     Gap {
-        /// The cursor that was presented.
+        /// The cursor that was presented; of a loss at the source the one before it.
         from: String,
         /// Where what follows begins.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,6 +65,24 @@ pub enum WireFrame {
         code: NoticeCode,
         /// For people.
         message: String,
+        /// Of a notice of the source: when.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        time: Option<String>,
+        /// Of a notice of the source; absent while a snapshot is unfinished.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cursor: Option<String>,
+        /// With `chain`: the cursor before.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        prev: Option<String>,
+        /// The transaction of the source.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        tx: Option<String>,
+        /// The last of its transaction.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        tx_last: Option<bool>,
+        /// What else the source says of it.
+        #[serde(flatten)]
+        more: std::collections::BTreeMap<String, serde_json::Value>,
     },
     /// The stream ends in order.
     Close {

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::cursor::{ChannelId, Cursor, Epoch, Fingerprint};
+use crate::record::is_notice;
 
 fn cursors(chain: bool, prev: Option<Offset>) -> Cursors {
     let cursor = Cursor {
@@ -14,14 +15,18 @@ fn cursors(chain: bool, prev: Option<Offset>) -> Cursors {
 }
 
 fn append(offset: Offset) -> Frame {
+    change(offset, Op::Append, b"{\"n\":1.10}")
+}
+
+fn change(offset: Offset, op: Op, data: &'static [u8]) -> Frame {
     let record = Record {
         offset,
         appended: Millis(0),
         time: Millis(1_795_295_293_123),
-        op: Op::Append,
+        op,
         address: Address::parse("rooms/a%22b").expect("address"),
         key: None,
-        data: Bytes::from_static(b"{\"n\":1.10}"),
+        data: Bytes::from_static(data),
         before: None,
         tx: None,
     };
@@ -64,6 +69,8 @@ fn every_frame_is_one_line_of_json() {
         Frame::Last { count: 0, at: 3 },
         Frame::Bookmark(4),
         Frame::Gap { from: "x".into(), to: Some(9), reason: GapReason::Retention },
+        Frame::SourceGap(9),
+        change(10, Op::Notice, br#"{"code":"schema","message":"a"}"#),
         Frame::Notice { code: NoticeCode::TokenExpiring, message: "a\u{2028}b".into() },
         Frame::Close { code: ErrorCode::Draining, message: String::new(), retry_ms: None },
     ];
@@ -74,4 +81,43 @@ fn every_frame_is_one_line_of_json() {
         let value: serde_json::Value = serde_json::from_slice(&out).expect("JSON");
         assert_eq!(value["op"], frame.op());
     }
+}
+
+#[test]
+fn a_source_tells_of_changes_that_it_lost() {
+    let mut chained = cursors(true, Some(4));
+    let gap = json(&Frame::SourceGap(9), &mut chained);
+    let at = |offset| cursors(false, None).text(offset);
+    assert_eq!(gap, serde_json::json!({"op": "gap", "from": at(8), "to": at(9), "reason": "source"}));
+    assert_eq!(Frame::SourceGap(9).cursor(), None);
+    assert_eq!(json(&Frame::Bookmark(9), &mut chained)["prev"], at(9), "as after any gap");
+}
+
+#[test]
+fn the_members_of_a_notice_are_those_of_its_frame() {
+    let notice = change(9, Op::Notice, br#"{"code":"schema","message":"a \"b\"","columns":["x"]}"#);
+    let text = |offset| cursors(false, None).text(offset);
+    let frame = json(&notice, &mut cursors(true, Some(4)));
+    let wanted = serde_json::json!({
+        "op": "notice", "cursor": text(9), "prev": text(4), "time": "2026-11-21T21:08:13.123Z",
+        "code": "schema", "message": "a \"b\"", "columns": ["x"],
+    });
+    assert_eq!(frame, wanted);
+    assert!(!notice.is_data() && notice.cursor() == Some(9));
+}
+
+#[test]
+fn a_notice_has_its_texts_and_nothing_of_the_frames() {
+    let good: [&[u8]; 2] = [br#"{"code":"a","message":""}"#, br#"{"x":1,"message":"m","code":"c"}"#];
+    assert!(good.into_iter().all(is_notice));
+    let bad: [&[u8]; 7] = [
+        b"",
+        b"[]",
+        b"{}",
+        br#"{"code":"a"}"#,
+        br#"{"code":1,"message":""}"#,
+        br#"{"code":"a","message":"","cursor":"x"}"#,
+        br#"{"code":"a","message":"","\u006fp":"x"}"#,
+    ];
+    assert!(!bad.into_iter().any(is_notice));
 }

@@ -197,12 +197,12 @@ fn read_address(
     Ok(None)
 }
 
-/// Places of an address and of clears, in order, the first `max`.
+/// Places of an address and of what concerns every address, in order, the first `max`.
 fn places(segment: &Segment, address: &str, after: Offset, until: Offset, max: usize) -> Result<Vec<Place>, ReadError> {
     let mut found = segment.places(address, after, until, max)?;
-    let clears = segment.places("", after, until, max)?;
-    if !clears.is_empty() {
-        found.extend(clears);
+    let wide = segment.places("", after, until, max)?;
+    if !wide.is_empty() {
+        found.extend(wide);
         found.sort_unstable_by_key(|place| place.offset);
         found.truncate(max);
     }

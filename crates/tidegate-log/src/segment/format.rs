@@ -196,13 +196,13 @@ impl<'b> Peeked<'b> {
         Some(Peeked { offset, appended, op, address, key, rest })
     }
 
-    pub(super) fn op_is(&self, op: Op) -> bool {
-        self.op == op_code(op)
+    /// Whether it concerns every address.
+    pub(super) fn is_channel_wide(&self) -> bool {
+        op_of(self.op).is_some_and(Op::is_channel_wide)
     }
 
-    /// A clear concerns every scope.
     pub(super) fn matches(&self, scope: &Scope) -> bool {
-        self.op_is(Op::Clear) || scope.matches(self.address, self.key)
+        self.is_channel_wide() || scope.matches(self.address, self.key)
     }
 
     /// The whole record; `known` is an address that it often has, to share.

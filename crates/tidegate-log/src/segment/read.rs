@@ -132,8 +132,8 @@ impl Segment {
         }
     }
 
-    /// Goes over the records after `after` in order, until `visit` returns `false`; only those of the scope (and
-    /// clears) are made. `visit` is told of the others by their offset alone. Returns bytes looked at.
+    /// Goes over the records after `after` in order, until `visit` returns `false`; only those that concern the scope
+    /// are made. `visit` is told of the others by their offset alone. Returns bytes looked at.
     pub(crate) fn scan(
         &self,
         after: Offset,
@@ -217,7 +217,7 @@ impl Segment {
             }
             last = Some(peeked.offset);
             verified.records += 1;
-            let address = if peeked.is_clear() { "" } else { peeked.address };
+            let address = if peeked.is_channel_wide() { "" } else { peeked.address };
             sum = sum.wrapping_add(fold(address, peeked.offset, at));
             Some(true)
         })?;
@@ -350,12 +350,6 @@ impl Opened {
             at += used as u64;
         }
         Ok(())
-    }
-}
-
-impl Peeked<'_> {
-    fn is_clear(&self) -> bool {
-        self.op_is(tidegate_core::Op::Clear)
     }
 }
 

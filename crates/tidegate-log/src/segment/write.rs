@@ -4,7 +4,7 @@
 use std::io;
 use std::sync::Arc;
 
-use tidegate_core::{Address, ChannelId, Millis, Op, Record};
+use tidegate_core::{Address, ChannelId, Millis, Record};
 
 use super::file_name;
 use super::format::{FOOTER_BYTES, Footer, HEADER_BYTES, Place, SegmentMeta, header, put_record, section};
@@ -88,8 +88,9 @@ impl SegmentWriter {
             self.marks.push(Mark { offset: record.offset, appended: record.appended, at });
         }
         let len = self.out.put_record(record)?;
-        // A clear concerns every address; readers of any look under this one too.
-        let address = if record.op == Op::Clear { Address::from_canonical("") } else { record.address.clone() };
+        // What concerns every address is under this one; readers of any look there too.
+        let wide = record.op.is_channel_wide();
+        let address = if wide { Address::from_canonical("") } else { record.address.clone() };
         self.index.push((address, Place { offset: record.offset, at, len }));
         self.first.get_or_insert((record.offset, record.appended));
         self.last = (record.offset, record.appended);

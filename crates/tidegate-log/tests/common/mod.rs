@@ -38,6 +38,14 @@ pub fn clear(channel: &str) -> Entry {
     entry(channel, Op::Clear, "cleared", None, "")
 }
 
+pub fn gap(channel: &str) -> Entry {
+    entry(channel, Op::Gap, "lost", None, "")
+}
+
+pub fn notice(channel: &str, serial: u64) -> Entry {
+    entry(channel, Op::Notice, "told", None, format!("{{\"code\":\"schema\",\"message\":\"{serial}\"}}"))
+}
+
 pub fn entry(channel: &str, op: Op, at: &str, key: Option<&str>, data: impl Into<Bytes>) -> Entry {
     let (channel, time) = (ChannelId::of(channel), Millis(7));
     Entry { channel, op, address: address(at), key: key.map(Into::into), time, data: data.into() }

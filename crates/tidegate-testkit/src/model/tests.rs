@@ -205,11 +205,15 @@ impl Oracle<'_> {
         for item in items {
             match item {
                 Item::Begin { offset } => at = at.or(*offset),
+                Item::Gap { to: Some(to), reason } if reason == "source" => {
+                    meant.extend(self.listed(at.unwrap_or(u64::MAX), *to));
+                    at = Some(*to);
+                }
                 Item::Gap { to, .. } => {
                     meant.extend(self.listed(at.unwrap_or(u64::MAX), said.last().copied().unwrap_or(0)));
                     at = *to;
                 }
-                Item::Event { offset, .. } => said.push(offset.expect("a cursor on each event")),
+                Item::Event { offset, .. } | Item::Notice { offset, .. } => said.push(offset.expect("a cursor on each event")),
             }
         }
         meant.extend(self.listed(at.unwrap_or(u64::MAX), upto));
@@ -222,8 +226,8 @@ impl Oracle<'_> {
             .filter(|record| {
                 let (address, key) = (record.change.address.as_str(), record.change.key.as_deref());
                 let sees = |data: &Value| self.eye.sees(address, key, data);
-                record.change.op == Op::Clear
-                    || (record.change.op != Op::Delete && sees(&record.change.data))
+                matches!(record.change.op, Op::Clear | Op::Notice)
+                    || (matches!(record.change.op, Op::Upsert | Op::Append) && sees(&record.change.data))
                     || record.before.as_ref().is_some_and(sees)
             })
             .map(|record| record.offset)
@@ -287,6 +291,11 @@ fn batch(keyed: bool, rng: &mut StdRng) -> Vec<Change> {
 fn changes(keyed: bool, rng: &mut StdRng) -> Vec<Change> {
     let address = *ADDRESSES.choose(rng).expect("some");
     let key = *KEYS.choose(rng).expect("some");
+    match rng.random_range(0..40) {
+        0 => return vec![Change::gap()],
+        1 => return vec![Change::notice("schema")],
+        _ => {}
+    }
     let data = json!({"v": rng.random_range(0..5), "rights": rng.random_range(0..4), "n": rng.random::<u16>()});
     if !keyed {
         return vec![Change::append(address, data)];
@@ -309,7 +318,7 @@ fn encode(encoding: Encoding, frames: &[Value]) -> Vec<u8> {
             Encoding::Ndjson => bytes.extend_from_slice(format!("{frame}\n").as_bytes()),
             Encoding::Sse => {
                 let op = frame["op"].as_str().expect("op");
-                if matches!(op, "begin" | "reset" | "bookmark" | "gap") {
+                if matches!(op, "begin" | "reset" | "bookmark" | "gap" | "notice") {
                     bytes.extend_from_slice(format!("event: {op}\n").as_bytes());
                 }
                 if let Some(cursor) = frame["cursor"].as_str() {
