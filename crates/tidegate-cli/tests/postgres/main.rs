@@ -1,0 +1,10 @@
+//! The binary against real PostgreSQL clusters, old and new.
+//!
+//! `TIDEGATE_PG_SECONDS`, `TIDEGATE_PG_KILLS`, `TIDEGATE_PG_SERVER_KILLS` and `TIDEGATE_SEED` say
+//! how long the exactness test writes, how often it kills what, and with which random numbers.
+
+mod exact;
+mod gateway;
+mod tables;
+mod traffic;
+mod truth;
