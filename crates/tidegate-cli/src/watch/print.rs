@@ -59,9 +59,10 @@ impl Printer {
             "bookmark" | "begin" => return None,
             "reset" => self.paint(Style::Dim, &format!("reset ({})", text("reason"))),
             "snapshot" if frame.is_last() => self.paint(Style::Dim, &format!("{} rows; live from here", frame.count())),
-            "gap" if frame.text("reason") == Some("source") => {
-                self.paint(Style::Yellow, "gap (source): changes before are lost at the source; what can be found again follows")
-            }
+            "gap" if frame.text("reason") == Some("source") => self.paint(
+                Style::Yellow,
+                "gap (source): changes before are lost at the source; what can be found again follows",
+            ),
             "gap" => self.paint(Style::Yellow, &format!("gap ({}): records before are no longer held", text("reason"))),
             "notice" => self.paint(Style::Yellow, &format!("notice {}: {}", text("code"), text("message"))),
             "close" => self.paint(Style::Yellow, &format!("close {}: {}", text("code"), text("message"))),
