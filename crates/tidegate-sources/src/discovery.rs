@@ -5,7 +5,8 @@ use crate::finding::Finding;
 /// What stands behind a URL.
 #[derive(Clone, Debug, Default)]
 pub struct Discovery {
-    /// Settings of the source beside its `url`, as the config would have them.
+    /// Settings of the source beside its `url`, as the config would have them. They say by name what
+    /// is made upstream.
     pub settings: Vec<(String, String)>,
     /// What can be served, in the order in which people would list it.
     pub channels: Vec<Discovered>,
@@ -13,15 +14,17 @@ pub struct Discovery {
     pub left_out: Vec<LeftOut>,
     /// What was looked at on the way.
     pub findings: Vec<Finding>,
+    /// What serving makes upstream, so that nobody wonders later.
+    pub makes: Vec<Made>,
 }
 
 /// A table that can be served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Discovered {
-    /// A name for its channel. It need not be one that the config allows, nor unlike the others:
-    /// whoever makes the config sees to that.
+    /// A name for its channel: the table's, with its schema where that is not the usual one. It need
+    /// not be one that the config allows, nor unlike the others: whoever makes the config sees to that.
     pub name: String,
-    /// An address for it, decoded, without parameters; the same holds.
+    /// An address for it, `orders` or `sales/orders`, not escaped; the same holds.
     pub address: String,
     /// As `table:` in the config.
     pub table: String,
@@ -38,6 +41,15 @@ pub struct LeftOut {
     pub why: String,
     /// What to run upstream so that it can, ready to be copied.
     pub remedy: Option<String>,
+}
+
+/// A thing that a source makes upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// What it is and how long it stays, for people: one line.
+    pub what: String,
+    /// What removes it, ready to be copied; `None`: it goes by itself.
+    pub removal: Option<String>,
 }
 
 /// Why nothing is known of what stands behind a URL.

@@ -6,6 +6,8 @@
 mod difference;
 mod discovery;
 mod finding;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod running;
 mod stats;
 pub mod system;
@@ -14,7 +16,7 @@ mod target;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-pub use discovery::{DiscoverError, Discovered, Discovery, LeftOut};
+pub use discovery::{DiscoverError, Discovered, Discovery, LeftOut, Made};
 pub use finding::{Finding, Level};
 pub use running::Running;
 use serde_json::{Map, Value};
@@ -65,8 +67,8 @@ pub const KINDS: &[Kind] = &[system::KIND];
 /// - **State.** [`SourceStats::state`] says where it is, and the gauges what it costs upstream.
 pub trait Source: Send + Sync + Debug {
     /// Looks at what `targets` need upstream and says what is there, what is missing and what to
-    /// run; changes nothing. `name` is the source's own, as in the config. May take as long as a
-    /// connection takes.
+    /// run; changes nothing. `name` is the source's own, as in the config. Blocks as long as a
+    /// connection takes, so it is not called on an async worker.
     fn check(&self, name: &str, targets: &[Target]) -> Vec<Finding>;
 
     /// Begins to write and returns at once: upstream may be down. `name` is that of its checkpoint.
@@ -99,8 +101,8 @@ pub struct Kind {
     pub tables: bool,
     /// The schemes of its URLs, for `tidegate serve URL`; empty: it has none.
     pub schemes: &'static [&'static str],
-    /// Looks at what stands behind a URL of these schemes; changes nothing. Never asked where there
-    /// are no schemes.
+    /// Looks at what stands behind a URL of these schemes; changes nothing. Blocks, so it is not
+    /// called on an async worker. Never asked where there are no schemes.
     pub discover: fn(url: &str) -> Result<Discovery, DiscoverError>,
 }
 
