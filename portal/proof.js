@@ -16,7 +16,7 @@ const BAR_HEIGHT = 40;
 const ZEROS = ["lost", "doubled", "gaps", "resets"];
 
 /** What is counted of one watch. */
-class Line {
+export class Line {
   frames = 0; reconnects = 0; resets = 0; resumed = null; state = "connecting";
   numbered = 0; gone = 0; repeated = 0; // events with a `sequence`, and what it told
   #begun = false; #whole = false; #sequences = new Map();

@@ -9,7 +9,7 @@ import path from "node:path";
 import { publish } from "../../portal/tidegate.js";
 
 /** The binary under test. */
-const BINARY = path.resolve(process.env.TIDEGATE_BIN ?? path.join(import.meta.dirname, "../../target/debug/tidegate"));
+export const BINARY = path.resolve(process.env.TIDEGATE_BIN ?? path.join(import.meta.dirname, "../../target/debug/tidegate"));
 const START_MS_MAX = 20_000;
 
 /** Channels that the tests use: figures that move by themselves, a chat, notes with keys, and ticks that a restart loses. */
