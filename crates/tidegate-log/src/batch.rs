@@ -101,10 +101,14 @@ pub enum AppendError {
     /// The view store could not be read, so the before-image is not known. Nothing was written; try again later.
     #[error("the view store cannot be read")]
     State,
+    /// An open large batch owns a channel, a checkpoint or the idempotency key of this batch, or as many large batches are open as may
+    /// be. Nothing was written; try again when it ended.
+    #[error("an open large batch has the channel")]
+    Busy,
     /// The log was closed, or the large batch is over.
     #[error("the log is closed")]
     Closed,
-    /// Over `batch_bytes_max`, or over 64 MiB with those it is appended with, or over `large_batch_bytes_max` with the other open ones.
+    /// Over `batch_bytes_max`, or over 64 MiB with those it is appended with.
     #[error("the batch is too large")]
     TooLarge,
 }

@@ -229,6 +229,15 @@ impl ChannelState {
         self.start.store(start, Ordering::Release);
     }
 
+    /// Replaces what is held together with the head, at `head` all of it is in segments.
+    pub(crate) fn install(&self, head: Offset, last_time: Millis, change: impl FnOnce(&mut Held)) {
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        change(&mut held);
+        held.parts = vec![Arc::new(Part::new(head))];
+        self.note_time(last_time);
+        self.advance(head);
+    }
+
     /// The value of a key at the channel's head: what the next record's before-image is.
     pub(crate) fn value(&self, row: &(Address, Key)) -> Result<Option<Bytes>, StateError> {
         if let Some(ring) = &self.ring {

@@ -5,6 +5,7 @@
 //! journal and in memory, and the next drain takes it along.
 
 mod commit;
+mod large;
 mod merging;
 mod retention;
 
@@ -36,8 +37,6 @@ const SLICE: usize = 1024;
 struct Frozen {
     /// The journal goes on in this file.
     journal_from: u64,
-    /// Older files are needed from here on, for large batches that are still open.
-    first_needed: u64,
     channels: Vec<FrozenChannel>,
     layers: Vec<Arc<Layer>>,
 }
@@ -50,7 +49,10 @@ struct FrozenChannel {
 
 impl From<StateError> for DrainError {
     fn from(error: StateError) -> DrainError {
-        DrainError::State(error.to_string())
+        match &*error.0 {
+            redb::Error::Io(_) => DrainError::Io(error.into_io()),
+            _ => DrainError::State(error.to_string()),
+        }
     }
 }
 
@@ -95,7 +97,14 @@ impl Engine {
         Ok(())
     }
 
+    /// Opens the store anew and gives readers its snapshot, which says the same as the one before.
     fn reopen_state(&self) -> Result<Arc<Snapshot>, DrainError> {
+        let snapshot = self.reopened_state()?;
+        self.show(&snapshot);
+        Ok(snapshot)
+    }
+
+    fn reopened_state(&self) -> Result<Arc<Snapshot>, DrainError> {
         if self.state.sync_failed() {
             self.poison("the view store failed a sync");
             return Err(DrainError::Poisoned);
@@ -103,7 +112,6 @@ impl Engine {
         self.state.note_failure(); // until it is open again
         self.state.reopen()?;
         let snapshot = Arc::new(self.state.snapshot()?);
-        self.show(&snapshot);
         tracing::info!("the view store was opened anew");
         Ok(snapshot)
     }
@@ -128,14 +136,13 @@ impl Engine {
             return Err(self.journal_failed(error));
         }
         core.undrained_before += ended;
-        let first_needed = core.large.values().map(|large| large.began_in).min().unwrap_or(number);
         let freeze = |state: &Arc<ChannelState>| FrozenChannel {
             parts: state.freeze(),
             state: state.clone(),
             segments: Vec::new(),
         };
         let channels = self.channels.iter().filter(|channel| channel.ring.is_none()).map(freeze).collect();
-        Ok(Frozen { journal_from: number, first_needed, channels, layers: self.ledger.freeze() })
+        Ok(Frozen { journal_from: number, channels, layers: self.ledger.freeze() })
     }
 
     fn journal_failed(&self, error: WriteError) -> DrainError {
@@ -174,19 +181,19 @@ impl Engine {
                     }
                 }
             }
-            if let Some(open) = writer {
+            if let Some(mut open) = writer {
                 channel.segments.push(open.finish()?);
             }
         }
         synced(self.disk.sync_dir(segment::DIR))
     }
 
-    fn segment_number(&self) -> u64 {
+    pub(crate) fn segment_number(&self) -> u64 {
         self.next_segment.fetch_add(1, Ordering::Relaxed)
     }
 
     /// How large segments of a channel may grow.
-    fn segment_bytes(&self, channel: &ChannelState) -> u64 {
+    pub(crate) fn segment_bytes(&self, channel: &ChannelState) -> u64 {
         let bound = channel.retain.bytes.map_or(u64::MAX, |bytes| (bytes / SEGMENTS_IN_BOUND).max(SEGMENT_BYTES_MIN));
         self.options.segment_bytes_max.min(bound)
     }
@@ -235,7 +242,7 @@ impl Engine {
         core.undrained_before = 0;
         self.counters.undrained.store(core.writer.end(), Ordering::Relaxed);
         drop(core);
-        self.remove_journal_before(frozen.first_needed);
+        self.remove_journal_before(frozen.journal_from);
     }
 
     fn segments_of(&self, channel: ChannelId, metas: Vec<SegmentMeta>) -> Vec<Arc<Segment>> {
@@ -243,9 +250,9 @@ impl Engine {
     }
 
     /// What cannot be removed now is removed at the next open.
-    fn remove_journal_before(&self, first_needed: u64) {
+    fn remove_journal_before(&self, first: u64) {
         for name in self.disk.list(journal::DIR).unwrap_or_default() {
-            if let Some(number) = number_of(&name).filter(|number| *number < first_needed) {
+            if let Some(number) = number_of(&name).filter(|number| *number < first) {
                 let _ = self.disk.remove(&journal::file_name(number));
             }
         }

@@ -7,7 +7,7 @@ mod format;
 mod scan;
 mod writer;
 
-pub(crate) use format::{Command, IdempotencyRecord, encode};
+pub(crate) use format::{IdempotencyRecord, Stored, encode};
 pub(crate) use scan::{ScannedFile, file_name, number_of, scan_file};
 pub(crate) use writer::{JournalWriter, WriteError, seal_found};
 

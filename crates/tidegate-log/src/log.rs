@@ -6,12 +6,13 @@ use std::sync::mpsc::sync_channel;
 use bytes::Bytes;
 use tidegate_core::ChannelId;
 
-use crate::batch::{AppendError, Appended, Batch, Entry, Idempotency};
+use crate::batch::{AppendError, Appended, Batch};
 use crate::channel::Channel;
 use crate::disk::{Disk, RealDisk};
-use crate::engine::{Done, Outcome, Work, size};
 use crate::error::{DrainError, OpenError};
+use crate::group::{Done, Outcome, Work, size};
 use crate::health::{Health, Stats};
+use crate::large::LargeBatch;
 use crate::options::{ChannelSpec, Options};
 use crate::recovery;
 use crate::thread::Running;
@@ -20,25 +21,6 @@ use crate::thread::Running;
 #[derive(Clone)]
 pub struct Log {
     running: Arc<Running>,
-}
-
-/// A batch that comes in parts and becomes visible at once. Dropping it aborts it.
-///
-/// Parts go to the journal as they come and stay in memory until the commit.
-pub struct LargeBatch {
-    running: Arc<Running>,
-    id: Option<u64>,
-}
-
-/// What a large batch is committed with.
-#[derive(Clone, Debug, Default)]
-pub struct LargeCommit {
-    /// As in [`Batch`].
-    pub checkpoints: Vec<(String, Bytes)>,
-    /// As in [`Batch`].
-    pub idempotency: Option<Idempotency>,
-    /// As in [`Batch`].
-    pub tx: Option<Box<str>>,
 }
 
 impl Log {
@@ -92,12 +74,15 @@ impl Log {
         all_appended(self.running.call(Work::Batches(batches), bytes))
     }
 
-    /// Begins a batch that comes in parts.
-    pub fn begin(&self) -> Result<LargeBatch, AppendError> {
-        match self.running.call(Work::Begin, 0)? {
-            Done::Begun(id) => Ok(LargeBatch { running: self.running.clone(), id: Some(id) }),
-            _ => Err(AppendError::Closed),
-        }
+    /// Begins a batch that comes in parts and may be larger than memory; `tx` is the transaction id for all its records, the last of
+    /// each channel is marked.
+    ///
+    /// # Errors
+    /// [`AppendError::Busy`] if four are open.
+    pub fn begin(&self, tx: Option<Box<str>>) -> Result<LargeBatch, AppendError> {
+        let running = self.running.clone();
+        let claim = Box::new(move |claim| running.call(Work::Claim(claim), 0));
+        LargeBatch::begin(self.running.engine.clone(), claim, tx)
     }
 
     /// The last durable checkpoint of this name.
@@ -137,38 +122,6 @@ impl Log {
     }
 }
 
-impl LargeBatch {
-    /// Adds entries; blocks until they are in the journal.
-    ///
-    /// # Errors
-    /// [`AppendError::TooLarge`] if the part is over `batch_bytes_max`, or all open large batches are over
-    /// `large_batch_bytes_max`. The parts before it stay.
-    pub fn part(&mut self, entries: Vec<Entry>) -> Result<(), AppendError> {
-        let id = self.id.ok_or(AppendError::Closed)?;
-        let bytes = size(&entries);
-        self.running.call(Work::Part { id, entries }, bytes).map(|_| ())
-    }
-
-    /// Makes all parts durable and visible at once. After [`AppendError::Full`] or [`AppendError::State`] it can be tried again.
-    pub fn commit(&mut self, commit: LargeCommit) -> Result<Appended, AppendError> {
-        let id = self.id.ok_or(AppendError::Closed)?;
-        let answer = appended(self.running.call(Work::Commit { id, commit }, 0))?;
-        self.id = None;
-        Ok(answer)
-    }
-
-    /// Forgets all parts.
-    pub fn abort(self) {}
-}
-
-impl Drop for LargeBatch {
-    fn drop(&mut self) {
-        if let Some(id) = self.id.take() {
-            self.running.submit(Work::Abort { id }, 0, Box::new(|_| {}));
-        }
-    }
-}
-
 impl Running {
     /// Submits and waits.
     fn call(&self, work: Work, bytes: usize) -> Outcome {
@@ -186,6 +139,6 @@ pub(crate) fn appended(outcome: Outcome) -> Result<Appended, AppendError> {
 pub(crate) fn all_appended(outcome: Outcome) -> Result<Vec<Appended>, AppendError> {
     match outcome? {
         Done::Appended(answers) => Ok(answers),
-        Done::Begun(_) | Done::Noted => Err(AppendError::Closed),
+        Done::Claimed => Err(AppendError::Closed),
     }
 }

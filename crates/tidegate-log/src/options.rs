@@ -20,10 +20,8 @@ pub struct Options {
     pub segment_bytes_max: u64,
     /// Cache of the view store.
     pub view_cache_bytes: usize,
-    /// A batch larger than this is refused; larger ones go in parts.
+    /// A batch, or a part of a large one, larger than this is refused.
     pub batch_bytes_max: usize,
-    /// All open large batches together; they are held in memory until they commit.
-    pub large_batch_bytes_max: usize,
     /// One read looks at no more than this where an index does not help (patterns); the page then ends early.
     pub scan_bytes_max: usize,
     /// The time of append.
@@ -82,7 +80,6 @@ impl Options {
             segment_bytes_max: 128 * MIB,
             view_cache_bytes: 64 * MIB as usize,
             batch_bytes_max: 16 * MIB as usize,
-            large_batch_bytes_max: 256 * MIB as usize,
             scan_bytes_max: 16 * MIB as usize,
             clock: Clock::System,
         }

@@ -14,19 +14,20 @@ use crate::engine::{Engine, Recovered};
 use crate::error::OpenError;
 use crate::hot::Part;
 use crate::journal::{
-    self, Command, JournalWriter, ScannedFile, WriteError, file_name, number_of, scan_file, seal_found,
+    self, JournalWriter, ScannedFile, Stored, WriteError, file_name, number_of, scan_file, seal_found,
 };
+use crate::large;
 use crate::ledger::Ledger;
 use crate::options::{ChannelSpec, Options, Retain, Window};
 use crate::segment::{self, Segment, SegmentMeta};
 use crate::stage::Stage;
-use crate::state::{CHANNELS, ChannelRow, META_FIRST_NEEDED, META_JOURNAL_FROM, Snapshot, State, StateError};
+use crate::state::{CHANNELS, ChannelRow, META_JOURNAL_FROM, Snapshot, State, StateError};
 
 /// The journal as it was found.
 struct Found {
     /// In order of the chain; the last is not sealed.
     files: Vec<(u64, ScannedFile)>,
-    commands: Vec<Located>,
+    batches: Vec<Located>,
     /// Highest number that any file had.
     highest: u64,
 }
@@ -34,7 +35,7 @@ struct Found {
 struct Located {
     file: u64,
     at: u64,
-    command: Command,
+    batch: Stored,
 }
 
 /// Opens or makes the log on a disk.
@@ -42,18 +43,20 @@ pub(crate) fn open(disk: Arc<dyn Disk>, options: Options, specs: &[ChannelSpec])
     let lock = disk.try_lock()?.ok_or_else(|| OpenError::Locked { folder: disk.describe() })?;
     disk.create_dir(journal::DIR)?;
     disk.create_dir(segment::DIR)?;
+    disk.create_dir(large::DIR)?;
     disk.sync_dir("")?;
     let state = State::open(disk.clone(), options.view_cache_bytes)?;
     add_channels(&state, specs)?;
     let snapshot = Arc::new(state.snapshot()?);
     let segments = snapshot.segments()?;
+    large::tidy(&*disk)?;
     let next_segment = tidy_segments(&*disk, &segments)?;
     let channels = channels(&disk, &options, &snapshot, specs, segments)?;
 
-    let (first_needed, from) = (snapshot.number(META_FIRST_NEEDED)?, snapshot.number(META_JOURNAL_FROM)?);
-    let found = find_journal(&*disk, first_needed)?;
-    let undrained: u64 = found.files.iter().filter(|(number, _)| *number >= from).map(|(_, file)| file.good).sum();
-    let (writer, resumed) = start_journal(&*disk, &options, &found, first_needed)?;
+    let from = snapshot.number(META_JOURNAL_FROM)?;
+    let found = find_journal(&*disk, from)?;
+    let undrained: u64 = found.files.iter().map(|(_, file)| file.good).sum();
+    let (writer, resumed) = start_journal(&*disk, &options, &found, from)?;
     let next_journal = writer.number().max(found.highest) + 2;
     let torn: u64 = found.files.last().map_or(0, |(_, file)| file.torn);
     if torn > 0 {
@@ -74,8 +77,8 @@ pub(crate) fn open(disk: Arc<dyn Disk>, options: Options, specs: &[ChannelSpec])
         next_segment,
         lock,
     });
-    let batches = found.commands.len();
-    replay(&engine, found.commands, from)?;
+    let batches = found.batches.len();
+    replay(&engine, found.batches)?;
     tracing::info!(folder, entries = batches, bytes = undrained, "the log is open; this much journal was read again");
     Ok(engine)
 }
@@ -192,7 +195,7 @@ fn channels(
 /// Follows the chain of files from `first`, removes what is no part of it.
 fn find_journal(disk: &dyn Disk, first: u64) -> Result<Found, OpenError> {
     let mut numbers: BTreeSet<u64> = disk.list(journal::DIR)?.iter().filter_map(|name| number_of(name)).collect();
-    let mut found = Found { files: Vec::new(), commands: Vec::new(), highest: numbers.last().copied().unwrap_or(0) };
+    let mut found = Found { files: Vec::new(), batches: Vec::new(), highest: numbers.last().copied().unwrap_or(0) };
     let mut next = Some(first);
     while let Some(number) = next {
         if !numbers.remove(&number) {
@@ -203,9 +206,9 @@ fn find_journal(disk: &dyn Disk, first: u64) -> Result<Found, OpenError> {
             return Err(OpenError::Corrupt { file: file_name(number), at: 0, what });
         }
         let file = disk.open(&file_name(number))?;
-        let commands = &mut found.commands;
-        let scanned = scan_file(&*file, number, |at, command| {
-            commands.push(Located { file: number, at, command });
+        let batches = &mut found.batches;
+        let scanned = scan_file(&*file, number, |at, batch| {
+            batches.push(Located { file: number, at, batch });
             Ok(())
         })?;
         // A killed process leaves bytes that only the page cache has; they must not be shown before they are durable.
@@ -264,51 +267,13 @@ fn is_full(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
 }
 
-/// Does again what the journal says, as it was done first. Large batches without a commit are forgotten.
-fn replay(engine: &Engine, commands: Vec<Located>, from: u64) -> Result<(), OpenError> {
-    let mut large: HashMap<u64, Vec<crate::batch::Entry>> = HashMap::new();
-    for Located { file, at, command } in commands {
-        let fresh = file >= from;
+/// Does again what the journal says, as it was done first.
+fn replay(engine: &Engine, batches: Vec<Located>) -> Result<(), OpenError> {
+    for Located { file, at, batch } in batches {
         let differs = |what: &str| OpenError::Corrupt { file: file_name(file), at, what: what.into() };
-        match command {
-            Command::Batch { appended, tx, checkpoints, idempotency, first, entries } if fresh => {
-                let whole = Replayed { entries, tx, appended, first, all: true };
-                whole.apply(engine, &checkpoints, idempotency.as_ref()).map_err(|what| what.unless(differs))?;
-            }
-            Command::Commit { id, appended, tx, checkpoints, idempotency, first } => {
-                let entries = large.remove(&id);
-                if fresh {
-                    let entries = entries.ok_or_else(|| differs("a commit without its parts"))?;
-                    let whole = Replayed { entries, tx, appended, first, all: false };
-                    let applied = whole.apply(engine, &checkpoints, idempotency.as_ref());
-                    applied.map_err(|what| what.unless(differs))?;
-                }
-            }
-            Command::Begin { id } => {
-                large.insert(id, Vec::new());
-            }
-            // A part without its beginning belongs to a batch that ended before the state's place.
-            Command::Part { id, entries } => {
-                if let Some(parts) = large.get_mut(&id) {
-                    parts.extend(entries);
-                }
-            }
-            Command::Abort { id } => {
-                large.remove(&id);
-            }
-            Command::Batch { .. } | Command::Seal { .. } => {}
-        }
+        again(engine, batch).map_err(|what| what.unless(differs))?;
     }
     Ok(())
-}
-
-struct Replayed {
-    entries: Vec<crate::batch::Entry>,
-    tx: Option<Box<str>>,
-    appended: Millis,
-    first: Vec<(ChannelId, u64)>,
-    /// Every entry became a record; otherwise deletes of nothing are among them.
-    all: bool,
 }
 
 enum ReplayError {
@@ -325,31 +290,20 @@ impl ReplayError {
     }
 }
 
-impl Replayed {
-    fn apply(
-        mut self,
-        engine: &Engine,
-        checkpoints: &[(String, bytes::Bytes)],
-        idempotency: Option<&journal::IdempotencyRecord>,
-    ) -> Result<(), ReplayError> {
-        if self.entries.iter().any(|entry| engine.index_of(entry.channel).is_none()) {
-            return Err(ReplayError::Differs("an entry of a channel that the state does not know"));
-        }
-        // A channel that is now kept off the disk has nothing to do with its older records.
-        let on_disk = |id: ChannelId| engine.index_of(id).is_some_and(|at| engine.channels[at].ring.is_none());
-        self.entries.retain(|entry| on_disk(entry.channel));
-        self.first.retain(|(id, _)| on_disk(*id));
-        let mut stage = Stage::default();
-        let resolved = stage.resolve(engine, &self.entries, self.tx.as_deref(), self.appended);
-        let resolved = resolved.map_err(ReplayError::State)?;
-        if resolved.first != self.first
-            || resolved.appended != self.appended
-            || (self.all && resolved.kept.contains(&false))
-        {
-            return Err(ReplayError::Differs("the entry does not go on from the state"));
-        }
-        stage.note(engine, checkpoints, idempotency, self.appended);
-        stage.apply(engine);
-        Ok(())
+fn again(engine: &Engine, mut batch: Stored) -> Result<(), ReplayError> {
+    if batch.entries.iter().any(|entry| engine.index_of(entry.channel).is_none()) {
+        return Err(ReplayError::Differs("an entry of a channel that the state does not know"));
     }
+    // A channel that is now kept off the disk has nothing to do with its older records.
+    batch.entries.retain(|entry| engine.on_disk(entry.channel));
+    batch.first.retain(|(id, _)| engine.on_disk(*id));
+    let mut stage = Stage::default();
+    let resolved = stage.resolve(engine, &batch.entries, batch.tx.as_deref(), batch.appended);
+    let resolved = resolved.map_err(ReplayError::State)?;
+    if resolved.first != batch.first || resolved.appended != batch.appended || resolved.kept.contains(&false) {
+        return Err(ReplayError::Differs("the entry does not go on from the state"));
+    }
+    stage.note(engine, &batch.checkpoints, batch.idempotency.as_ref(), batch.appended);
+    stage.apply(engine);
+    Ok(())
 }

@@ -7,8 +7,9 @@ mod backend;
 mod store;
 mod tables;
 
+pub(crate) use backend::Backend;
 pub(crate) use store::{FILE, Snapshot, State, StateError};
 pub(crate) use tables::{
-    CHANNELS, CHECKPOINTS, ChannelRow, KEY_TIMES, KEYS, META, META_FIRST_NEEDED, META_JOURNAL_FROM, META_MERGED,
-    META_TRIMMED, ROWS, SEGMENTS, StoredRow, TOUCHED, key_time, row_key, touched_key,
+    CHANNELS, CHECKPOINTS, ChannelRow, KEY_TIMES, KEYS, META, META_JOURNAL_FROM, META_MERGED, META_TRIMMED, ROWS,
+    SEGMENTS, StoredRow, TOUCHED, key_time, row_key, touched_key,
 };

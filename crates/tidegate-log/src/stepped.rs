@@ -4,25 +4,27 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::batch::{AppendError, Appended, Batch, Entry};
+use crate::batch::{AppendError, Appended, Batch};
 use crate::channel::Channel;
 use crate::disk::Disk;
-use crate::engine::{Done, Engine, Outcome, Work};
+use crate::engine::Engine;
 use crate::error::{DrainError, OpenError};
+use crate::group::{Outcome, Work};
 use crate::health::{Health, Stats};
-use crate::log::{LargeCommit, all_appended, appended};
+use crate::large::LargeBatch;
+use crate::log::{all_appended, appended};
 use crate::options::{ChannelSpec, Options};
 use crate::verify::{Report, VerifyError, verify_on};
 
 /// An open log whose every step is a call. Dropping it is a killed process: nothing is drained.
 pub struct SteppedLog {
-    engine: Engine,
+    engine: Arc<Engine>,
 }
 
 impl SteppedLog {
     /// As `Log::open_on`.
     pub fn open(disk: Arc<dyn Disk>, options: Options, channels: &[ChannelSpec]) -> Result<SteppedLog, OpenError> {
-        Ok(SteppedLog { engine: crate::recovery::open(disk, options, channels)? })
+        Ok(SteppedLog { engine: Arc::new(crate::recovery::open(disk, options, channels)?) })
     }
 
     /// Commits batches as one group.
@@ -33,35 +35,19 @@ impl SteppedLog {
 
     /// Commits one batch.
     pub fn append(&self, batch: Batch) -> Result<Appended, AppendError> {
-        appended(self.one(Work::Batches(vec![batch])))
+        appended(one(&self.engine, Work::Batches(vec![batch])))
     }
 
     /// As `Log::append_all`.
     pub fn append_all(&self, batches: Vec<Batch>) -> Result<Vec<Appended>, AppendError> {
-        all_appended(self.one(Work::Batches(batches)))
+        all_appended(one(&self.engine, Work::Batches(batches)))
     }
 
-    /// Begins a large batch.
-    pub fn begin(&self) -> Result<u64, AppendError> {
-        match self.one(Work::Begin)? {
-            Done::Begun(id) => Ok(id),
-            _ => Err(AppendError::Closed),
-        }
-    }
-
-    /// Adds to it.
-    pub fn part(&self, id: u64, entries: Vec<Entry>) -> Result<(), AppendError> {
-        self.one(Work::Part { id, entries }).map(|_| ())
-    }
-
-    /// Makes it visible.
-    pub fn commit(&self, id: u64, commit: LargeCommit) -> Result<Appended, AppendError> {
-        appended(self.one(Work::Commit { id, commit }))
-    }
-
-    /// Forgets it.
-    pub fn abort(&self, id: u64) {
-        drop(self.one(Work::Abort { id }));
+    /// As `Log::begin`.
+    pub fn begin(&self, tx: Option<Box<str>>) -> Result<LargeBatch, AppendError> {
+        let engine = self.engine.clone();
+        let claim = Box::new(move |claim| one(&engine, Work::Claim(claim)));
+        LargeBatch::begin(self.engine.clone(), claim, tx)
     }
 
     /// Moves the journal into segments and the view store.
@@ -109,8 +95,8 @@ impl SteppedLog {
     pub fn verify(disk: Arc<dyn Disk>) -> Result<Report, VerifyError> {
         verify_on(disk)
     }
+}
 
-    fn one(&self, work: Work) -> Outcome {
-        self.engine.commit_group(vec![work]).pop().unwrap_or(Err(AppendError::Closed))
-    }
+fn one(engine: &Engine, work: Work) -> Outcome {
+    engine.commit_group(vec![work]).pop().unwrap_or(Err(AppendError::Closed))
 }

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use crate::batch::AppendError;
 use crate::counters::get;
-use crate::engine::{Engine, Outcome, Work};
+use crate::engine::Engine;
 use crate::error::DrainError;
+use crate::group::{Outcome, Work};
 use crate::health::Health;
 
 /// Batches that may wait; then producers wait.

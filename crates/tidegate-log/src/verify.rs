@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use crate::disk::{Disk, RealDisk};
 use crate::error::OpenError;
-use crate::journal::{self, Command, file_name, number_of, scan_file};
+use crate::journal::{self, file_name, number_of, scan_file};
 use crate::page::ReadError;
 use crate::segment::Segment;
-use crate::state::{META_FIRST_NEEDED, META_JOURNAL_FROM, State};
+use crate::state::{META_JOURNAL_FROM, State};
 
 /// What a log holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -83,35 +83,30 @@ pub(crate) fn verify_on(disk: Arc<dyn Disk>) -> Result<Report, VerifyError> {
         report.segment_records += verified.records;
         report.segment_bytes += segment.meta.bytes;
     }
-    let first = snapshot.number(META_FIRST_NEEDED).map_err(OpenError::from)?;
     let from = snapshot.number(META_JOURNAL_FROM).map_err(OpenError::from)?;
-    verify_journal(&*disk, first, from, &mut report)?;
+    verify_journal(&*disk, from, &mut report)?;
     Ok(report)
 }
 
-fn verify_journal(disk: &dyn Disk, first: u64, from: u64, report: &mut Report) -> Result<(), VerifyError> {
+fn verify_journal(disk: &dyn Disk, from: u64, report: &mut Report) -> Result<(), VerifyError> {
     let mut numbers: Vec<u64> = disk.list(journal::DIR)?.iter().filter_map(|name| number_of(name)).collect();
     numbers.sort_unstable();
-    let mut next = Some(first);
-    let mut end = (first, 0);
+    let mut next = Some(from);
+    let mut end = (from, 0);
     while let Some(number) = next {
         if !numbers.contains(&number) {
-            if number == first && first == 1 {
+            if number == from && from == 1 {
                 break;
             }
             let what = "the journal goes on in this file and it is not there".into();
             return Err(OpenError::Corrupt { file: file_name(number), at: 0, what }.into());
         }
-        let scanned = scan_file(&*disk.open(&file_name(number))?, number, |_, command| {
-            if number >= from {
-                report.journal_entries += 1;
-                if let Command::Batch { entries, .. } | Command::Part { entries, .. } = command {
-                    report.journal_records += entries.len() as u64;
-                }
-            }
+        let scanned = scan_file(&*disk.open(&file_name(number))?, number, |_, batch| {
+            report.journal_entries += 1;
+            report.journal_records += batch.entries.len() as u64;
             Ok(())
         })?;
-        report.journal_files += u64::from(number >= from);
+        report.journal_files += 1;
         end = (number, scanned.good);
         next = scanned.next;
         if next.is_none() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use common::{ALL, append, batch, scope, upsert};
 use tidegate_log::disk::SimDisk;
-use tidegate_log::{AppendError, ChannelSpec, DrainError, Health, LargeCommit, Options, SteppedLog};
+use tidegate_log::{AppendError, ChannelSpec, DrainError, Health, Options, SteppedLog};
 
 fn options() -> Options {
     Options { journal_bytes: 256 * 1024, view_cache_bytes: 1 << 20, ..Options::new("") }
@@ -67,7 +67,6 @@ fn a_sync_that_fails_in_a_drain_poisons_and_loses_nothing() {
 fn a_full_disk_refuses_and_recovers() {
     let disk = SimDisk::new();
     let log = open(&disk);
-    let mut large = 0;
     let big = || batch([append("plain", "a/1", vec![b'1'; 3000])]);
     log.append(big()).expect("appended");
     disk.set_capacity(Some(disk.used() + 200_000));
@@ -78,10 +77,6 @@ fn a_full_disk_refuses_and_recovers() {
             Err(AppendError::Full) => break,
             Err(error) => panic!("{error}"),
         }
-        if large == 0 {
-            large = log.begin().expect("begun");
-            log.part(large, vec![append("plain", "a/l", "1")]).expect("part");
-        }
     }
     assert_eq!(log.health(), Health::Full);
     // A drain needs space too. It fails without harm, as often as it is tried.
@@ -90,13 +85,6 @@ fn a_full_disk_refuses_and_recovers() {
         assert_eq!(offsets(&log), (1..=taken).collect::<Vec<u64>>());
     }
     assert!(taken > 40, "{taken}");
-    assert_eq!(
-        log.commit(
-            large,
-            LargeCommit { checkpoints: vec![("s".into(), vec![0; 9000].into())], ..LargeCommit::default() }
-        ),
-        Err(AppendError::Full)
-    );
 
     // A process that starts on the full disk has all of it.
     let full = disk.copy();
@@ -113,13 +101,12 @@ fn a_full_disk_refuses_and_recovers() {
     drop(other);
 
     disk.set_capacity(None);
-    log.commit(large, LargeCommit::default()).expect("a refused commit can be tried again");
     log.append(big()).expect("appended");
     assert_eq!(log.health(), Health::Good);
     log.drain().expect("drained");
-    assert_eq!(offsets(&log), (1..=taken + 2).collect::<Vec<u64>>());
+    assert_eq!(offsets(&log), (1..=taken + 1).collect::<Vec<u64>>());
     drop(log);
-    assert_eq!(offsets(&open(&disk.process_killed())), (1..=taken + 2).collect::<Vec<u64>>());
+    assert_eq!(offsets(&open(&disk.process_killed())), (1..=taken + 1).collect::<Vec<u64>>());
 }
 
 /// The disk fills at every possible place of a drain; whatever fails, nothing is lost and the next one succeeds.

@@ -8,21 +8,21 @@
 
 mod common;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::{ALL, append, batch, clear, delete, gap, idempotency, notice, scope, upsert};
+use common::{ALL, address, append, batch, clear, delete, gap, idempotency, notice, scope, upsert};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use tidegate_core::{ChannelId, Op};
-use tidegate_log::disk::SimDisk;
+use tidegate_log::disk::{Disk, SimDisk};
 use tidegate_log::{
-    AppendError, Appended, Batch, ChannelSpec, Clock, Entry, Health, LargeCommit, Options, ReadError, SteppedLog,
-    loaded_mark,
+    AppendError, Appended, Batch, ChannelSpec, Clock, Entry, Health, LargeBatch, LargeCommit, Options, ReadError,
+    SteppedLog, loaded_mark,
 };
 
 const CHANNELS: [&str; 4] = ["plain", "bounded", "keyed", "keyed2"];
@@ -38,7 +38,7 @@ fn nothing_acknowledged_is_lost_and_nothing_is_invented() {
     let threads = std::thread::available_parallelism().map_or(2, |n| n.get() as u64);
     let folders = crashes.div_ceil(CRASHES_PER_FOLDER);
     let next = AtomicU64::new(0);
-    let totals = [const { AtomicU64::new(0) }; 4];
+    let totals = [const { AtomicU64::new(0) }; 5];
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
@@ -57,9 +57,12 @@ fn nothing_acknowledged_is_lost_and_nothing_is_invented() {
             });
         }
     });
-    let [crashed, batches, drains, merges] = totals.map(AtomicU64::into_inner);
-    println!("{crashed} crashes, {batches} batches, {drains} drains, {merges} merges in {:?}", began.elapsed());
-    assert!(crashed >= crashes && batches > 0 && drains > 0 && (merges > 0 || crashes < 500));
+    let [crashed, batches, drains, merges, large] = totals.map(AtomicU64::into_inner);
+    println!(
+        "{crashed} crashes, {batches} batches, {large} large ones, {drains} drains, {merges} merges in {:?}",
+        began.elapsed()
+    );
+    assert!(crashed >= crashes && batches > 0 && drains > 0 && (merges > 0 && large > 0 || crashes < 500));
 }
 
 fn env(name: &str) -> Option<u64> {
@@ -92,6 +95,8 @@ struct Known {
     key: Option<String>,
     data: Bytes,
     before: Option<Bytes>,
+    /// Whether it is the last of its transaction.
+    tx: Option<(String, bool)>,
 }
 
 type Rows = BTreeMap<(String, String), (Bytes, u64)>;
@@ -109,6 +114,7 @@ impl Model {
     /// The whole of what the log must do with a batch.
     fn apply(&mut self, batch: &Batch) -> Appended {
         let mut last: Vec<(ChannelId, u64)> = Vec::new();
+        let before = self.heads();
         for entry in &batch.entries {
             let name = *CHANNELS.iter().find(|name| ChannelId::of(name) == entry.channel).expect("a channel");
             let records = self.records.entry(name).or_default();
@@ -135,12 +141,19 @@ impl Model {
                     key: entry.key.as_deref().map(str::to_owned),
                     data: entry.data.clone(),
                     before: before.filter(|_| !entry.op.is_channel_wide()),
+                    tx: batch.tx.as_ref().map(|id| (id.to_string(), false)),
                 });
             }
             let head = records.len() as u64;
             match last.iter_mut().find(|(id, _)| *id == entry.channel) {
                 Some((_, offset)) => *offset = head,
                 None => last.push((entry.channel, head)),
+            }
+        }
+        for (name, before) in CHANNELS.iter().zip(before) {
+            let records = self.records.get_mut(name).map(|records| &mut records[before as usize..]);
+            if let Some((_, last)) = records.and_then(<[Known]>::last_mut).and_then(|record| record.tx.as_mut()) {
+                *last = true;
             }
         }
         for (_, bytes) in &batch.checkpoints {
@@ -166,9 +179,18 @@ struct History {
     model: Model,
     /// Sent since the last crash and not answered: they may be there, in this order.
     uncertain: Vec<Batch>,
+    open: Vec<Open>,
     serial: u64,
-    /// Crashes, batches, drains, merges.
-    counts: [u64; 4],
+    /// Crashes, batches, drains, merges, large batches.
+    counts: [u64; 5],
+}
+
+/// A large batch that has not ended, and what it will be.
+struct Open {
+    large: LargeBatch,
+    whole: Batch,
+    /// Channels that it owns.
+    owned: BTreeSet<u64>,
 }
 
 impl History {
@@ -179,8 +201,9 @@ impl History {
             clock: Arc::new(AtomicU64::new(1_000_000)),
             model: Model::default(),
             uncertain: Vec::new(),
+            open: Vec::new(),
             serial: 0,
-            counts: [0; 4],
+            counts: [0; 5],
         }
     }
 
@@ -224,6 +247,7 @@ impl History {
                 true => self.disk.power_loss(&mut self.rng),
                 false => self.disk.process_killed(),
             };
+            self.open.clear(); // they end with the process, and the disk no longer listens to it
         }
         let log = SteppedLog::open(Arc::new(self.disk.clone()), self.options(), &History::specs()).expect("it opens");
         self.settle(&log);
@@ -231,6 +255,8 @@ impl History {
         log.close();
         let report = SteppedLog::verify(Arc::new(self.disk.clone())).expect("it is whole");
         assert_eq!(report.journal_torn_bytes, 0);
+        let files = |dir| self.disk.list(dir).expect("listed").len() as u64;
+        assert_eq!((files("segments"), files("scratch")), (report.segments, 0), "nothing is left behind");
     }
 
     /// After a crash: which of the uncertain batches are there? The heads tell, and must fit a prefix of them.
@@ -262,8 +288,8 @@ impl History {
             }
             self.clock.fetch_add(self.rng.random_range(0..5_000), Ordering::Relaxed);
             match self.rng.random_range(0..100) {
-                0..70 => self.append_group(log),
-                70..78 => self.large(log),
+                0..55 => self.append_group(log),
+                55..78 => self.large(log),
                 78..90 => match log.drain() {
                     Ok(drained) => self.counts[2] += u64::from(drained),
                     Err(error) => assert!(self.disk.is_off(), "{error}"),
@@ -290,22 +316,31 @@ impl History {
             group.push(Sent { batch, answer: None });
         }
         let batches: Vec<Batch> = group.iter().map(|sent| sent.batch.clone()).collect();
-        let outcomes: Vec<_> = match self.rng.random_bool(0.5) {
-            true => log.append_group(batches),
+        let together = self.rng.random_bool(0.5);
+        let outcomes: Vec<_> = match together {
+            false => log.append_group(batches),
             // All or nothing, but for what a crash leaves: that is a prefix of them.
-            false => match log.append_all(batches) {
+            true => match log.append_all(batches) {
                 Ok(answers) => answers.into_iter().map(Ok).collect(),
                 Err(error) => group.iter().map(|_| Err(error.clone())).collect(),
             },
         };
         self.counts[1] += group.len() as u64;
-        for (sent, outcome) in group.iter_mut().zip(outcomes) {
+        let busy: Vec<bool> = group.iter().map(|sent| self.is_busy(&sent.batch)).collect();
+        let any = together && busy.contains(&true);
+        for ((sent, outcome), busy) in group.iter_mut().zip(outcomes).zip(&busy) {
             match outcome {
-                Ok(answer) => sent.answer = Some(answer),
+                Ok(answer) => {
+                    assert!(!busy && !any, "a large batch owns the channel");
+                    sent.answer = Some(answer);
+                }
                 Err(AppendError::IdempotencyMismatch) => panic!("the same body"),
+                Err(AppendError::Busy) => assert!(*busy || any),
                 Err(error) => assert!(self.disk.is_off(), "{error}"),
             }
         }
+        let mut busy = busy.into_iter();
+        group.retain(|_| !(busy.next() == Some(true) || any));
         for Sent { batch, answer } in group {
             self.account(log, batch, answer);
         }
@@ -333,36 +368,87 @@ impl History {
         }
     }
 
+    /// Whether a large batch owns what a batch needs; a repeat needs nothing.
+    fn is_busy(&self, batch: &Batch) -> bool {
+        let owned = |open: &Open| batch.entries.iter().any(|entry| open.owned.contains(&entry.channel.to_bits()));
+        let there = batch.idempotency.as_ref().is_some_and(|key| self.model.answers.contains_key(&key.key));
+        !there && self.open.iter().any(owned)
+    }
+
+    /// One step of some large batch.
     fn large(&mut self, log: &SteppedLog) {
-        let Ok(id) = log.begin() else { return assert!(self.disk.is_off()) };
-        let mut all = Vec::new();
-        for _ in 0..self.rng.random_range(1..4) {
-            let entries = self.batch().entries;
-            if log.part(id, entries.clone()).is_err() {
-                return assert!(self.disk.is_off());
+        let at = self.rng.random_range(0..3);
+        if at >= self.open.len() {
+            let tx = self.rng.random_bool(0.5).then(|| format!("large {}", self.serial).into());
+            match log.begin(tx.clone()) {
+                Ok(large) => {
+                    let whole = Batch { tx, ..Batch::default() };
+                    self.open.push(Open { large, whole, owned: BTreeSet::new() });
+                }
+                Err(error) => assert!(self.disk.is_off(), "{error}"),
             }
-            all.extend(entries);
-            match self.rng.random_range(0..6) {
-                0 => drop(log.drain()),
-                1 if !self.disk.is_off() => self.append_group(log),
-                _ => {}
+            return;
+        }
+        match self.rng.random_range(0..10) {
+            0..6 => self.part(at),
+            6..9 => self.commit(log, at),
+            _ => self.open.swap_remove(at).large.abort(),
+        }
+    }
+
+    fn part(&mut self, at: usize) {
+        let count = *[0, 1, 5, 30, 30, 200].choose(&mut self.rng).expect("not empty");
+        let entries: Vec<Entry> = (0..count).map(|_| self.entry()).collect();
+        let touched: BTreeSet<u64> = entries.iter().map(|entry| entry.channel.to_bits()).collect();
+        let others = self.open.iter().enumerate().filter(|(other, _)| *other != at);
+        let busy = others.flat_map(|(_, open)| &open.owned).any(|id| touched.contains(id));
+        match self.open[at].large.part(entries.clone()) {
+            Ok(()) => {
+                assert!(!busy, "the channel is another's");
+                self.open[at].owned.extend(touched);
+                self.open[at].whole.entries.extend(entries);
+                self.check_unfinished(at);
+            }
+            Err(AppendError::Busy) => assert!(busy),
+            Err(error) => {
+                assert!(self.disk.is_off(), "{error}");
+                self.open.swap_remove(at);
             }
         }
-        if self.rng.random_bool(0.2) {
-            return log.abort(id);
-        }
-        if self.rng.random_bool(0.1) {
-            return; // left open: it ends with the process
-        }
-        let whole = Batch { entries: all, ..self.batch() };
-        let whole = self.showing(whole);
-        let commit =
-            LargeCommit { checkpoints: whole.checkpoints.clone(), idempotency: whole.idempotency.clone(), tx: None };
+    }
+
+    /// An open batch shows the rows that it would make.
+    fn check_unfinished(&mut self, at: usize) {
         if self.disk.is_off() {
             return;
         }
-        let answer = log.commit(id, commit);
+        let mut model = self.model.clone();
+        model.apply(&self.open[at].whole);
+        for name in ["keyed", "keyed2"] {
+            for n in 0..6 {
+                let (address, key) = (address(&format!("a/{n}")), format!("k{}", self.rng.random_range(0..5)));
+                let row = self.open[at].large.row(ChannelId::of(name), &address, &key).expect("a row");
+                let rows = model.rows.get(name);
+                let known = rows.and_then(|rows| rows.get(&(address.as_str().to_owned(), key)));
+                assert_eq!(row.as_ref(), known.map(|(data, _)| data));
+            }
+        }
+    }
+
+    fn commit(&mut self, log: &SteppedLog, at: usize) {
+        let Open { mut large, mut whole, .. } = self.open.swap_remove(at);
+        (whole.checkpoints, whole.idempotency) = {
+            let made = self.batch();
+            (made.checkpoints, made.idempotency)
+        };
+        let whole = self.showing(whole);
+        let commit = LargeCommit { checkpoints: whole.checkpoints.clone(), idempotency: whole.idempotency.clone() };
+        if self.disk.is_off() {
+            return;
+        }
+        let answer = large.commit(commit);
         assert!(answer.is_ok() || self.disk.is_off(), "{answer:?}");
+        self.counts[4] += u64::from(answer.is_ok());
         self.account(log, whole, answer.ok());
     }
 
@@ -376,6 +462,9 @@ impl History {
         }
         if self.rng.random_bool(0.4) {
             made.idempotency = Some(idempotency("plain", &format!("k{}", self.serial), 1));
+        }
+        if self.rng.random_bool(0.3) {
+            made.tx = Some(format!("tx {}", self.serial).into());
         }
         self.showing(made)
     }
@@ -492,5 +581,6 @@ fn as_known(record: &tidegate_core::Record) -> Known {
         key: record.key.as_deref().map(str::to_owned),
         data: record.data.clone(),
         before: record.before.clone(),
+        tx: record.tx.as_ref().map(|tx| (tx.id.to_string(), tx.last)),
     }
 }

@@ -127,7 +127,7 @@ fn a_second_opening_is_refused_by_name() {
 fn a_large_batch_is_seen_at_its_commit() {
     let folder = tempfile::tempdir().expect("a folder");
     let log = open(&folder);
-    let mut large = log.begin().expect("begun");
+    let mut large = log.begin(None).expect("begun");
     large.part((0..100).map(|i| upsert("orders", "orders/eu", &i.to_string(), "1")).collect()).expect("part");
     log.append(batch([append("chat", "a", "1")])).expect("others go on");
     log.drain_now().expect("a drain does not lose it");
@@ -137,7 +137,7 @@ fn a_large_batch_is_seen_at_its_commit() {
     let commit = LargeCommit { checkpoints: vec![("shop".into(), "x".into())], ..LargeCommit::default() };
     assert_eq!(large.commit(commit).expect("committed").count, 102);
     drop(large);
-    log.begin().expect("begun").abort();
+    log.begin(None).expect("begun").abort();
     assert_eq!(orders.head(), 101);
     assert_eq!(orders.rows(&scope("orders/eu"), None, ALL).expect("rows").rows.len(), 99);
     log.close();

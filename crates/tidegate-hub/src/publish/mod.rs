@@ -198,7 +198,7 @@ fn append_problem(error: AppendError) -> Problem {
                 .hint("use a fresh key for each new publish; repeat a key only with the very same request");
         }
         AppendError::Unfit(_) => ErrorCode::Unprocessable,
-        AppendError::UnknownChannel | AppendError::State => ErrorCode::Internal,
+        AppendError::UnknownChannel | AppendError::State | AppendError::Busy => ErrorCode::Internal,
     };
     Problem::new(code, error.to_string())
 }

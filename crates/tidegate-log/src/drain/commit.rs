@@ -1,18 +1,19 @@
 //! One commit that makes the state what it is after a drain.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use redb::{ReadableTable, WriteTransaction};
+use redb::{ReadableTable, Table, WriteTransaction};
 use tidegate_core::{ChannelId, Millis, Offset};
 
 use super::{Frozen, FrozenChannel};
 use crate::engine::Engine;
 use crate::hot::{Part, RowState};
-use crate::ledger::Remembered;
+use crate::ledger::{Layer, Remembered};
 use crate::options::Window;
 use crate::state::{
-    CHANNELS, CHECKPOINTS, ChannelRow, KEY_TIMES, KEYS, META, META_FIRST_NEEDED, META_JOURNAL_FROM, ROWS, SEGMENTS,
-    StateError, StoredRow, TOUCHED, key_time, row_key, touched_key,
+    CHANNELS, CHECKPOINTS, ChannelRow, KEY_TIMES, KEYS, META, META_JOURNAL_FROM, ROWS, SEGMENTS, StateError, StoredRow,
+    TOUCHED, key_time, row_key, touched_key,
 };
 
 impl Engine {
@@ -24,21 +25,20 @@ impl Engine {
             }
             put_channel(&write, channel)?;
         }
-        self.put_ledger(&write, frozen)?;
+        self.put_ledger(&write, &frozen.layers)?;
         {
             let mut meta = write.open_table(META)?;
             meta.insert(META_JOURNAL_FROM, frozen.journal_from)?;
-            meta.insert(META_FIRST_NEEDED, frozen.first_needed)?;
         }
         Ok(write.commit()?)
     }
 
-    fn put_ledger(&self, write: &WriteTransaction, frozen: &Frozen) -> Result<(), StateError> {
+    pub(super) fn put_ledger(&self, write: &WriteTransaction, layers: &[Arc<Layer>]) -> Result<(), StateError> {
         let mut checkpoints = write.open_table(CHECKPOINTS)?;
         let mut keys = write.open_table(KEYS)?;
         let mut times = write.open_table(KEY_TIMES)?;
         let mut added: HashMap<ChannelId, i64> = HashMap::new();
-        for layer in &frozen.layers {
+        for layer in layers {
             for (source, bytes) in &layer.checkpoints {
                 checkpoints.insert(source.as_str(), &bytes[..])?;
             }
@@ -54,12 +54,12 @@ impl Engine {
         }
         let mut channels = write.open_table(CHANNELS)?;
         let now = self.options.clock.now();
-        for channel in &frozen.channels {
-            let id = channel.state.id;
+        for channel in self.channels.iter().filter(|channel| channel.ring.is_none()) {
+            let id = channel.id;
             let Some(mut row) = channel_row(&channels, id)? else { continue };
             let before = row.keys;
             row.keys = row.keys.saturating_add_signed(added.remove(&id).unwrap_or(0));
-            while let Some(oldest) = oldest_to_forget(&times, id, row.keys, channel.state.window, now)? {
+            while let Some(oldest) = oldest_to_forget(&times, id, row.keys, channel.window, now)? {
                 let mut key = oldest.clone();
                 key.drain(8..16);
                 times.remove(oldest.as_slice())?;
@@ -79,8 +79,7 @@ fn put_rows(write: &WriteTransaction, channel: &FrozenChannel) -> Result<(), Sta
     let mut rows = write.open_table(ROWS)?;
     let mut touched = write.open_table(TOUCHED)?;
     if channel.parts.iter().any(|part| part.cleared(Offset::MAX - 1)) {
-        let (from, to) = (id.to_bits().to_be_bytes(), (id.to_bits() + 1).to_be_bytes());
-        rows.retain_in(from.as_slice()..to.as_slice(), |_, _| false)?;
+        clear_rows(&mut rows, id)?;
     }
     for part in &channel.parts {
         for name in part.all_names() {
@@ -102,6 +101,11 @@ fn put_rows(write: &WriteTransaction, channel: &FrozenChannel) -> Result<(), Sta
     Ok(())
 }
 
+pub(super) fn clear_rows(rows: &mut Table<'_, &'static [u8], &'static [u8]>, id: ChannelId) -> Result<(), StateError> {
+    let (from, to) = (id.to_bits().to_be_bytes(), (id.to_bits() + 1).to_be_bytes());
+    Ok(rows.retain_in(from.as_slice()..to.as_slice(), |_, _| false)?)
+}
+
 fn newest(channel: &FrozenChannel, name: &(tidegate_core::Address, tidegate_core::Key)) -> RowState {
     let states = channel.parts.iter().rev().map(|part| part.row(name, Offset::MAX - 1));
     states.into_iter().find(|state| !matches!(state, RowState::Unknown)).unwrap_or(RowState::Unknown)
@@ -111,7 +115,7 @@ fn put_channel(write: &WriteTransaction, channel: &FrozenChannel) -> Result<(), 
     let id = channel.state.id;
     let mut channels = write.open_table(CHANNELS)?;
     let Some(mut row) = channel_row(&channels, id)? else { return Err(StateError::damaged("a channel is missing")) };
-    let last = |part: &std::sync::Arc<Part>| (part.last(), part.newest_time());
+    let last = |part: &Arc<Part>| (part.last(), part.newest_time());
     if let Some((head, Some(time))) = channel.parts.last().map(last) {
         (row.head, row.last_time) = (head, row.last_time.max(time));
     }

@@ -19,45 +19,27 @@ pub(super) const FRAME_BYTES: usize = 8;
 pub(super) const SEAL_BYTES: usize = FRAME_BYTES + 1 + 8;
 
 const BATCH: u8 = 1;
-const BEGIN: u8 = 2;
-const PART: u8 = 3;
-const COMMIT: u8 = 4;
-const ABORT: u8 = 5;
-const SEAL: u8 = 6;
+const SEAL: u8 = 2;
 
 /// One entry of the journal, as it is read back.
-pub(crate) enum Command {
-    /// A batch that stands at once.
-    Batch {
-        appended: Millis,
-        tx: Option<Box<str>>,
-        checkpoints: Vec<(String, Bytes)>,
-        idempotency: Option<IdempotencyRecord>,
-        /// First offset in each channel; the batch's records there follow without a hole.
-        first: Vec<(ChannelId, Offset)>,
-        entries: Vec<DecodedEntry>,
-    },
-    /// A large batch begins.
-    Begin { id: u64 },
-    /// More of it.
-    Part { id: u64, entries: Vec<DecodedEntry> },
-    /// All parts of it stand.
-    Commit {
-        id: u64,
-        appended: Millis,
-        tx: Option<Box<str>>,
-        checkpoints: Vec<(String, Bytes)>,
-        idempotency: Option<IdempotencyRecord>,
-        first: Vec<(ChannelId, Offset)>,
-    },
-    /// None of it will.
-    Abort { id: u64 },
+pub(super) enum Command {
+    Batch(Box<Stored>),
     /// The file is complete; the chain goes on in this one.
-    Seal { next: u64 },
+    Seal {
+        next: u64,
+    },
 }
 
-/// An entry of a batch, read back.
-pub(crate) type DecodedEntry = Entry;
+/// A batch, read back.
+pub(crate) struct Stored {
+    pub(crate) appended: Millis,
+    pub(crate) tx: Option<Box<str>>,
+    pub(crate) checkpoints: Vec<(String, Bytes)>,
+    pub(crate) idempotency: Option<IdempotencyRecord>,
+    /// First offset in each channel; the batch's records there follow without a hole.
+    pub(crate) first: Vec<(ChannelId, Offset)>,
+    pub(crate) entries: Vec<Entry>,
+}
 
 /// An idempotency key with the answer that a repeat gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +52,7 @@ pub(crate) struct IdempotencyRecord {
 pub(crate) mod encode {
     use super::*;
 
-    /// What a batch and a commit share.
+    /// What a batch is beside its entries.
     pub(crate) struct Head<'a> {
         pub(crate) appended: Millis,
         pub(crate) tx: Option<&'a str>,
@@ -89,28 +71,6 @@ pub(crate) mod encode {
             put_head(out, head);
             put_entries(out, entries);
         })
-    }
-
-    pub(crate) fn begin(out: &mut Vec<u8>, chain: u32, id: u64) -> u32 {
-        framed(out, chain, BEGIN, |out| put_varint(out, id))
-    }
-
-    pub(crate) fn part<'e>(out: &mut Vec<u8>, chain: u32, id: u64, entries: impl Iterator<Item = &'e Entry>) -> u32 {
-        framed(out, chain, PART, |out| {
-            put_varint(out, id);
-            put_entries(out, entries);
-        })
-    }
-
-    pub(crate) fn commit(out: &mut Vec<u8>, chain: u32, id: u64, head: &Head<'_>) -> u32 {
-        framed(out, chain, COMMIT, |out| {
-            put_varint(out, id);
-            put_head(out, head);
-        })
-    }
-
-    pub(crate) fn abort(out: &mut Vec<u8>, chain: u32, id: u64) -> u32 {
-        framed(out, chain, ABORT, |out| put_varint(out, id))
     }
 
     pub(crate) fn seal(out: &mut Vec<u8>, chain: u32, next: u64) -> u32 {
@@ -193,20 +153,7 @@ impl Command {
     pub(super) fn decode(body: &Bytes) -> Option<Command> {
         let mut reader = Reader::new(body);
         let command = match reader.u8()? {
-            BATCH => {
-                let head = DecodedHead::get(&mut reader)?;
-                let entries = get_entries(&mut reader, body)?;
-                let DecodedHead { appended, tx, checkpoints, idempotency, first } = head;
-                Command::Batch { appended, tx, checkpoints, idempotency, first, entries }
-            }
-            BEGIN => Command::Begin { id: reader.varint()? },
-            PART => Command::Part { id: reader.varint()?, entries: get_entries(&mut reader, body)? },
-            COMMIT => {
-                let id = reader.varint()?;
-                let DecodedHead { appended, tx, checkpoints, idempotency, first } = DecodedHead::get(&mut reader)?;
-                Command::Commit { id, appended, tx, checkpoints, idempotency, first }
-            }
-            ABORT => Command::Abort { id: reader.varint()? },
+            BATCH => Command::Batch(Box::new(Stored::get(&mut reader, body)?)),
             SEAL => Command::Seal { next: reader.u64()? },
             _ => return None,
         };
@@ -214,16 +161,8 @@ impl Command {
     }
 }
 
-struct DecodedHead {
-    appended: Millis,
-    tx: Option<Box<str>>,
-    checkpoints: Vec<(String, Bytes)>,
-    idempotency: Option<IdempotencyRecord>,
-    first: Vec<(ChannelId, Offset)>,
-}
-
-impl DecodedHead {
-    fn get(reader: &mut Reader<'_>) -> Option<DecodedHead> {
+impl Stored {
+    fn get(reader: &mut Reader<'_>, body: &Bytes) -> Option<Stored> {
         let appended = Millis(reader.varint()?);
         let tx = reader.option_text()?.map(Into::into);
         let count = reader.varint()?;
@@ -233,7 +172,8 @@ impl DecodedHead {
             0 => None,
             _ => Some(IdempotencyRecord::get(reader)?),
         };
-        Some(DecodedHead { appended, tx, checkpoints, idempotency, first: get_offsets(reader)? })
+        let first = get_offsets(reader)?;
+        Some(Stored { appended, tx, checkpoints, idempotency, first, entries: get_entries(reader, body)? })
     }
 }
 
@@ -257,11 +197,11 @@ fn get_offsets(reader: &mut Reader<'_>) -> Option<Vec<(ChannelId, Offset)>> {
     (0..reader.varint()?).map(|_| Some((ChannelId::from_bits(reader.u64()?), reader.varint()?))).collect()
 }
 
-fn get_entries(reader: &mut Reader<'_>, body: &Bytes) -> Option<Vec<DecodedEntry>> {
+fn get_entries(reader: &mut Reader<'_>, body: &Bytes) -> Option<Vec<Entry>> {
     (0..reader.u32()?).map(|_| get_entry(reader, body)).collect()
 }
 
-fn get_entry(reader: &mut Reader<'_>, body: &Bytes) -> Option<DecodedEntry> {
+fn get_entry(reader: &mut Reader<'_>, body: &Bytes) -> Option<Entry> {
     let mut id = [0; 8];
     id[..5].copy_from_slice(&reader.array::<5>()?);
     let op: Op = op_of(reader.u8()?)?;

@@ -4,7 +4,7 @@ use std::io;
 
 use bytes::Bytes;
 
-use super::format::{Command, FRAME_BYTES, HEADER_BYTES, MAGIC, VERSION, chained};
+use super::format::{Command, FRAME_BYTES, HEADER_BYTES, MAGIC, Stored, VERSION, chained};
 use crate::codec::Reader;
 use crate::disk::DiskFile;
 use crate::error::OpenError;
@@ -37,7 +37,7 @@ pub(crate) struct ScannedFile {
 pub(crate) fn scan_file(
     file: &dyn DiskFile,
     number: u64,
-    mut apply: impl FnMut(u64, Command) -> Result<(), OpenError>,
+    mut apply: impl FnMut(u64, Stored) -> Result<(), OpenError>,
 ) -> Result<ScannedFile, OpenError> {
     let bytes = read_all(file)?;
     let mut scanned = ScannedFile { good: 0, torn: 0, chain: 0, next: None, entries: 0 };
@@ -59,7 +59,7 @@ pub(crate) fn scan_file(
         scanned.entries += 1;
         match command {
             Command::Seal { next } => scanned.next = Some(next),
-            command => apply(at as u64, command)?,
+            Command::Batch(batch) => apply(at as u64, *batch)?,
         }
     }
     scanned.torn = used(&bytes[scanned.good as usize..]);

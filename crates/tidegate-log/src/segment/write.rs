@@ -49,10 +49,10 @@ impl Appender {
         self.spill()
     }
 
-    fn put_record(&mut self, record: &Record) -> io::Result<u32> {
-        let len = put_record(&mut self.buffer, record);
-        self.spill()?;
-        Ok(len)
+    /// Goes back to a place that was flushed; what is behind it is written over.
+    fn rewind(&mut self, at: u64) {
+        self.buffer.clear();
+        self.written = at;
     }
 
     fn spill(&mut self) -> io::Result<()> {
@@ -81,25 +81,44 @@ impl SegmentWriter {
         self.out.at()
     }
 
-    /// Records come in order of offset.
+    /// Of its file.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Records so far; the place of each is in memory until the end.
+    pub(crate) fn records(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Records come in order of offset. The record is taken even if the disk has no room: [`Self::finish`] tries again.
     pub(crate) fn push(&mut self, record: &Record) -> io::Result<()> {
         let at = self.out.at();
         if self.marks.last().is_none_or(|mark| at - mark.at >= MARK_BYTES) {
             self.marks.push(Mark { offset: record.offset, appended: record.appended, at });
         }
-        let len = self.out.put_record(record)?;
+        let len = put_record(&mut self.out.buffer, record);
         // What concerns every address is under this one; readers of any look there too.
         let wide = record.op.is_channel_wide();
         let address = if wide { Address::from_canonical("") } else { record.address.clone() };
         self.index.push((address, Place { offset: record.offset, at, len }));
         self.first.get_or_insert((record.offset, record.appended));
         self.last = (record.offset, record.appended);
-        Ok(())
+        self.out.spill()
     }
 
-    /// Writes the index and makes the file durable; its name is not yet.
-    pub(crate) fn finish(mut self) -> io::Result<SegmentMeta> {
+    /// Writes the index and makes the file durable; its name is not yet. After a full disk it can be tried again.
+    pub(crate) fn finish(&mut self) -> io::Result<SegmentMeta> {
+        self.out.flush()?;
         let index_at = self.out.at();
+        let finished = self.finish_at(index_at);
+        if finished.is_err() {
+            self.out.rewind(index_at);
+        }
+        finished
+    }
+
+    fn finish_at(&mut self, index_at: u64) -> io::Result<SegmentMeta> {
         self.index.sort_unstable_by(|a, b| (a.0.as_str(), a.1.offset).cmp(&(b.0.as_str(), b.1.offset)));
         let mut builder = IndexBuilder::default();
         for (address, place) in &self.index {

@@ -10,9 +10,20 @@ use crate::disk::DiskFile;
 
 /// A file, and whether a sync of it ever failed: then nothing that redb says of it later proves anything.
 #[derive(Debug)]
-pub(super) struct Backend {
-    pub(super) file: Arc<dyn DiskFile>,
-    pub(super) sync_failed: Arc<AtomicBool>,
+pub(crate) struct Backend {
+    file: Arc<dyn DiskFile>,
+    /// `None`: nothing in it is to survive anything, so it is not synced.
+    sync_failed: Option<Arc<AtomicBool>>,
+}
+
+impl Backend {
+    pub(super) fn durable(file: Arc<dyn DiskFile>, sync_failed: Arc<AtomicBool>) -> Backend {
+        Backend { file, sync_failed: Some(sync_failed) }
+    }
+
+    pub(crate) fn forgetful(file: Arc<dyn DiskFile>) -> Backend {
+        Backend { file, sync_failed: None }
+    }
 }
 
 impl StorageBackend for Backend {
@@ -30,7 +41,10 @@ impl StorageBackend for Backend {
     }
 
     fn sync_data(&self) -> Result<(), io::Error> {
-        self.file.sync_data().inspect_err(|_| self.sync_failed.store(true, Ordering::Release))
+        match &self.sync_failed {
+            Some(failed) => self.file.sync_data().inspect_err(|_| failed.store(true, Ordering::Release)),
+            None => Ok(()),
+        }
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> Result<(), io::Error> {

@@ -10,8 +10,8 @@ use tidegate_core::{Address, ChannelId, Key, Offset};
 
 use super::backend::Backend;
 use super::tables::{
-    CHANNELS, CHECKPOINTS, ChannelRow, KEY_TIMES, KEYS, META, META_FIRST_NEEDED, META_JOURNAL_FROM, ROWS, SEGMENTS,
-    StoredRow, TOUCHED, row_key, split_row_key, touched_key,
+    CHANNELS, CHECKPOINTS, ChannelRow, KEY_TIMES, KEYS, META, META_JOURNAL_FROM, ROWS, SEGMENTS, StoredRow, TOUCHED,
+    row_key, split_row_key, touched_key,
 };
 use crate::disk::Disk;
 use crate::error::OpenError;
@@ -88,6 +88,15 @@ impl From<StateError> for OpenError {
 }
 
 impl StateError {
+    /// As an error of the disk, which it is but for damage.
+    pub(crate) fn into_io(self) -> io::Error {
+        let kind = match &*self.0 {
+            redb::Error::Io(error) => error.kind(),
+            _ => io::ErrorKind::Other,
+        };
+        io::Error::new(kind, self.to_string())
+    }
+
     /// A row that we cannot have written.
     pub(crate) fn damaged(what: &str) -> StateError {
         StateError(Arc::new(redb::Error::Corrupted(what.to_owned())))
@@ -123,7 +132,6 @@ impl State {
         {
             let mut meta = write.open_table(META)?;
             meta.insert(META_JOURNAL_FROM, 1)?;
-            meta.insert(META_FIRST_NEEDED, 1)?;
             write.open_table(CHANNELS)?;
             write.open_table(SEGMENTS)?;
             write.open_table(ROWS)?;
@@ -141,7 +149,7 @@ impl State {
     }
 
     fn load(&self, name: &str) -> Result<Database, StateError> {
-        let backend = Backend { file: self.disk.open(name)?, sync_failed: self.sync_failed.clone() };
+        let backend = Backend::durable(self.disk.open(name)?, self.sync_failed.clone());
         Ok(Database::builder().set_cache_size(self.cache_bytes).create_with_backend(backend)?)
     }
 
@@ -273,6 +281,10 @@ impl Snapshot {
         }
         found.sort_by_key(|(channel, meta)| (*channel, meta.first));
         Ok(found)
+    }
+
+    pub(crate) fn has_segment(&self, channel: ChannelId, meta: &SegmentMeta) -> Result<bool, StateError> {
+        Ok(self.segments.get(meta.key(channel))?.is_some())
     }
 
     pub(crate) fn number(&self, name: &str) -> Result<u64, StateError> {

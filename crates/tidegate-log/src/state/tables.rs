@@ -11,8 +11,6 @@ use crate::segment::SegmentMeta;
 pub(crate) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 /// The state holds everything before this journal file.
 pub(crate) const META_JOURNAL_FROM: &str = "journal_from";
-/// The oldest journal file that an open large batch began in, or the same.
-pub(crate) const META_FIRST_NEEDED: &str = "first_needed";
 /// Tells whether a merge took place.
 pub(crate) const META_MERGED: &str = "merged";
 /// Tells whether retention took place.
