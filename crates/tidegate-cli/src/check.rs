@@ -1,37 +1,43 @@
-//! `tidegate check`: whether a config and what it needs upstream are good.
+//! `tidegate check`: whether a config, or what stands behind a URL, is good.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
-use tidegate_server::config::{Config, Environment};
+use tidegate_server::config::{ChannelConfig, Config, Environment};
 
+use crate::findings::{Tally, findings, left_out};
 use crate::terminal::say;
+use crate::url;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
+    /// Look behind a URL instead, as `tidegate serve URL` would: postgres://user@host/database.
+    #[arg(value_name = "URL", conflicts_with = "config")]
+    url: Option<String>,
     /// The config.
     #[arg(long, short, value_name = "FILE", default_value = "tidegate.yaml")]
     config: PathBuf,
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<()> {
-    let config = Config::load(&arguments.config, &Environment::of_process())?;
-    let missing = 0;
+    match &arguments.url {
+        Some(url) => behind(url),
+        None => config(&arguments.config),
+    }
+}
+
+fn config(path: &Path) -> Result<()> {
+    let config = Config::load(path, &Environment::of_process())?;
+    let mut lacking = 0;
     for source in &config.sources {
-        for finding in source.source.check(&source.name, &[]) {
-            say(finding.what);
-        }
+        let found = source.source.check(&source.name, &config.targets(&source.name));
+        let tally = Tally::of(&found);
+        lacking += usize::from(tally.missing > 0);
+        say(format!("source  {} ({}): {}", source.name, source.kind, tally.verdict()));
+        say(findings(&found).trim_end());
     }
     for channel in &config.channels {
-        let kind = if channel.key.is_some() { "keyed" } else { "plain" };
-        let written = channel.source.as_ref().map_or_else(String::new, |source| format!(", written by {source}"));
-        let access = match (channel.access.read, channel.access.publish) {
-            (true, true) => "read and publish",
-            (true, false) => "read",
-            (false, true) => "publish",
-            (false, false) => "nobody may do anything: `access` opens it",
-        };
-        say(format!("channel {} at {} ({kind}{written}): {access}", channel.name, channel.address.as_str()));
+        say(line(channel));
     }
     if !config.listen.ip().is_loopback() {
         say(format!(
@@ -39,9 +45,49 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
             config.listen
         ));
     }
-    if missing > 0 {
-        bail!("{missing} of {} sources lack something upstream", config.sources.len());
+    if lacking > 0 {
+        bail!("{lacking} of {} sources lack something upstream", config.sources.len());
     }
-    say(format!("{}: good", arguments.config.display()));
+    say(format!("{}: good", path.display()));
+    Ok(())
+}
+
+fn line(channel: &ChannelConfig) -> String {
+    let kind = if channel.key.is_some() { "keyed" } else { "plain" };
+    let part = match (&channel.table, channel.dead_letters) {
+        (Some(table), _) => format!(" from {table}"),
+        (None, true) => " with its dead letters".to_owned(),
+        (None, false) => String::new(),
+    };
+    let written = channel.source.as_ref().map_or_else(String::new, |source| format!(", written by {source}{part}"));
+    let access = match (channel.access.read, channel.access.publish) {
+        (true, true) => "read and publish",
+        (true, false) => "read",
+        (false, true) => "publish",
+        (false, false) => "nobody may do anything: `access` opens it",
+    };
+    format!("channel {} at {} ({kind}{written}): {access}", channel.name, channel.address.as_str())
+}
+
+fn behind(url: &str) -> Result<()> {
+    let found = url::look(url)?;
+    let (shown, tables) = (found.shown.clone(), found.discovery.channels.len());
+    say(format!("source  {shown}: {}", Tally::of(&found.discovery.findings).verdict()));
+    say(findings(&found.discovery.findings).trim_end());
+    if !found.discovery.left_out.is_empty() {
+        say("left out");
+        say(left_out(&found.discovery.left_out).trim_end());
+    }
+    let lacking = Tally::of(&found.discovery.findings).missing;
+    if lacking > 0 {
+        bail!("{shown} lacks something");
+    }
+    if tables == 0 {
+        bail!("{shown} has no table that can be served");
+    }
+    let made = found.serve(([127, 0, 0, 1], 8080).into(), Path::new("./tidegate-data"))?;
+    say("would serve");
+    say(made.served().trim_end());
+    say(format!("{shown}: good"));
     Ok(())
 }

@@ -7,10 +7,12 @@ mod check;
 mod client;
 mod demo;
 mod docs;
+mod findings;
 mod log;
 mod publish;
 mod serve;
 mod terminal;
+mod url;
 mod watch;
 
 use std::process::ExitCode;
@@ -32,11 +34,11 @@ struct Tidegate {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve what a config describes.
+    /// Serve what a config describes, or what stands behind a URL.
     Serve(serve::Arguments),
     /// Serve live data of this machine, without any config.
     Demo(demo::Arguments),
-    /// Look whether a config and its sources are good; change nothing.
+    /// Look whether a config and its sources are good, or what stands behind a URL; change nothing.
     Check(check::Arguments),
     /// Watch an address and print what comes; resumes after cuts.
     Watch(watch::Arguments),

@@ -10,9 +10,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::terminal::say;
+use crate::url;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
+    /// Serve what stands behind a URL instead, with a config made of it: postgres://user@host/database.
+    #[arg(value_name = "URL", conflicts_with = "config")]
+    url: Option<String>,
+    #[command(flatten)]
+    with_url: url::Options,
     /// The config.
     #[arg(long, short, value_name = "FILE", default_value = "tidegate.yaml")]
     config: PathBuf,
@@ -22,13 +28,23 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<()> {
-    let config = load(&arguments.config)?;
+    let made = match &arguments.url {
+        Some(url) => Some(url::look(url)?.serve(arguments.with_url.listen, &arguments.with_url.data)?),
+        None => None,
+    };
+    let config = match &made {
+        Some(made) => made.config.clone(),
+        None => load(&arguments.config)?,
+    };
     start_logging();
     raise_file_limit();
     runtime()?.block_on(async {
         let signals = Signals::listen()?;
         let server = Server::start(config, arguments.insecure, Vec::new()).await?;
         announce(&server);
+        if let Some(made) = made {
+            say(made.introduction(server.address()));
+        }
         signals.first().await;
         server.stop().await;
         Ok(())
@@ -39,7 +55,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
 pub(crate) fn load(path: &Path) -> Result<Config> {
     if !path.exists() {
         anyhow::bail!(
-            "there is no config `{}`.\nName one with --config, or run `tidegate demo`, which brings its own",
+            "there is no config `{}`.\nName one with --config, write the URL of a database instead, or run `tidegate demo`, \
+             which brings its own",
             path.display()
         );
     }

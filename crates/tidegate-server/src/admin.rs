@@ -1,8 +1,9 @@
-//! The admin side: health, metrics, the list of watches. It has its own listener, since clients
+//! The admin side: health, metrics, the lists of watches and sources. It has its own listener, since clients
 //! have no business here.
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,8 +15,9 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::json;
-use tidegate_core::{ErrorCode, Problem};
+use tidegate_core::{ErrorCode, Millis, Problem};
 use tidegate_hub::Hub;
+use tidegate_sources::SourceStats;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
@@ -34,8 +36,16 @@ const WATCHES_MAX: usize = 10_000;
 pub(crate) struct Admin {
     pub(crate) hub: Hub,
     pub(crate) metrics: Metrics,
+    pub(crate) sources: Vec<SourceEntry>,
     /// Host names beside addresses and `localhost`.
     pub(crate) hosts: Vec<String>,
+}
+
+/// A source as it is listed.
+pub(crate) struct SourceEntry {
+    pub(crate) name: String,
+    pub(crate) kind: &'static str,
+    pub(crate) stats: Arc<SourceStats>,
 }
 
 impl Admin {
@@ -88,9 +98,10 @@ impl Admin {
             },
             "/metrics" => self.metrics(),
             "/watches" => json(200, "application/json", &self.watches()),
+            "/sources" => json(200, "application/json", &self.sources()),
             path => problem(
                 &Problem::new(ErrorCode::ChannelNotFound, format!("the admin side has no `{path}`"))
-                    .hint("it has /healthz, /readyz, /metrics and /watches"),
+                    .hint("it has /healthz, /readyz, /metrics, /watches and /sources"),
             ),
         }
     }
@@ -132,6 +143,30 @@ impl Admin {
             })
             .collect();
         json!({ "count": self.hub.watches().count(), "watches": watches })
+    }
+
+    /// What is not known is null.
+    fn sources(&self) -> serde_json::Value {
+        let sources: Vec<serde_json::Value> = self.sources.iter().map(SourceEntry::json).collect();
+        json!({ "sources": sources })
+    }
+}
+
+impl SourceEntry {
+    fn json(&self) -> serde_json::Value {
+        let stats = &self.stats;
+        let last_batch_ms = stats.last_batch_ms.load(Ordering::Relaxed);
+        json!({
+            "name": self.name,
+            "kind": self.kind,
+            "state": stats.state().as_str(),
+            "last_batch": (last_batch_ms > 0).then(|| Millis(last_batch_ms).to_string()),
+            "lag_ms": SourceStats::known(&stats.lag_ms),
+            "upstream_lag_bytes": SourceStats::known(&stats.upstream_lag_bytes),
+            "upstream_retained_bytes": SourceStats::known(&stats.upstream_retained_bytes),
+            "dead_letters": stats.dead_letters.load(Ordering::Relaxed),
+            "resyncs": stats.resyncs.load(Ordering::Relaxed),
+        })
     }
 }
 

@@ -12,7 +12,7 @@ use tidegate_wire::Tails;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::admin::Admin;
+use crate::admin::{Admin, SourceEntry};
 use crate::assets::assets;
 use crate::config::Config;
 use crate::listen::{ListenError, listen};
@@ -85,6 +85,7 @@ impl Server {
         });
 
         let hosts = config.hosts.clone();
+        let kinds: Vec<&'static str> = config.sources.iter().map(|source| source.kind).collect();
         let sources = match start_sources(config, &log).await {
             Ok(sources) => sources,
             Err(error) => {
@@ -94,7 +95,12 @@ impl Server {
             }
         };
         let metrics = Metrics::new(hub.clone(), tails, &sources);
-        let admin = Admin { hub: hub.clone(), metrics, hosts };
+        let listed = sources.iter().zip(kinds).map(|(source, kind)| SourceEntry {
+            name: source.name().to_owned(),
+            kind,
+            stats: source.stats().clone(),
+        });
+        let admin = Admin { hub: hub.clone(), metrics, sources: listed.collect(), hosts };
         let tasks = [tokio::spawn(tidegate_transports::serve(clients, gateway)), tokio::spawn(admin.serve(operators))];
         Ok(Server { address, admin_address, hub, log, sources, tasks })
     }
@@ -146,7 +152,7 @@ async fn start_sources(config: Config, log: &Log) -> Result<Vec<Running>, StartE
     let log = log.clone();
     let started = tokio::task::spawn_blocking(move || {
         let start = |configured: &crate::config::SourceConfig| {
-            let targets = wiring::targets(&config, &configured.name);
+            let targets = config.targets(&configured.name);
             configured
                 .source
                 .start(&configured.name, log.clone(), targets)

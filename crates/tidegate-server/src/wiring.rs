@@ -57,19 +57,26 @@ pub(crate) fn hub_options(heartbeat: Duration) -> hub::HubOptions {
     hub::HubOptions { heartbeat }
 }
 
-/// The channels that a source writes.
-pub(crate) fn targets(config: &Config, source: &str) -> Vec<Target> {
-    let own = config.channels.iter().filter(|channel| channel.source.as_deref() == Some(source));
-    own.map(|channel| Target {
+impl Config {
+    /// The channels that a source writes, as the source is told of them.
+    pub fn targets(&self, source: &str) -> Vec<Target> {
+        let own = self.channels.iter().filter(|channel| channel.source.as_deref() == Some(source));
+        own.map(target).collect()
+    }
+}
+
+fn target(channel: &ChannelConfig) -> Target {
+    let placement = || Placement { template: channel.address.clone(), key: channel.key.clone() };
+    Target {
         channel: channel.name.clone(),
         table: channel.table.clone(),
-        takes: match channel.dead_letters {
-            true => Takes::DeadLetters(channel.address.clone()),
-            false => Takes::Rows(Placement { template: channel.address.clone(), key: channel.key.clone() }),
+        takes: if channel.dead_letters {
+            Takes::DeadLetters(channel.address.clone())
+        } else {
+            Takes::Rows(placement())
         },
         numbers: channel.numbers,
-    })
-    .collect()
+    }
 }
 
 /// Which names and origins are ours.

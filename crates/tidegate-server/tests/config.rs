@@ -31,7 +31,7 @@ fn mistakes_are_shown_where_they_stand() {
 #[test]
 fn the_configs_of_the_docs_are_good() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let environment = Environment::of(&[]);
+    let environment = Environment::of(&[("SHOP_DB_URL", "postgres://app@localhost/shop")]);
     let mut count = 0;
     for page in ["README.md", "CONTRIBUTING.md", "protocol/PROTOCOL.md"] {
         let text = std::fs::read_to_string(root.join(page)).expect("a page");

@@ -32,7 +32,7 @@ fn config(folder: &Path) -> Config {
 }
 
 async fn start(folder: &Path) -> Server {
-    Server::start(config(folder), false).await.expect("started")
+    Server::start(config(folder), false, Vec::new()).await.expect("started")
 }
 
 /// Sends a request and returns the whole answer, head and body.
@@ -98,7 +98,8 @@ async fn the_admin_side_tells() {
     assert_eq!(status, 200);
     let page = tidegate_server::docs::pages().into_iter().find(|page| page.path == "docs/metrics.md").expect("page");
     for name in page.text.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()) {
-        assert!(metrics.contains(&format!("\n{name}")), "{name} is not in the scrape:\n{metrics}");
+        let name = name.trim_end_matches("_total");
+        assert!(metrics.contains(&format!("# TYPE {name} ")), "{name} is not in the scrape:\n{metrics}");
     }
     assert!(metrics.contains("tidegate_channel_head{channel=\"chat\"} 0"), "{metrics}");
 
@@ -107,6 +108,9 @@ async fn the_admin_side_tells() {
     let (_, watches) = get(admin, "/watches").await;
     assert!(watches.contains(begin["watch"].as_str().expect("an id")), "{watches}");
     assert!(watches.contains("\"transport\":\"ndjson\""), "{watches}");
+
+    let (_, sources) = get(admin, "/sources").await;
+    assert!(sources.contains(r#""kind":"system","lag_ms":null"#) && sources.contains(r#""name":"host""#), "{sources}");
 
     assert_eq!(get(admin, "/nothing").await.0, 404);
     assert_eq!(ask(admin, "POST /metrics HTTP/1.1\r\nHost: HOST\r\n").await.0, 405);
@@ -182,17 +186,17 @@ async fn what_prevents_a_start_is_told() {
     let folder = tempfile::tempdir().expect("folder");
     let server = start(folder.path()).await;
 
-    let second = Server::start(config(folder.path()), false).await.err().expect("the folder is taken");
+    let second = Server::start(config(folder.path()), false, Vec::new()).await.err().expect("the folder is taken");
     assert!(matches!(&second, StartError::Log(_)), "{second}");
     assert!(second.to_string().contains("in use by another process"), "{second}");
 
     let other = tempfile::tempdir().expect("folder");
     let taken = Config { listen: server.address(), ..config(other.path()) };
-    let error = Server::start(taken, false).await.err().expect("the port is taken");
+    let error = Server::start(taken, false, Vec::new()).await.err().expect("the port is taken");
     assert!(matches!(error, StartError::Listen(ListenError::Taken { field: "listen", .. })), "{error}");
 
     let exposed = Config { admin: ([0, 0, 0, 0], 0).into(), ..config(other.path()) };
-    let error = Server::start(exposed, false).await.err().expect("there is no gate");
+    let error = Server::start(exposed, false, Vec::new()).await.err().expect("there is no gate");
     assert!(matches!(error, StartError::Listen(ListenError::Exposed { field: "admin.listen", .. })), "{error}");
     assert!(error.to_string().contains("--insecure"), "{error}");
     server.stop().await;

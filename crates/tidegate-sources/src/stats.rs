@@ -2,9 +2,6 @@
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
-/// A gauge that the source cannot know, or does not know yet.
-pub const UNKNOWN: u64 = u64::MAX;
-
 /// Counters of one source since its start, and how it is now.
 #[derive(Debug)]
 pub struct SourceStats {
@@ -22,11 +19,11 @@ pub struct SourceStats {
     pub resyncs: AtomicU64,
     /// Reads and appends that failed and were tried again.
     pub failures: AtomicU64,
-    /// Age of the last change when it had reached the log, in milliseconds; [`UNKNOWN`].
+    /// Age of the last change when it had reached the log, in milliseconds; [`UNKNOWN`](Self::UNKNOWN).
     pub lag_ms: AtomicU64,
-    /// Bytes that upstream keeps on its disk because of us; [`UNKNOWN`].
+    /// Bytes that upstream keeps on its disk because of us; [`UNKNOWN`](Self::UNKNOWN).
     pub upstream_retained_bytes: AtomicU64,
-    /// Bytes of changes upstream that we have not confirmed; [`UNKNOWN`].
+    /// Bytes of changes upstream that we have not confirmed; [`UNKNOWN`](Self::UNKNOWN).
     pub upstream_lag_bytes: AtomicU64,
     state: AtomicU8,
 }
@@ -73,6 +70,9 @@ impl SourceState {
 }
 
 impl SourceStats {
+    /// What a gauge holds that the source cannot know, or does not know yet.
+    pub const UNKNOWN: u64 = u64::MAX;
+
     /// Where the source is.
     pub fn state(&self) -> SourceState {
         let figure = self.state.load(Ordering::Relaxed);
@@ -82,7 +82,7 @@ impl SourceStats {
     /// What a gauge says; `None` where it is not known.
     pub fn known(gauge: &AtomicU64) -> Option<u64> {
         match gauge.load(Ordering::Relaxed) {
-            UNKNOWN => None,
+            SourceStats::UNKNOWN => None,
             figure => Some(figure),
         }
     }
@@ -106,9 +106,9 @@ impl Default for SourceStats {
             dead_letters: AtomicU64::new(0),
             resyncs: AtomicU64::new(0),
             failures: AtomicU64::new(0),
-            lag_ms: AtomicU64::new(UNKNOWN),
-            upstream_retained_bytes: AtomicU64::new(UNKNOWN),
-            upstream_lag_bytes: AtomicU64::new(UNKNOWN),
+            lag_ms: AtomicU64::new(SourceStats::UNKNOWN),
+            upstream_retained_bytes: AtomicU64::new(SourceStats::UNKNOWN),
+            upstream_lag_bytes: AtomicU64::new(SourceStats::UNKNOWN),
             state: AtomicU8::new(SourceState::Starting as u8),
         }
     }

@@ -8,6 +8,7 @@
 mod channel;
 mod channels;
 mod document;
+mod draft;
 mod env;
 mod feed;
 mod fields;
@@ -22,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use channels::{Access, ChannelConfig, Retain};
+pub use draft::{Draft, URL_VARIABLE};
 pub use env::Environment;
 use fields::{Fields, Reader};
 pub use report::Report;

@@ -19,7 +19,7 @@ pub(super) struct File {
     /// `--insecure` only loopback is listened on, until there is a gate.
     #[schemars(default = "defaults::listen")]
     listen: Option<String>,
-    /// The admin side: health, metrics, the list of watches.
+    /// The admin side: health, metrics, the lists of watches and sources.
     admin: Option<Admin>,
     /// Host names under which clients reach this server, beside the address that it listens on. A
     /// request to any other name is refused.

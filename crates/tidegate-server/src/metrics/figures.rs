@@ -25,6 +25,8 @@ enum Read {
     Log(fn(&Stats) -> Sample),
     /// In the figures of each source.
     Source(fn(&SourceStats) -> &AtomicU64),
+    /// The same, where the source knows it; one that does not has no sample.
+    Known(fn(&SourceStats) -> &AtomicU64),
     /// In each channel.
     Channel(fn(&Channel) -> u64),
     /// Somewhere else.
@@ -209,10 +211,45 @@ pub(super) const FIGURES: &[Figure] = &[
         }),
     },
     source("tidegate_source_events", "Events in them.", |stats| &stats.events),
-    source("tidegate_source_unplaced", "Events left out for want of an address parameter or a key.", |stats| {
-        &stats.unplaced
+    source(
+        "tidegate_source_unplaced",
+        "Events without an address parameter or a key: they became dead letters, or were left out where no channel takes these.",
+        |stats| &stats.unplaced,
+    ),
+    source(
+        "tidegate_source_dead_letters",
+        "Events that went to the channel of dead letters, with their reason.",
+        |stats| &stats.dead_letters,
+    ),
+    source("tidegate_source_resyncs", "Losses upstream that were healed by comparing everything.", |stats| {
+        &stats.resyncs
     }),
     source("tidegate_source_failures", "Reads and appends that failed and were tried again.", |stats| &stats.failures),
+    Figure {
+        name: "tidegate_source_state",
+        kind: Kind::Gauge,
+        help: "0: starting. 1: connecting. 2: loading, the first time or after a loss. 3: live. 4: waiting after a failure.",
+        labels: &["source"],
+        read: Read::State(|state| {
+            let figure = |stats: &SourceStats| stats.state() as u8 as f64;
+            state.sources.iter().map(|(name, stats)| Sample::Value(vec![name.clone()], figure(stats))).collect()
+        }),
+    },
+    known(
+        "tidegate_source_lag_ms",
+        "Age of the source's last change when it had reached the log, where upstream says it.",
+        |stats| &stats.lag_ms,
+    ),
+    known(
+        "tidegate_source_upstream_lag_bytes",
+        "Changes upstream that the source has not confirmed yet, where upstream says it.",
+        |stats| &stats.upstream_lag_bytes,
+    ),
+    known(
+        "tidegate_source_upstream_retained_bytes",
+        "What upstream keeps on its disk for this source, where it keeps something.",
+        |stats| &stats.upstream_retained_bytes,
+    ),
 ];
 
 const fn log(name: &'static str, kind: Kind, help: &'static str, read: fn(&Stats) -> Sample) -> Figure {
@@ -221,6 +258,10 @@ const fn log(name: &'static str, kind: Kind, help: &'static str, read: fn(&Stats
 
 const fn source(name: &'static str, help: &'static str, read: fn(&SourceStats) -> &AtomicU64) -> Figure {
     Figure { name, kind: Kind::Counter, help, labels: &["source"], read: Read::Source(read) }
+}
+
+const fn known(name: &'static str, help: &'static str, read: fn(&SourceStats) -> &AtomicU64) -> Figure {
+    Figure { name, kind: Kind::Gauge, help, labels: &["source"], read: Read::Known(read) }
 }
 
 impl Figure {
@@ -232,6 +273,13 @@ impl Figure {
                 .sources
                 .iter()
                 .map(|(name, stats)| Sample::Value(vec![name.clone()], load(read(stats)) as f64))
+                .collect(),
+            Read::Known(read) => state
+                .sources
+                .iter()
+                .filter_map(|(name, stats)| {
+                    Some(Sample::Value(vec![name.clone()], SourceStats::known(read(stats))? as f64))
+                })
                 .collect(),
             Read::Channel(read) => state
                 .hub
