@@ -5,6 +5,11 @@
 
 mod exact;
 mod gateway;
+mod loss;
+mod refusals;
+mod rig;
+mod schema;
 mod tables;
 mod traffic;
 mod truth;
+mod unfit;

@@ -23,6 +23,8 @@ use postmaster::Postmaster;
 /// Below the ports that the system gives to clients, so that none of them takes the port while the
 /// server is down.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
+/// Our part of `postgresql.conf`, which says nothing else.
+const SETTINGS: &str = "settings.conf";
 /// Other tests look for ports at the same time.
 const PORT_TRIES: usize = 20;
 
@@ -83,6 +85,8 @@ impl Setup {
             initdb.args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-D"]).arg(data);
             install::run(initdb.arg(format!("--wal-segsize={}", self.segment_mib)));
         });
+        let conf = cluster.data().join("postgresql.conf");
+        std::fs::write(&conf, format!("include_if_exists = '{SETTINGS}'\n")).expect("write postgresql.conf");
         let hba = cluster.data().join("pg_hba.conf");
         let rest = std::fs::read_to_string(&hba).expect("read pg_hba.conf");
         std::fs::write(&hba, format!("{}\n{rest}", self.hba.join("\n"))).expect("write pg_hba.conf");
@@ -322,9 +326,10 @@ impl Cluster {
     fn launch(&mut self) -> Result<(), String> {
         let mut command = self.programs.command("postgres");
         command.arg("-D").arg(self.data()).arg("-c").arg(format!("port={}", self.port));
-        for (name, value) in &self.settings {
-            command.arg("-c").arg(format!("{name}={value}"));
-        }
+        // In a file, not in the command, so that ALTER SYSTEM has its say.
+        let line = |(name, value): &(String, String)| format!("{name} = '{}'\n", value.replace('\'', "''"));
+        let settings: String = self.settings.iter().map(line).collect();
+        std::fs::write(self.data().join(SETTINGS), settings).expect("write the settings");
         self.postmaster = Some(Postmaster::start(command)?);
         Ok(())
     }
