@@ -4,7 +4,7 @@
 // page around it: channels, state, counters, what to type in a terminal, and the form to publish.
 
 import { publish, watch } from "/tidegate.js";
-import { Events, FrameLog, make, Rate, readable, Tables } from "/_assets/view.js";
+import { clip, Events, FrameLog, make, Rate, readable, Tables } from "/_assets/view.js";
 
 const PAINT_MS = 150; // between two paints; a busy channel must not cost the whole browser
 const NEWEST = 100; // events read before the stream begins
@@ -65,8 +65,9 @@ function showChannels(channels, current) {
     const link = make("a", "", make("b", "", channel.channel), make("code", "", channel.address), make("small", "muted", channel.title ?? ""));
     link.href = `/v1/${channel.pattern}`;
     if (channel === current) link.setAttribute("aria-current", "page");
-    const tags = [channel.kind, channel.source && `source ${channel.source}`, channel.publish && "publish"].filter(Boolean);
+    const tags = [channel.kind, channel.source && `source ${channel.source}`, channel.publish && "publish", channel.loading && "loading"].filter(Boolean);
     link.append(make("div", "tags", ...tags.map((tag) => make("span", "tag", tag))));
+    if (channel.loading) link.querySelector(".tag:last-child").dataset.loading = "";
     $("channels").append(make("li", "", link));
   }
 }
@@ -103,6 +104,7 @@ async function follow(address, channel, proof) {
     onFrame: (frame, watch) => {
       rate.count();
       frames.add(frame);
+      showNotice(frame);
       proof?.frame(line, frame, watch);
       paint();
     },
@@ -136,6 +138,22 @@ function showStatus({ state, error, retry_ms }) {
   $("state").dataset.state = state;
   $("state").title = error?.message ?? "";
   if (state === "closed" && error) refuse({ title: error.message, ...error.problem, detail: error.problem?.detail ?? error.problem?.message });
+}
+
+/** What the server says beside the data. That a channel is loading ends with its first state, the rest stays to be read. */
+function showNotice({ op, code, message, time }) {
+  const [loading, whole] = [$("notice").dataset.code === "loading", op === "reset" || op === "append" || op === "bookmark"];
+  if (op === "notice") {
+    $("notice").hidden = false;
+    $("notice").dataset.code = code;
+    $("notice").replaceChildren(make("b", "", [code, time].filter(Boolean).join(" · ")), clip(message ?? ""));
+    if (code === "loading") $("state").textContent = "loading";
+  } else if (loading && whole) {
+    $("notice").hidden = true;
+    $("notice").dataset.code = "";
+    $("state").textContent = "live";
+    for (const tag of document.querySelectorAll(".channels [aria-current] .tag[data-loading]")) tag.remove();
+  }
 }
 
 function refuse({ title, detail, hint }) {

@@ -51,6 +51,7 @@ export class Replica {
   #history; // changes are events here; they build no rows
   #fresh = null; // rows since a `reset`; they replace `rows` at the snapshot's last frame
   #pending = []; // changes since the last cursor
+  #gap; // where the last gap led
   #link = null; // what the next `prev` has to be; null where nothing can be said
   #seen = new Set();
 
@@ -72,7 +73,9 @@ export class Replica {
     }
     if (op === "gap" || op === "reset") {
       if (op === "reset") this.#fresh = new Map();
-      else this.gaps++;
+      // A cut between a gap and the next cursor brings the same gap again.
+      else if (!frame.to || frame.to !== this.#gap) this.gaps++;
+      if (op === "gap") this.#gap = frame.to;
       this.#pending = [];
       this.#link = frame.to ?? null;
       this.#seen.clear();

@@ -268,6 +268,7 @@ export function make(tag, className = "", ...content) {
   return node;
 }
 
-const clip = (text) => (text.length > TEXT_CHARS_MAX ? `${text.slice(0, TEXT_CHARS_MAX)} …` : text);
+/** So much of a payload, and no more. */
+export const clip = (text) => (text.length > TEXT_CHARS_MAX ? `${text.slice(0, TEXT_CHARS_MAX)} …` : text);
 const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
 const clock = (time) => (/T(\d\d:\d\d:\d\d\.\d{3})Z$/.exec(time ?? "") ?? ["", time ?? ""])[1];

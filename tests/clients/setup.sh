@@ -8,6 +8,7 @@ missing=()
 for pair in curl:curl chromium:chromium nginx:nginx-light; do
   command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
 done
+[ -x /usr/lib/postgresql/15/bin/postgres ] || missing+=(postgresql-15)
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 if ((${#missing[@]})); then
   root=()

@@ -41,7 +41,8 @@ const LIFE = [
   upsert("4", "tick, first key"),
   upsert("5", "tick, last key", { cursor: "c4", prev: "c2" }),
   { op: "delete", address: "a/b", key: "3", time: "2026-01-01T00:00:00.000Z", cursor: "c5", prev: "c4" },
-  { op: "bookmark", cursor: "c6", prev: "c5" },
+  { op: "notice", code: "schema", message: "a column came", time: "2026-01-01T00:00:00.000Z", cursor: "c6", prev: "c5" },
+  { op: "bookmark", cursor: "c7", prev: "c6" },
 ];
 const END = { 2: { n: "moved under the scan" }, 4: "tick, first key", 5: "tick, last key" };
 const CHANGES = ["last", "3", "4", "5", "3"];
@@ -71,7 +72,7 @@ for (const format of ["sse", "ndjson"]) {
         await assert.rejects(live.done, /bye/);
         assert.deepEqual(state(live.rows), END, `cut at ${at}`);
         assert.deepEqual(changes, CHANGES, `cut at ${at}`);
-        assert.deepEqual([live.cursor, live.lost, live.doubled], ["c6", 0, 0], `cut at ${at}`);
+        assert.deepEqual([live.cursor, live.lost, live.doubled], ["c7", 0, 0], `cut at ${at}`);
       }
     });
   }
@@ -88,10 +89,10 @@ test("a replica stays whole while its successor is being sent", () => {
   const replica = new Replica();
   for (const frame of LIFE) replica.take(frame);
   assert.equal(replica.gaps, 0);
-  for (const frame of [begin(), { op: "gap", from: "c6", reason: "retention" }, { op: "reset", reason: "gap" }, row("9", 9)]) replica.take(frame);
+  for (const frame of [begin(), { op: "gap", from: "c7", reason: "retention" }, { op: "reset", reason: "gap" }, row("9", 9)]) replica.take(frame);
   assert.deepEqual(state(replica.rows), END);
   replica.cut(); // the half of it is dropped, and the cursor still asks for what `rows` lacks
-  assert.deepEqual([replica.cursor, state(replica.rows)], ["c6", END]);
+  assert.deepEqual([replica.cursor, state(replica.rows)], ["c7", END]);
   for (const frame of [{ op: "reset", reason: "gap" }, row("8", 8), { op: "snapshot", last: true, count: 1, cursor: "d1" }]) replica.take(frame);
   assert.deepEqual([replica.cursor, state(replica.rows)], ["d1", { 8: 8 }]);
   assert.deepEqual([replica.gaps, replica.lost, replica.doubled], [1, 0, 0]);
@@ -108,6 +109,15 @@ test("prev tells what is lost and what came twice; a double changes nothing", ()
   replica.take({ op: "gap", from: "c5", to: "c8", reason: "retention" });
   assert.equal(take("c9", "c8"), 1);
   assert.deepEqual([replica.gaps, replica.lost, replica.doubled], [1, 1, 2], "an announced gap is no silent loss");
+});
+
+test("a loss of the source is counted once, wherever the cut is, and the cursor goes on behind it", () => {
+  const gap = { op: "gap", from: "h1", to: "h2", reason: "source" };
+  const replica = new Replica({ after: "h1", history: true });
+  replica.take(gap);
+  replica.cut();
+  for (const frame of [begin({ cursor: "h1" }), gap, { op: "bookmark", cursor: "h2", prev: "h2" }, upsert("1", 1, { cursor: "h3", prev: "h2" })]) replica.take(frame);
+  assert.deepEqual([replica.gaps, replica.lost, replica.doubled, replica.cursor], [1, 0, 0, "h3"]);
 });
 
 test("the own bookmark of a watcher that joins a shared tail links the two", () => {

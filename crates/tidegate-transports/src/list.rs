@@ -47,6 +47,7 @@ pub(crate) fn list(gateway: &Gateway, request: &Request<Incoming>) -> Result<Ans
                 "pattern": pattern,
                 "kind": if channel.keyed() { "keyed" } else { "plain" },
                 "source": config.source,
+                "loading": channel.loading(),
                 "publish": config.source.is_none() && config.access.publish,
                 "curl": format!("curl -N -H 'Accept: text/event-stream' 'http://{host}/v1/{pattern}'"),
             })
