@@ -20,13 +20,17 @@ pub use discovery::{DiscoverError, Discovered, Discovery, LeftOut, Made};
 pub use finding::{Finding, Level};
 pub use running::Running;
 use serde_json::{Map, Value};
-pub use stats::{SourceState, SourceStats, UNKNOWN};
+pub use stats::{SourceState, SourceStats};
 pub use target::{Numbers, Takes, Target};
 use tidegate_log::{Log, ReadError};
 
 /// All kinds of sources. The config's parser, its JSON Schema, `check`, `serve URL` and the
 /// reference read this table; a new source is one folder and one line here.
-pub const KINDS: &[Kind] = &[system::KIND];
+pub const KINDS: &[Kind] = &[
+    system::KIND,
+    #[cfg(feature = "postgres")]
+    postgres::KIND,
+];
 
 /// A system that changes, read into the log. Its settings are in it, read and good.
 ///

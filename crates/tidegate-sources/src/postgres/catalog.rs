@@ -188,6 +188,14 @@ impl Table {
         self.columns.iter().filter(|column| self.identity.contains(&column.number))
     }
 
+    /// The columns that tell its rows apart; none if only people know.
+    pub(super) fn key(&self) -> Vec<String> {
+        match self.identity_kind {
+            'f' => Vec::new(),
+            _ => self.identity().map(|column| column.name.clone()).collect(),
+        }
+    }
+
     /// Columns whose values are made by the database and are not in its changes: stored ones before Postgres 18,
     /// virtual ones always.
     pub(super) fn unpublished(&self, server_version: u32) -> impl Iterator<Item = &Column> {
@@ -241,21 +249,24 @@ impl Table {
     }
 
     /// Whether it fits a channel with this key and address.
-    pub(super) fn fits<'k>(&self, key: impl Iterator<Item = &'k str>, template: &Template) -> Result<(), Unfit> {
+    pub(super) fn fits<'k>(
+        &self,
+        user: &str,
+        key: impl IntoIterator<Item = &'k str>,
+        parameters: impl IntoIterator<Item = &'k str>,
+    ) -> Result<(), Unfit> {
         self.publishable()?;
+        let user = plain(user);
         let title = self.title();
         let unfit = |why: String, remedy: Option<String>| Err(Unfit { why, remedy });
         if !self.readable {
-            return unfit(
-                "we may not read it".to_owned(),
-                Some(format!("GRANT USAGE ON SCHEMA {} TO CURRENT_USER_NAME;\nGRANT SELECT ON {title} TO CURRENT_USER_NAME;", plain(&self.schema))),
-            );
+            let schema = plain(&self.schema);
+            let remedy = format!("GRANT USAGE ON SCHEMA {schema} TO {user};\nGRANT SELECT ON {title} TO {user};");
+            return unfit(format!("{user} may not read it"), Some(remedy));
         }
         if self.rows_hidden {
-            return unfit(
-                "row-level security hides rows of it from us, but not their changes".to_owned(),
-                Some("ALTER ROLE CURRENT_USER_NAME BYPASSRLS;".to_owned()),
-            );
+            let why = format!("row-level security hides rows of it from {user}, but not their changes");
+            return unfit(why, Some(format!("ALTER ROLE {user} BYPASSRLS;")));
         }
         for name in key {
             let Some(column) = self.columns.iter().find(|column| column.name == name) else {
@@ -264,16 +275,25 @@ impl Table {
             if !self.identity.contains(&column.number) {
                 let identity: Vec<&str> = self.identity().map(|column| column.name.as_str()).collect();
                 return unfit(
-                    format!("the key `{name}` is no part of its identity ({}), so a delete would not tell it", identity.join(", ")),
-                    Some(format!("ALTER TABLE {title} REPLICA IDENTITY FULL;  -- or choose the key among {}", identity.join(", "))),
+                    format!(
+                        "the key `{name}` is no part of its identity ({}), so a delete would not tell it",
+                        identity.join(", ")
+                    ),
+                    Some(format!(
+                        "ALTER TABLE {title} REPLICA IDENTITY FULL;  -- or choose the key among {}",
+                        identity.join(", ")
+                    )),
                 );
             }
             // Categories: B boolean, A array, C composite, R range; their texts are no keys.
             if matches!(column.type_category, 'B' | 'A' | 'C') || column.type_name.starts_with("json") {
-                return unfit(format!("the key `{name}` is of type {}; keys are texts or numbers", column.type_name), None);
+                return unfit(
+                    format!("the key `{name}` is of type {}; keys are texts or numbers", column.type_name),
+                    None,
+                );
             }
         }
-        for name in template.parameters() {
+        for name in parameters {
             if !self.columns.iter().any(|column| column.name == name) {
                 return unfit(format!("it has no column `{name}` for the address"), None);
             }

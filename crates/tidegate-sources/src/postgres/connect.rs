@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pgwire_replication::{Lsn, ReplicationClient, ReplicationConfig};
+use pgwire_replication::{Lsn, PgWireError, ReplicationClient, ReplicationConfig};
 use tokio_postgres::config::Host;
 use tokio_postgres::{Client, Config};
 
@@ -100,44 +100,38 @@ impl Endpoint {
         Ok(client)
     }
 
-    /// Opens a connection that waits before it streams `slot` from where the slot is. `held` is what we hold
-    /// durably, and what upstream is told first.
-    pub(super) async fn replication(
-        &self,
-        slot: &str,
-        publication: &str,
-        held: Lsn,
-    ) -> Result<ReplicationClient, ConnectError> {
-        tls::provider();
+    /// Opens a connection that waits before it streams `slot` from where the slot is. It confirms nothing until it is
+    /// told what we hold.
+    pub(super) async fn replication(&self, slot: &str, publication: &str) -> Result<ReplicationClient, ConnectError> {
+        match tokio::time::timeout(CONNECT_TIMEOUT, self.replicate(slot, publication)).await {
+            Ok(connected) => connected,
+            Err(_) => Err(self.explain("it does not answer")),
+        }
+    }
+
+    async fn replicate(&self, slot: &str, publication: &str) -> Result<ReplicationClient, ConnectError> {
+        let route = self.tls.replication(&self.host(), self.port()).await;
+        let route = route.map_err(|error| self.explain(&error.to_string()))?;
         let password = String::from_utf8_lossy(self.config.get_password().unwrap_or_default());
-        let config = ReplicationConfig::new(self.host(), self.user(), password, self.database(), slot, publication)
-            .with_port(self.port())
-            .with_tls(self.tls.replication())
+        let config = ReplicationConfig::new(route.host(), self.user(), password, self.database(), slot, publication)
+            .with_port(route.port())
             .with_start_lsn(Lsn::ZERO)
-            .with_ack_lsn(held)
+            .with_ack_lsn(Lsn::ZERO)
             .with_status_interval(STATUS_INTERVAL)
             .with_buffer_size(EVENTS_MAX)
             .with_options(session_options())
             .with_application_name("tidegate");
-        let connecting = tokio::time::timeout(CONNECT_TIMEOUT, async {
+        let connected = async {
             let mut client = ReplicationClient::connect_gated(config).await?;
             // Connecting happens in the background; the first answer shows how it went.
             client.simple_query("SELECT 1").await?;
-            Ok(client)
-        });
-        match connecting.await {
-            Ok(Ok(client)) => Ok(client),
-            Ok(Err(error)) => Err(self.explain_replication(&error)),
-            Err(_) => Err(ConnectError(format!("{} does not answer", self.place()))),
-        }
+            Ok::<_, PgWireError>(client)
+        };
+        connected.await.map_err(|error| self.explain(&format!("{error} (replication connection)")))
     }
 
     fn explain(&self, why: &str) -> ConnectError {
         ConnectError(format!("cannot connect to {} as {}: {why}", self.place(), self.user()))
-    }
-
-    fn explain_replication(&self, error: &pgwire_replication::PgWireError) -> ConnectError {
-        ConnectError(format!("cannot open a replication connection to {} as {}: {error}", self.place(), self.user()))
     }
 }
 

@@ -11,13 +11,18 @@ pub(super) fn notice(before: &KnownTable, now: &KnownTable) -> Option<Value> {
         let text = format!("{} is now {}", before.title, now.title);
         changes.push((text, json!({"change": "table-renamed", "from": before.title, "to": now.title})));
     }
+    // Numbers of columns mean something within one table only; another one may have taken its name.
+    let same = |a: &KnownColumn, b: &KnownColumn| match before.oid == now.oid {
+        true => a.number == b.number,
+        false => a.name == b.name,
+    };
     for column in &before.columns {
-        match now.columns.iter().find(|other| other.number == column.number) {
+        match now.columns.iter().find(|other| same(column, other)) {
             None => changes.push(dropped(column)),
             Some(after) => changes.extend(altered(column, after)),
         }
     }
-    let new = |column: &&KnownColumn| before.columns.iter().all(|other| other.number != column.number);
+    let new = |column: &&KnownColumn| before.columns.iter().all(|other| !same(column, other));
     changes.extend(now.columns.iter().filter(new).map(added));
     if changes.is_empty() {
         return None;
@@ -67,7 +72,8 @@ mod tests {
     #[test]
     fn a_rename_is_no_drop() {
         let before = table("public.orders", &[(1, "id", "bigint"), (2, "state", "text"), (3, "old", "text")]);
-        let now = table("public.orders", &[(1, "id", "bigint"), (2, "status", "character varying(9)"), (4, "new", "date")]);
+        let now =
+            table("public.orders", &[(1, "id", "bigint"), (2, "status", "character varying(9)"), (4, "new", "date")]);
         let notice = notice(&before, &now).expect("changes");
         assert_eq!(
             notice["message"],

@@ -10,7 +10,7 @@ use crate::{SettingError, Settings};
 
 /// A Postgres database whose tables are read.
 #[derive(Clone, Debug)]
-pub struct Postgres {
+pub(super) struct Postgres {
     /// Where it is, and as whom we connect.
     pub(super) endpoint: Endpoint,
     /// Replication slot; `None`: named after the source.

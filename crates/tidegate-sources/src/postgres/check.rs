@@ -1,0 +1,207 @@
+//! What a source needs upstream: looked at, never changed.
+
+use tokio_postgres::Client;
+
+use super::catalog::{self, Table, plain};
+use super::connect::Endpoint;
+use super::failure::Failure;
+use super::publication::Publication;
+use super::serving;
+use super::settings::Postgres;
+use super::slot::Slot;
+use crate::{Finding, Takes, Target};
+
+/// The columns that we read were added to `pg_publication_tables` in this version.
+const VERSION_MIN: u32 = 150_000;
+
+/// Everything that is found for a source and its channels.
+pub(super) fn findings(postgres: &Postgres, name: &str, targets: &[Target]) -> Vec<Finding> {
+    let runtime = match super::runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return vec![Finding::missing(format!("no async runtime: {error}"))],
+    };
+    let mut findings = Vec::new();
+    if let Err(failure) = runtime.block_on(look(postgres, name, targets, &mut findings)) {
+        findings.push(match failure {
+            Failure::Upstream { what, remedy: Some(remedy) } => Finding::missing(what).remedy(remedy),
+            Failure::Upstream { what, remedy: None } => Finding::missing(what),
+            other => Finding::missing(format!("{other:?}")),
+        });
+    }
+    findings
+}
+
+async fn look(postgres: &Postgres, name: &str, targets: &[Target], findings: &mut Vec<Finding>) -> Result<(), Failure> {
+    let endpoint = &postgres.endpoint;
+    let client = endpoint.sql().await?;
+    let version = serving::server_version(&client).await?;
+    let slot = Slot::find(&client, &postgres.slot(name)).await?;
+    findings.extend(server(&client, endpoint, version, slot.is_none()).await?);
+    findings.extend(slot_finding(&postgres.slot(name), slot.as_ref()));
+    tables(postgres, &client, name, targets, version, findings).await?;
+    if !targets.iter().any(|target| matches!(target.takes, Takes::DeadLetters(_))) {
+        findings.push(
+            Finding::warning("no channel takes the rows that have no place: they are counted and logged only").remedy(
+                format!("{name}-dead-letters:\n  address: dead-letters/{name}\n  source: {name}\n  dead_letters: true"),
+            ),
+        );
+    }
+    Ok(())
+}
+
+/// The server, and what we may do there. `slot_needed`: ours is not there yet.
+pub(super) async fn server(
+    client: &Client,
+    endpoint: &Endpoint,
+    version: u32,
+    slot_needed: bool,
+) -> Result<Vec<Finding>, Failure> {
+    let user = plain(endpoint.user());
+    let mut findings = vec![Finding::good(format!("connected to {} as {user}", endpoint.place()))];
+    if version < VERSION_MIN {
+        findings
+            .push(Finding::missing(format!("the server is of version {}; 15 or newer is needed", version / 10_000)));
+    }
+    let row = client
+        .query_one(
+            "SELECT current_setting('wal_level'), current_setting('max_slot_wal_keep_size'), pg_is_in_recovery(),
+                    current_setting('max_replication_slots')::int8 - (SELECT count(*) FROM pg_replication_slots),
+                    current_setting('max_wal_senders')::int8 - (SELECT count(*) FROM pg_stat_replication),
+                    (SELECT rolsuper OR rolreplication FROM pg_roles WHERE rolname = current_user) OR EXISTS (
+                      SELECT FROM pg_roles WHERE rolname = 'rds_replication' AND pg_has_role(current_user, oid, 'USAGE'))",
+            &[],
+        )
+        .await?;
+    match row.get::<_, &str>(0) {
+        "logical" => findings.push(Finding::good("wal_level is logical")),
+        level => findings.push(
+            Finding::missing(format!("wal_level is {level}, so the WAL does not say what changed"))
+                .remedy("ALTER SYSTEM SET wal_level = logical;  -- then restart the server"),
+        ),
+    }
+    if row.get(2) {
+        findings.push(Finding::missing("the server is a standby; connect to the primary"));
+    }
+    if !row.get::<_, bool>(5) {
+        findings.push(
+            Finding::missing(format!("{user} may not replicate")).remedy(format!("ALTER ROLE {user} REPLICATION;")),
+        );
+    }
+    let (slots, senders): (i64, i64) = (row.get(3), row.get(4));
+    if slots < i64::from(slot_needed) {
+        let remedy = "ALTER SYSTEM SET max_replication_slots = 20;  -- then restart the server";
+        findings.push(Finding::missing("all replication slots are taken").remedy(remedy));
+    } else if slots < i64::from(slot_needed) + 1 {
+        let remedy = "ALTER SYSTEM SET max_replication_slots = 20;  -- then restart the server";
+        findings.push(
+            Finding::warning("no replication slot is left for comparing tables whose schema changes").remedy(remedy),
+        );
+    }
+    if senders < 2 {
+        let remedy = "ALTER SYSTEM SET max_wal_senders = 20;  -- then restart the server";
+        findings.push(Finding::missing("fewer than two WAL senders are left").remedy(remedy));
+    }
+    if row.get::<_, &str>(1) == "-1" {
+        findings.push(
+            Finding::warning(
+                "max_slot_wal_keep_size is not set: while Tidegate is stopped, its slot may fill the disk",
+            )
+            .remedy("ALTER SYSTEM SET max_slot_wal_keep_size = '20GB';\nSELECT pg_reload_conf();"),
+        );
+    }
+    Ok(findings)
+}
+
+fn slot_finding(name: &str, slot: Option<&Slot>) -> Option<Finding> {
+    match slot? {
+        Slot { ours: false, .. } => Some(
+            Finding::missing(format!("the slot `{name}` belongs to another database or plugin"))
+                .remedy("slot: another_name   # in the config of this source"),
+        ),
+        Slot { lost: true, .. } => {
+            Some(Finding::warning(format!("the slot `{name}` lost its WAL; everything is compared at the next start")))
+        }
+        Slot { reader: Some(process), .. } => {
+            Some(Finding::good(format!("the slot `{name}` is read by process {process}, a Tidegate that runs")))
+        }
+        _ => Some(Finding::good(format!("the slot `{name}` is there"))),
+    }
+}
+
+async fn tables(
+    postgres: &Postgres,
+    client: &Client,
+    name: &str,
+    targets: &[Target],
+    version: u32,
+    findings: &mut Vec<Finding>,
+) -> Result<(), Failure> {
+    let mut fit = Vec::new();
+    for target in targets {
+        let (Takes::Rows(placement), Some(wanted)) = (&target.takes, &target.table) else { continue };
+        let found = catalog::by_name(client, &[wanted.as_str()]).await?.pop().flatten();
+        let Some(table) = found else {
+            let what = format!("there is no table `{wanted}` in {}", postgres.endpoint.database());
+            findings.push(Finding::missing(what));
+            continue;
+        };
+        let title = table.title();
+        let key = placement.key.iter().flat_map(|key| key.fields());
+        if let Err(unfit) = table.fits(postgres.endpoint.user(), key, placement.template.parameters()) {
+            let finding = Finding::missing(format!("{title} cannot be served: {}", unfit.why));
+            findings.push(match unfit.remedy {
+                Some(remedy) => finding.remedy(remedy),
+                None => finding,
+            });
+            continue;
+        }
+        findings.push(Finding::good(format!("{title} can be served as `{}`", target.channel)));
+        for column in table.nullable(&placement.template) {
+            findings.push(
+                Finding::warning(format!(
+                    "{title}: `{column}` is part of the address and may be null; such rows are dead letters"
+                ))
+                .remedy(format!("ALTER TABLE {title} ALTER COLUMN {} SET NOT NULL;", plain(&column))),
+            );
+        }
+        for column in table.unpublished(version) {
+            findings.push(Finding::warning(format!(
+                "{title}: the column `{}` is generated, and this server does not publish it: it is left out",
+                column.name
+            )));
+        }
+        if table.partitioned() {
+            findings.push(Finding::warning(format!(
+                "{title}: TRUNCATE or DETACH of a single partition is in no publication; delete its rows, or restart \
+                 with another `slot` to compare"
+            )));
+        }
+        fit.push(table);
+    }
+    if fit.is_empty() {
+        return Ok(());
+    }
+    fit.sort_by_key(|table| table.oid);
+    fit.dedup_by_key(|table| table.oid);
+    let publication = postgres.publication(name);
+    let found = Publication::find(client, &publication).await?;
+    if found.as_ref().is_some_and(Publication::for_all) {
+        findings.push(Finding::warning(format!(
+            "the publication `{publication}` is for all tables: updates and deletes fail on each that has no identity"
+        )));
+    }
+    let wanted: Vec<_> = fit.iter().collect();
+    findings.push(match Publication::remedy(found.as_ref(), &publication, &wanted, version) {
+        None => Finding::good(format!("the publication `{publication}` is as it has to be")),
+        Some(_) if may_publish(client, &wanted).await? => {
+            Finding::good(format!("the publication `{publication}` will be made, or brought in step, at the start"))
+        }
+        Some(sql) => Finding::missing(format!("{} may not make the publication", postgres.endpoint.user())).remedy(sql),
+    });
+    Ok(())
+}
+
+async fn may_publish(client: &Client, tables: &[&Table]) -> Result<bool, Failure> {
+    let may = client.query_one("SELECT has_database_privilege(current_database(), 'CREATE')", &[]).await?;
+    Ok(may.get::<_, bool>(0) && tables.iter().all(|table| table.owned))
+}

@@ -1,0 +1,56 @@
+//! Why a session with the database ended.
+
+use pgwire_replication::PgWireError;
+use tidegate_log::ReadError;
+
+use super::connect::{ConnectError, reason};
+
+/// See the module.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// We were told to stop.
+    Stopped,
+    /// The log takes nothing more before a restart.
+    Over,
+    /// Something changed that a new session takes into account.
+    Again(&'static str),
+    /// What upstream gives does not go on from what we hold.
+    Lost(&'static str),
+    /// Something upstream, or between here and there; with what to run about it. It is tried again.
+    Upstream {
+        /// For the operator.
+        what: String,
+        /// SQL or config.
+        remedy: Option<String>,
+    },
+}
+
+impl Failure {
+    pub(super) fn upstream(what: impl Into<String>) -> Failure {
+        Failure::Upstream { what: what.into(), remedy: None }
+    }
+}
+
+impl From<tokio_postgres::Error> for Failure {
+    fn from(error: tokio_postgres::Error) -> Failure {
+        Failure::upstream(reason(&error))
+    }
+}
+
+impl From<PgWireError> for Failure {
+    fn from(error: PgWireError) -> Failure {
+        Failure::upstream(error.to_string())
+    }
+}
+
+impl From<ConnectError> for Failure {
+    fn from(error: ConnectError) -> Failure {
+        Failure::upstream(error.to_string())
+    }
+}
+
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Failure {
+        Failure::upstream(format!("the view cannot be read: {error}"))
+    }
+}

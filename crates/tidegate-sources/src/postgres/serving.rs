@@ -1,0 +1,159 @@
+//! The tables that are served now: what the config wants, what the database has, what the log knows.
+
+use std::collections::HashMap;
+
+use tidegate_log::Log;
+
+use super::catalog::{self, Table, Unfit};
+use super::checkpoint::{self, Known, KnownTable};
+use super::connect::Endpoint;
+use super::destination::{Destination, Plan};
+use super::failure::Failure;
+use super::publication::{self, PublicationError, Published};
+use super::types::Types;
+use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
+
+/// A table with its channels.
+pub(super) struct Served<'p> {
+    pub(super) table: Table,
+    pub(super) published: Published,
+    pub(super) destinations: &'p [Destination],
+}
+
+/// All of them, in the order of the config.
+pub(super) struct Serving<'p> {
+    pub(super) tables: Vec<Served<'p>>,
+    pub(super) types: Types,
+    /// What was wanted and cannot be served, with the name of the config.
+    pub(super) unfit: Vec<(String, Unfit)>,
+}
+
+/// The number that `SHOW server_version_num` gives.
+pub(super) async fn server_version(client: &Client) -> Result<u32, tokio_postgres::Error> {
+    let row = client.query_one("SELECT current_setting('server_version_num')::int4", &[]).await?;
+    Ok(row.get::<_, i32>(0).unsigned_abs())
+}
+
+/// All types of the database.
+pub(super) async fn types(client: &Client) -> Result<Types, tokio_postgres::Error> {
+    let messages = client.simple_query(Types::SQL).await?;
+    let rows = messages.into_iter().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    });
+    Ok(Types::read(&rows.collect::<Vec<SimpleQueryRow>>()))
+}
+
+/// The tables of the config as they are, each with its reason if it cannot be served. One that was renamed is found
+/// by what the log knows of it.
+pub(super) async fn look<'p>(
+    client: &Client,
+    endpoint: &Endpoint,
+    plan: &'p Plan,
+    known: &Known,
+) -> Result<Vec<(&'p str, &'p [Destination], Result<Table, Unfit>)>, tokio_postgres::Error> {
+    let names: Vec<&str> = plan.tables.iter().map(|(name, _)| name.as_str()).collect();
+    let mut found = catalog::by_name(client, &names).await?;
+    let remembered = |destinations: &[Destination]| {
+        let channel = destinations.first()?.channel.name();
+        known.tables.iter().find(|table| table.channels.iter().any(|name| name == channel)).map(|table| table.oid)
+    };
+    let taken: Vec<u32> = found.iter().flatten().map(|table| table.oid).collect();
+    let mut looked = Vec::with_capacity(names.len());
+    for (at, (name, destinations)) in plan.tables.iter().enumerate() {
+        let mut table = found[at].take();
+        if table.is_none()
+            && let Some(oid) = remembered(destinations).filter(|oid| !taken.contains(oid))
+        {
+            table = catalog::by_oid(client, &[oid]).await?.pop();
+        }
+        let fit = match table {
+            None => Err(Unfit { why: format!("there is no table `{name}` in {}", endpoint.database()), remedy: None }),
+            Some(table) => fits(&table, endpoint, destinations).map(|()| table),
+        };
+        looked.push((name.as_str(), destinations.as_slice(), fit));
+    }
+    Ok(looked)
+}
+
+fn fits(table: &Table, endpoint: &Endpoint, destinations: &[Destination]) -> Result<(), Unfit> {
+    destinations.iter().try_for_each(|destination| {
+        let key = destination.placement.key.iter().flat_map(|key| key.fields());
+        table.fits(endpoint.user(), key, destination.placement.template.parameters())
+    })
+}
+
+impl<'p> Serving<'p> {
+    /// Looks at the tables, and brings the publication in step with those that can be served.
+    pub(super) async fn prepare(
+        client: &Client,
+        endpoint: &Endpoint,
+        publication: &str,
+        plan: &'p Plan,
+        known: &Known,
+    ) -> Result<Serving<'p>, Failure> {
+        let server_version = server_version(client).await?;
+        let looked = look(client, endpoint, plan, known).await?;
+        let (mut fit, mut unfit) = (Vec::new(), Vec::new());
+        for (name, destinations, table) in looked {
+            match table {
+                Ok(table) => fit.push((destinations, table)),
+                Err(why) => unfit.push((name.to_owned(), why)),
+            }
+        }
+        let wanted: Vec<&Table> = fit.iter().map(|(_, table)| table).collect();
+        if wanted.is_empty() {
+            let reasons: Vec<String> = unfit.iter().map(|(name, unfit)| format!("{name}: {}", unfit.why)).collect();
+            return Err(Failure::upstream(format!("no table can be served: {}", reasons.join("; "))));
+        }
+        let published = publication::ensure(client, publication, &wanted, server_version).await;
+        let mut published: HashMap<u32, Published> = published.map_err(|error| match error {
+            PublicationError::Missing { why, remedy } => Failure::Upstream { what: why, remedy: Some(remedy) },
+            PublicationError::Sql(error) => error.into(),
+        })?;
+        let mut tables = Vec::with_capacity(fit.len());
+        for (destinations, table) in fit {
+            let Some(published) = published.remove(&table.oid) else {
+                let title = table.title();
+                let sql = format!("ALTER PUBLICATION {publication} ADD TABLE {title};");
+                let what = format!("the publication `{publication}` does not publish {title}");
+                return Err(Failure::Upstream { what, remedy: Some(sql) });
+            };
+            tables.push(Served { table, published, destinations });
+        }
+        let types = types(client).await?;
+        Ok(Serving { tables, types, unfit })
+    }
+
+    /// What the log is to know of the tables, from what it knows: those that are new, or look otherwise, are stale.
+    pub(super) fn known(&self, before: &Known) -> Known {
+        let tables = self.tables.iter().map(|served| {
+            let channels: Vec<String> = served.channels().map(str::to_owned).collect();
+            let now = KnownTable::of(&served.table, channels, true);
+            let same = |table: &&KnownTable| KnownTable { stale: true, ..(*table).clone() } == now;
+            let stale = before.tables.iter().find(same).is_none_or(|table| table.stale);
+            KnownTable { stale, ..now }
+        });
+        Known { tables: tables.collect() }
+    }
+}
+
+impl Served<'_> {
+    /// The names of its channels.
+    pub(super) fn channels(&self) -> impl Iterator<Item = &str> {
+        self.destinations.iter().map(|destination| destination.channel.name())
+    }
+
+    /// The published columns with their types, in the order of the table.
+    pub(super) async fn columns(&self, client: &Client) -> Result<Vec<(String, u32)>, tokio_postgres::Error> {
+        let sql = "SELECT attname::text, atttypid FROM pg_attribute
+                   WHERE attrelid = $1 AND attname = ANY($2) AND attnum > 0 AND NOT attisdropped ORDER BY attnum";
+        let rows = client.query(sql, &[&self.table.oid, &self.published.columns]).await?;
+        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+    }
+}
+
+/// What the log knows of the tables of a source.
+pub(super) fn known(log: &Log, source: &str) -> Known {
+    checkpoint::read(log.checkpoint(&checkpoint::tables_of(source))).unwrap_or_default()
+}

@@ -1,0 +1,376 @@
+//! One session with the database: from connecting to whatever ends it.
+//!
+//! ```text
+//!  connect ─► look at tables, publication, slot ─┬─ goes on ──► notices ─► stream (compare what is stale on the way)
+//!                                                └─ lost, or the first time ─► new slot ─► compare all ─► stream
+//! ```
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use pgwire_replication::{IdentifySystem, Lsn, ReplicationClient};
+use serde_json::Value;
+use tidegate_core::{Millis, Op};
+use tidegate_log::{Entry, Health, Log, loaded_mark};
+use tokio_postgres::Client;
+
+use super::apply::Apply;
+use super::checkpoint::{self, Known, KnownTable, Position, tables_of};
+use super::destination::{Destination, Plan};
+use super::failure::Failure;
+use super::gather::{Checkpoints, Flushed, Gather};
+use super::publication;
+use super::schema;
+use super::serving::{self, Served, Serving};
+use super::settings::Postgres;
+use super::slot::{self, Exported, Slot};
+use super::snapshot::Snapshot;
+use super::stream::{Comparison, Stream};
+use super::upkeep::Upkeep;
+use super::wait::Wait;
+use crate::{SourceState, SourceStats};
+
+/// What outlives a session.
+pub(super) struct Context {
+    /// Of the source.
+    pub(super) name: String,
+    pub(super) settings: Postgres,
+    pub(super) log: Log,
+    pub(super) plan: Arc<Plan>,
+    pub(super) stats: Arc<SourceStats>,
+    pub(super) wait: Wait,
+}
+
+/// Where a session begins.
+#[derive(Debug)]
+enum Beginning {
+    /// Upstream gives what comes after this.
+    On {
+        position: Position,
+        /// A transaction that ended here must come again, or this is another database than it was.
+        verify: Option<Lsn>,
+    },
+    /// With a new snapshot; the reason is a loss.
+    Afresh(Option<&'static str>),
+}
+
+impl Context {
+    /// Runs one session. `lost` is why the one before could not go on.
+    pub(super) fn session(&self, lost: Option<&'static str>) -> Failure {
+        match self.connected(lost) {
+            Ok(never) => match never {},
+            Err(failure) => failure,
+        }
+    }
+
+    fn connected(&self, lost: Option<&'static str>) -> Result<std::convert::Infallible, Failure> {
+        self.stats.set_state(SourceState::Connecting);
+        let endpoint = &self.settings.endpoint;
+        let (slot, publication) = (self.slot(), self.publication());
+        let before = serving::known(&self.log, &self.name);
+        let client = self.wait.on(endpoint.sql())?;
+        let (serving, session, system) = self.wait.on(async {
+            self.retire(&client, &publication).await?;
+            let serving = Serving::prepare(&client, endpoint, &publication, &self.plan, &before).await?;
+            let mut session = endpoint.replication(&slot, &publication).await?;
+            let system = session.identify_system().await?;
+            Ok::<_, Failure>((serving, session, system))
+        })?;
+        for (name, unfit) in &serving.unfit {
+            tracing::error!(source = self.name, table = name, why = unfit.why, "a table cannot be served");
+        }
+        let (session, beginning) = self.beginning(session, &client, &system, lost)?;
+        let known = serving.known(&before);
+        match beginning {
+            Beginning::On { position, verify } => {
+                let position = Position { timeline: system.timeline, ..position };
+                self.announce(&serving, &before, &known)?;
+                let comparison = self.comparison(&known)?;
+                self.stream(client, serving, session, Start { position, verify, known, comparison })
+            }
+            Beginning::Afresh(loss) => {
+                let mut session = session;
+                let exported = self.new_slot(&client, &mut session)?;
+                if let Some(why) = loss {
+                    tracing::warn!(source = self.name, why, "what changed meanwhile is lost; comparing everything");
+                    SourceStats::add(&self.stats.resyncs, 1);
+                }
+                let (system, timeline) = (system.system_id, system.timeline);
+                let position = Position { system, timeline, lsn: exported.at, commit: Lsn::ZERO };
+                self.load(&serving, &before, &known, &exported, &position)?;
+                let known = fresh(known);
+                self.stream(client, serving, session, Start { position, verify: None, known, comparison: None })
+            }
+        }
+    }
+
+    pub(super) fn slot(&self) -> String {
+        self.settings.slot(&self.name)
+    }
+
+    pub(super) fn publication(&self) -> String {
+        self.settings.publication(&self.name)
+    }
+
+    async fn retire(&self, client: &Client, publication: &str) -> Result<(), Failure> {
+        for table in publication::retire(client, publication).await? {
+            tracing::error!(source = self.name, table, "a table lost its identity and is not published any more");
+        }
+        Ok(())
+    }
+
+    /// Whether upstream goes on from what we hold.
+    fn beginning(
+        &self,
+        mut session: ReplicationClient,
+        client: &Client,
+        system: &IdentifySystem,
+        lost: Option<&'static str>,
+    ) -> Result<(ReplicationClient, Beginning), Failure> {
+        let name = self.slot();
+        let slot = self.wait.on(Slot::find(client, &name))?;
+        if let Some(Slot { reader: Some(process), .. }) = slot {
+            return Err(Failure::Upstream {
+                what: format!(
+                    "the slot `{name}` is read by process {process}: another Tidegate, or our last connection"
+                ),
+                remedy: Some(format!(
+                    "give this source a `slot` of its own, or: SELECT pg_terminate_backend({process});"
+                )),
+            });
+        }
+        if matches!(slot, Some(Slot { ours: false, .. })) {
+            let what = format!("the slot `{name}` belongs to another database or plugin");
+            return Err(Failure::Upstream { what, remedy: Some("give this source a `slot` of its own".to_owned()) });
+        }
+        let position: Option<Position> = checkpoint::read(self.log.checkpoint(&self.name));
+        let Some(position) = position else { return Ok((session, Beginning::Afresh(None))) };
+        let loss = if let Some(lost) = lost {
+            Some(lost)
+        } else if position.system != system.system_id {
+            Some("it is another database cluster")
+        } else if system.xlogpos < position.lsn {
+            Some("the database was restored from an older backup")
+        } else if self.forked(&mut session, &position, system)? {
+            Some("a failover lost what we hold")
+        } else {
+            match &slot {
+                None => Some("the slot is gone"),
+                Some(slot) if slot.lost => Some("the server removed WAL that the slot needed"),
+                Some(slot) if slot.confirmed > position.lsn => Some("the slot is ahead of what we hold"),
+                Some(_) => None,
+            }
+        };
+        if loss.is_some() {
+            return Ok((session, Beginning::Afresh(loss)));
+        }
+        let confirmed = slot.map_or(Lsn::ZERO, |slot| slot.confirmed);
+        let verify = (confirmed < position.commit).then_some(position.commit);
+        Ok((session, Beginning::On { position, verify }))
+    }
+
+    /// Whether the server's history parted from ours before the place that we hold.
+    fn forked(
+        &self,
+        session: &mut ReplicationClient,
+        position: &Position,
+        system: &IdentifySystem,
+    ) -> Result<bool, Failure> {
+        if system.timeline == position.timeline {
+            return Ok(false);
+        }
+        if system.timeline < position.timeline {
+            return Ok(true);
+        }
+        let history = self.wait.on(session.timeline_history(system.timeline))?;
+        let history = String::from_utf8_lossy(&history.content).into_owned();
+        // Lines of: timeline, where it was left, why.
+        let left = history.lines().find_map(|line| {
+            let mut words = line.split_whitespace();
+            (words.next()?.parse() == Ok(position.timeline)).then(|| Lsn::parse(words.next()?).ok())?
+        });
+        Ok(left.is_none_or(|left| left < position.lsn))
+    }
+
+    /// Makes the slot anew. A log that takes nothing must not make the server keep WAL, so it is waited for.
+    fn new_slot(&self, client: &Client, session: &mut ReplicationClient) -> Result<Exported, Failure> {
+        match self.log.health() {
+            Health::Good => {}
+            Health::Full => return Err(Failure::upstream("the log is full; a new slot waits until it has space")),
+            Health::Poisoned => return Err(Failure::Over),
+        }
+        let name = self.slot();
+        self.wait.on(async {
+            Slot::drop(client, &name).await?;
+            Ok::<_, Failure>(slot::create(session, &name, self.settings.temporary).await?)
+        })
+    }
+
+    /// Compares every table with its channels, as of a new slot.
+    fn load(
+        &self,
+        serving: &Serving<'_>,
+        before: &Known,
+        known: &Known,
+        exported: &Exported,
+        position: &Position,
+    ) -> Result<(), Failure> {
+        self.stats.set_state(SourceState::Loading);
+        let mut gather = Gather::new(self.log.clone(), self.wait.stop.clone());
+        let mut entries = notices(serving, before, known);
+        for served in &serving.tables {
+            let loaded = |channel: &&Destination| self.loaded(channel.channel.name());
+            let gaps = served.destinations.iter().filter(loaded);
+            entries.extend(gaps.map(|channel| channel.whole(Op::Gap, bytes::Bytes::new(), Millis::now())));
+        }
+        gather.add(entries, Vec::new());
+        self.count(gather.flush()?, None);
+        let snapshot = self.open(&exported.snapshot)?;
+        let mut marks = Vec::new();
+        for served in &serving.tables {
+            self.compare(&snapshot, serving, served, &mut gather)?;
+            marks.extend(self.marks(served));
+        }
+        marks.push((self.name.clone(), checkpoint::write(position)));
+        marks.push((tables_of(&self.name), checkpoint::write(&fresh(known.clone()))));
+        gather.add(Vec::new(), marks);
+        self.count(gather.flush()?, None);
+        Ok(())
+    }
+
+    /// Opens an exported snapshot.
+    pub(super) fn open(&self, name: &str) -> Result<Snapshot, Failure> {
+        self.wait.on(async { Snapshot::open(self.settings.endpoint.sql().await?, name).await })
+    }
+
+    /// Compares one table.
+    pub(super) fn compare(
+        &self,
+        snapshot: &Snapshot,
+        serving: &Serving<'_>,
+        served: &Served<'_>,
+        gather: &mut Gather,
+    ) -> Result<(), Failure> {
+        let mut apply = self.apply();
+        let count = |flushed| self.count(flushed, None);
+        let compared = snapshot.compare(&self.wait, served, &serving.types, &mut apply, gather, count)?;
+        tracing::info!(
+            source = self.name,
+            table = served.table.title(),
+            rows = compared.rows,
+            changed = compared.changed,
+            gone = compared.gone,
+            "the table was compared with its channel"
+        );
+        Ok(())
+    }
+
+    /// The checkpoints that say that the channels of a table have loaded.
+    pub(super) fn marks(&self, served: &Served<'_>) -> Checkpoints {
+        served.channels().map(|channel| (loaded_mark(&self.name, channel), bytes::Bytes::from_static(b"1"))).collect()
+    }
+
+    fn loaded(&self, channel: &str) -> bool {
+        self.log.checkpoint(&loaded_mark(&self.name, channel)).is_some()
+    }
+
+    pub(super) fn apply(&self) -> Apply<'_> {
+        Apply {
+            source: &self.name,
+            dead_letters: self.plan.dead_letters.as_ref(),
+            stats: self.stats.clone(),
+            reasons: HashSet::new(),
+        }
+    }
+
+    /// Counts what has reached the log, with the time at which it was committed upstream.
+    pub(super) fn count(&self, flushed: Flushed, committed: Option<Millis>) {
+        if flushed.batches == 0 {
+            return;
+        }
+        let now = Millis::now();
+        SourceStats::add(&self.stats.batches, flushed.batches);
+        SourceStats::add(&self.stats.events, flushed.events);
+        self.stats.last_batch_ms.store(now.0, std::sync::atomic::Ordering::Relaxed);
+        if let Some(committed) = committed {
+            self.stats.lag_ms.store(now.0.saturating_sub(committed.0), std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+
+    /// Tells watchers of tables that look otherwise now.
+    fn announce(&self, serving: &Serving<'_>, before: &Known, known: &Known) -> Result<(), Failure> {
+        if before == known {
+            return Ok(());
+        }
+        let mut gather = Gather::new(self.log.clone(), self.wait.stop.clone());
+        let tables = vec![(tables_of(&self.name), checkpoint::write(known))];
+        gather.add(notices(serving, before, known), tables);
+        self.count(gather.flush()?, None);
+        Ok(())
+    }
+
+    /// A snapshot for the tables that have to be compared while the stream goes on.
+    fn comparison(&self, known: &Known) -> Result<Option<Comparison>, Failure> {
+        if !known.tables.iter().any(|table| table.stale) {
+            return Ok(None);
+        }
+        let name: String = self.slot().chars().take(60).chain("_c".chars()).collect();
+        self.wait.on(async {
+            let mut session = self.settings.endpoint.replication(&name, &self.publication()).await?;
+            let exported = slot::create(&mut session, &name, true).await?;
+            Ok::<_, Failure>(Some(Comparison { exported, session }))
+        })
+    }
+
+    fn stream(
+        &self,
+        client: Client,
+        serving: Serving<'_>,
+        mut session: ReplicationClient,
+        start: Start,
+    ) -> Result<std::convert::Infallible, Failure> {
+        session.update_applied_lsn(start.position.lsn);
+        self.wait.on(async {
+            session.start().await?;
+            session.wait_started().await
+        })?;
+        let upkeep = Upkeep::start(self, &start.known);
+        self.stats.set_state(SourceState::Live);
+        tracing::info!(source = self.name, lsn = %start.position.lsn, "changes arrive as they happen");
+        Stream::new(self, client, serving, session, start, upkeep).run()
+    }
+}
+
+/// Where a stream begins.
+pub(super) struct Start {
+    pub(super) position: Position,
+    pub(super) verify: Option<Lsn>,
+    pub(super) known: Known,
+    pub(super) comparison: Option<Comparison>,
+}
+
+/// All of it was just compared.
+fn fresh(known: Known) -> Known {
+    Known { tables: known.tables.into_iter().map(|table| KnownTable { stale: false, ..table }).collect() }
+}
+
+fn notices(serving: &Serving<'_>, before: &Known, known: &Known) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    for (served, now) in serving.tables.iter().zip(&known.tables) {
+        let before = before.tables.iter().find(|table| table.channels.iter().any(|name| now.channels.contains(name)));
+        if let Some(notice) = before.and_then(|before| schema::notice(before, now)) {
+            entries.extend(notice_entries(served.destinations, &notice));
+        }
+    }
+    entries
+}
+
+/// A notice to all channels of a table.
+pub(super) fn notice_entries<'d>(
+    destinations: &'d [Destination],
+    notice: &Value,
+) -> impl Iterator<Item = Entry> + use<'d> {
+    let data = bytes::Bytes::from(notice.to_string());
+    let time = Millis::now();
+    destinations.iter().map(move |channel| channel.whole(Op::Notice, data.clone(), time))
+}

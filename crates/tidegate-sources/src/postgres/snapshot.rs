@@ -1,0 +1,236 @@
+//! A snapshot of a table compared with the view: only what differs is appended.
+//!
+//! This is how a channel loads, how loss upstream heals, and how a changed schema reaches rows that were not touched.
+//! The rows come at the place of the snapshot, so what the stream gives from there on fits without a gap or an
+//! overlap.
+//!
+//! Memory: eight bytes for each row of a channel that is not empty, to find the rows that are gone.
+
+use std::hash::{BuildHasher, RandomState};
+use std::pin::{Pin, pin};
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::Fuse;
+use tidegate_core::{Address, Key, Millis, Scope};
+use tidegate_log::{Entry, ReadLimit};
+use tokio_postgres::{Client, CopyOutStream};
+
+use super::apply::{Apply, Poison, shown_text};
+use super::catalog::quoted;
+use super::copy;
+use super::destination::Destination;
+use super::failure::Failure;
+use super::gather::{Flushed, Gather};
+use super::row::RowShape;
+use super::serving::Served;
+use super::types::Types;
+use super::wait::Wait;
+
+/// Rows of the view are read in pages of this size.
+const PAGE: ReadLimit = ReadLimit { records: 1_000, bytes: 1 << 20 };
+/// Lines that are taken from the connection at once.
+const LINES: usize = 512;
+/// Entries that go into one batch.
+const BATCH: usize = 1_024;
+
+/// A connection whose transaction shows one exported snapshot.
+pub(super) struct Snapshot {
+    client: Client,
+}
+
+/// What a comparison did.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Compared {
+    pub(super) rows: u64,
+    pub(super) changed: u64,
+    pub(super) gone: u64,
+}
+
+/// One channel while its table is read.
+struct Side<'d> {
+    destination: &'d Destination,
+    /// The channel had rows when this began, so each row is looked up.
+    filled: bool,
+    /// Hashes of the places that the snapshot has.
+    seen: Vec<u64>,
+}
+
+impl Snapshot {
+    /// Opens the snapshot on a connection of its own.
+    pub(super) async fn open(client: Client, name: &str) -> Result<Snapshot, Failure> {
+        let name = name.replace('\'', "''");
+        client
+            .batch_execute(&format!(
+                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '{name}'"
+            ))
+            .await?;
+        Ok(Snapshot { client })
+    }
+
+    /// Reads a table, and appends to each of its channels what differs. Ends when all of it is in the log.
+    pub(super) fn compare(
+        &self,
+        wait: &Wait,
+        served: &Served<'_>,
+        types: &Types,
+        apply: &mut Apply<'_>,
+        gather: &mut Gather,
+        mut appended: impl FnMut(Flushed),
+    ) -> Result<Compared, Failure> {
+        let columns = wait.on(served.columns(&self.client))?;
+        let named = columns.iter().map(|(name, oid)| (name.as_str(), *oid));
+        let shape = RowShape::new(named, types);
+        let stream = wait.on(self.client.copy_out(&copy_sql(served, &columns)))?;
+        let mut sides = served.destinations.iter().map(Side::new).collect::<Result<Vec<_>, _>>()?;
+        let mut compared = Compared::default();
+        let mut stream = pin!(stream.fuse());
+        let mut scratch = Vec::new();
+        let mut entries = Vec::with_capacity(BATCH);
+        let hasher = RandomState::new();
+        loop {
+            let lines = wait.on(lines(stream.as_mut()))?;
+            if lines.is_empty() {
+                break;
+            }
+            for line in &lines {
+                compared.rows += 1;
+                for side in &mut sides {
+                    let time = Millis::now();
+                    match side.row(&shape, line, &mut scratch, &hasher) {
+                        Ok(None) => {}
+                        Ok(Some((address, key, data))) => {
+                            compared.changed += 1;
+                            entries.push(side.destination.upsert(address, key, data, time));
+                        }
+                        Err(RowFailure::Poison(poison)) => {
+                            let row = columns.iter().map(|(name, _)| name.clone());
+                            let row = row.zip(shown(line, &mut scratch)).collect();
+                            entries.extend(apply.letter(&served.table.title(), "snapshot", &poison, row, time));
+                        }
+                        Err(RowFailure::Failure(failure)) => return Err(failure),
+                    }
+                }
+                if entries.len() >= BATCH || gather.is_full() {
+                    append(gather, &mut entries, &mut appended)?;
+                }
+            }
+        }
+        append(gather, &mut entries, &mut appended)?;
+        for side in sides.iter_mut().filter(|side| side.filled) {
+            side.seen.sort_unstable();
+            compared.gone += side.sweep(gather, &hasher, &mut appended)?;
+        }
+        Ok(compared)
+    }
+}
+
+enum RowFailure {
+    Poison(Poison),
+    Failure(Failure),
+}
+
+impl<'d> Side<'d> {
+    fn new(destination: &'d Destination) -> Result<Side<'d>, Failure> {
+        let first = ReadLimit { records: 1, bytes: 1 };
+        let mut page = destination.channel.rows(&everything(destination), None, first)?;
+        while page.rows.is_empty() && page.next.is_some() {
+            page = destination.channel.rows(&everything(destination), page.next.as_ref(), first)?;
+        }
+        Ok(Side { destination, filled: !page.rows.is_empty(), seen: Vec::new() })
+    }
+
+    /// The row of a line, if the view does not have it.
+    fn row(
+        &mut self,
+        shape: &RowShape,
+        line: &[u8],
+        scratch: &mut Vec<u8>,
+        hasher: &RandomState,
+    ) -> Result<Option<(Address, Key, Bytes)>, RowFailure> {
+        let poison = |poison: Poison| RowFailure::Poison(poison);
+        let mut writer = shape.writer(self.destination.numbers);
+        let read = copy::fields(line, scratch, |field| match field {
+            None => writer.null(),
+            Some(text) => writer.text(text),
+        });
+        read.map_err(|error| RowFailure::Failure(Failure::upstream(format!("a row cannot be read: {error}"))))?;
+        let data = writer.finish().map_err(|error| poison(error.into()))?;
+        let (address, key) = self.destination.place(&data).map_err(|error| poison(error.into()))?;
+        if self.filled {
+            self.seen.push(hasher.hash_one((address.as_str(), &*key)));
+            let held = self.destination.channel.row(&address, &key);
+            let (held, _) = held.map_err(|error| RowFailure::Failure(error.into()))?;
+            if held.is_some_and(|row| row.data == data) {
+                return Ok(None);
+            }
+        }
+        Ok(Some((address, key, data)))
+    }
+
+    /// Deletes the rows of the view that the snapshot does not have.
+    fn sweep(
+        &self,
+        gather: &mut Gather,
+        hasher: &RandomState,
+        appended: &mut impl FnMut(Flushed),
+    ) -> Result<u64, Failure> {
+        let scope = everything(self.destination);
+        let (mut after, mut gone) = (None, 0);
+        loop {
+            let page = self.destination.channel.rows(&scope, after.as_ref(), PAGE)?;
+            let mut entries = Vec::new();
+            for row in page.rows {
+                let place = hasher.hash_one((row.address.as_str(), &*row.key));
+                if self.seen.binary_search(&place).is_err() {
+                    entries.push(self.destination.delete(row.address, row.key, Millis::now()));
+                }
+            }
+            gone += entries.len() as u64;
+            append(gather, &mut entries, appended)?;
+            after = page.next;
+            if after.is_none() {
+                return Ok(gone);
+            }
+        }
+    }
+}
+
+fn append(gather: &mut Gather, entries: &mut Vec<Entry>, appended: &mut impl FnMut(Flushed)) -> Result<(), Failure> {
+    if !entries.is_empty() {
+        gather.add(std::mem::take(entries), Vec::new());
+    }
+    appended(gather.flush()?);
+    Ok(())
+}
+
+/// Some lines, or none at the end.
+async fn lines(mut stream: Pin<&mut Fuse<CopyOutStream>>) -> Result<Vec<Bytes>, tokio_postgres::Error> {
+    let mut lines = Vec::with_capacity(LINES);
+    while lines.len() < LINES {
+        match stream.next().await {
+            Some(line) => lines.push(line?),
+            None => break,
+        }
+    }
+    Ok(lines)
+}
+
+/// What a dead letter shows of a line.
+fn shown(line: &[u8], scratch: &mut Vec<u8>) -> Vec<serde_json::Value> {
+    let mut values = Vec::new();
+    let _ = copy::fields(line, scratch, |field| values.push(field.map_or(serde_json::Value::Null, shown_text)));
+    values
+}
+
+fn copy_sql(served: &Served<'_>, columns: &[(String, u32)]) -> String {
+    let names: Vec<String> = columns.iter().map(|(name, _)| quoted(name)).collect();
+    let only = if served.table.partitioned() { "" } else { "ONLY " };
+    let rows = served.published.rows.as_ref().map_or_else(String::new, |filter| format!(" WHERE {filter}"));
+    format!("COPY (SELECT {} FROM {only}{}{rows}) TO STDOUT", names.join(", "), served.table.sql())
+}
+
+fn everything(destination: &Destination) -> Scope {
+    let target = tidegate_core::Target::parse(&destination.placement.template.pattern());
+    Scope { target: target.expect("a template's pattern is one"), key: None }
+}
