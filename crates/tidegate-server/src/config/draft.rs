@@ -38,7 +38,7 @@ impl Draft {
     /// `listen`.
     pub fn new(kind: &Kind, url: &str, discovery: &Discovery, listen: SocketAddr, data: &Path) -> Draft {
         let mut left_out = discovery.left_out.clone();
-        let source = Taken::default().name(&database(url).unwrap_or_else(|| kind.name.to_owned()));
+        let source = scalar(&Taken::default().name(&database(url).unwrap_or_else(|| kind.name.to_owned())));
         let mut text = format!(
             "listen: {}\nadmin:\n  listen: 127.0.0.1:0\nlog:\n  path: {}\nsources:\n  {source}:\n    kind: {}\n    \
              url: ${{{URL_VARIABLE}}}\n",
@@ -90,8 +90,9 @@ fn channel(text: &mut String, taken: &mut Taken, source: &str, table: &Discovere
     };
     let _ = write!(
         text,
-        "  {name}:\n    address: {}\n    source: {source}\n    table: {}\n    key: {key}\n    \
+        "  {}:\n    address: {}\n    source: {source}\n    table: {}\n    key: {key}\n    \
          access: {{ read: \"true\" }}\n",
+        scalar(&name),
         scalar(&address),
         scalar(&table.table),
     );
@@ -158,7 +159,12 @@ fn scalar(text: &str) -> String {
     if word && !odd && !text.ends_with(':') && text.bytes().all(plain) {
         return text.to_owned();
     }
-    Value::from(text.replace("${", "$${")).to_string()
+    let text = text.replace("${", "$${");
+    // Single quotes have no escapes, so names that SQL quotes stay as they are.
+    if text.contains(['"', '\\']) && !text.contains(char::is_control) {
+        return format!("'{}'", text.replace('\'', "''"));
+    }
+    Value::from(text).to_string()
 }
 
 #[cfg(test)]

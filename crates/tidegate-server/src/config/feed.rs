@@ -48,7 +48,7 @@ fn table(text: &str) -> Result<String, Complaint> {
         return Ok(text.to_owned());
     }
     Err(Complaint::new("no table")
-        .help("write schema and name, such as `public.orders`; without a schema it is `public`"))
+        .help("write schema and name as SQL does, such as `public.orders` or `sales.\"Order Items\"`; without a schema it is `public`"))
 }
 
 /// What the channel wants against what its source gives; `kind` is `None` where the channel has no

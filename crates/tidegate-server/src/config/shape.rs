@@ -73,8 +73,8 @@ pub(super) struct Channel {
     title: Option<String>,
     /// The source that writes it. Without one, applications publish to it.
     source: Option<String>,
-    /// The table whose rows it takes, where the source has tables: `public.orders`. Two channels may
-    /// take one table. The columns are the members of the data.
+    /// The table whose rows it takes, where the source has tables, as SQL names it: `public.orders`,
+    /// `sales."Order Items"`. Two channels may take one table. The columns are the members of the data.
     table: Option<String>,
     /// `true`: it takes, instead of rows, what the source could neither place nor read, each with its
     /// reason. Such a channel has one address and no key.

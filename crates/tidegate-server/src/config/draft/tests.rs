@@ -18,7 +18,7 @@ fn table(name: &str, key: &[&str]) -> Discovered {
     Discovered {
         name: name.replace('/', "."),
         address: name.to_owned(),
-        table: name.replace('/', "."),
+        table: format!("public.\"{}\"", name.replace('"', "\"\"")),
         key: key.iter().map(|column| (*column).to_owned()).collect(),
     }
 }
@@ -53,13 +53,13 @@ channels:
   orders:
     address: orders
     source: shop
-    table: orders
+    table: 'public."orders"'
     key: id
     access: { read: "true" }
   sales-items:
     address: sales/items
     source: shop
-    table: sales.items
+    table: 'public."sales/items"'
     key: ["order id", line]
     access: { read: "true" }
   # what can be neither placed nor read, with its reason
@@ -107,6 +107,7 @@ fn texts_are_quoted_where_yaml_would_read_something_else() {
     assert_eq!(scalar("a: b"), r#""a: b""#);
     assert_eq!(scalar("No"), r#""No""#);
     assert_eq!(scalar("-"), r#""-""#);
+    assert_eq!(scalar(r#"public."It's""#), r#"'public."It''s"'"#);
     assert_eq!(scalar("a${b}"), r#""a$${b}""#);
 }
 
@@ -118,4 +119,48 @@ fn the_source_is_named_after_the_database() {
     for without in ["shelf://db", "shelf://db/", "shelf://a:se/cret?x@db/shop", "shelf"] {
         assert_eq!(name(without), None, "{without}");
     }
+}
+
+/// What is printed is what runs, so all of it has to be read as it was meant.
+#[cfg(feature = "postgres")]
+#[test]
+fn every_draft_is_read() {
+    let odd = [
+        "a b",
+        "${HOME}",
+        "x\"y",
+        "it's: {odd}, #1",
+        "-",
+        "*",
+        "..",
+        "null",
+        "ÄÖ",
+        "_v",
+        "9",
+        "a\\b",
+        "%41",
+        "dead-letters",
+    ];
+    let tables: Vec<Discovered> = odd.iter().map(|name| table(name, &["true", name])).collect();
+    let url = "postgres://app:${HOME}@db/my%20shop";
+    let discovery = Discovery {
+        settings: vec![("temporary".to_owned(), "true".to_owned())],
+        channels: [tables.clone(), vec![table("bell\u{7}", &["id"])]].concat(),
+        ..Discovery::default()
+    };
+    let kind = Kind::of_url(url).expect("a kind");
+    let draft = Draft::new(kind, url, &discovery, ([127, 0, 0, 1], 0).into(), Path::new("/tmp/a b"));
+    let read = crate::config::Config::parse("draft", &draft.text, Path::new("."), &draft.environment);
+    let config = read.unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!(config.log.path, Path::new("/tmp/a b"));
+    assert_eq!(draft.left_out.iter().map(|left| left.table.as_str()).collect::<Vec<_>>(), ["public.\"bell\u{7}\""]);
+    let (dead_letters, channels) = config.channels.split_last().expect("channels");
+    assert!(dead_letters.dead_letters && dead_letters.name == "dead-letters-2");
+    assert_eq!(channels.len(), tables.len());
+    for (channel, table) in channels.iter().zip(&tables) {
+        assert_eq!(channel.table.as_ref(), Some(&table.table));
+        let key = channel.key.as_ref().expect("a key");
+        assert!(key.fields().eq(table.key.iter().map(String::as_str)), "{key:?}");
+    }
+    assert!(!draft.text.contains("app:"), "{}", draft.text);
 }
