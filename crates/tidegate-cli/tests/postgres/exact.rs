@@ -12,7 +12,7 @@ use tokio::task::block_in_place;
 use tokio::time::Instant;
 
 use crate::gateway::{self, drop_slot, number, rows};
-use crate::tables::{ALL, BASKET, LEDGER, MARKERS, SCHEMA, Table};
+use crate::tables::{ALL, BASKET, LEDGER, MARKERS, SCHEMA, Table, VISITS_SCHEMA};
 use crate::traffic::Traffic;
 use crate::truth;
 
@@ -80,6 +80,7 @@ async fn run(version: Version, slot: Slot) {
     let mut rng = StdRng::seed_from_u64(seed);
     let mut cluster = block_in_place(|| Cluster::setup(version).set("deadlock_timeout", "50ms").start());
     cluster.sql("postgres", SCHEMA);
+    cluster.sql("postgres", VISITS_SCHEMA);
     truth::begin(&cluster);
 
     // The first snapshot is taken amid the writing.

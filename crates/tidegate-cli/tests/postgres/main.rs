@@ -3,7 +3,9 @@
 //! `TIDEGATE_PG_SECONDS`, `TIDEGATE_PG_KILLS`, `TIDEGATE_PG_SERVER_KILLS` and `TIDEGATE_SEED` say
 //! how long the exactness test writes, how often it kills what, and with which random numbers.
 
+mod check;
 mod exact;
+mod figures;
 mod gateway;
 mod loss;
 mod refusals;
@@ -13,3 +15,4 @@ mod tables;
 mod traffic;
 mod truth;
 mod unfit;
+mod wal;

@@ -49,12 +49,16 @@ ALTER TABLE notes REPLICA IDENTITY FULL;
 CREATE TABLE coupons (id bigserial PRIMARY KEY, code text NOT NULL, shop text NOT NULL, v bigint);
 CREATE UNIQUE INDEX coupons_code ON coupons (code);
 ALTER TABLE coupons REPLICA IDENTITY USING INDEX coupons_code;
+CREATE TABLE app.basket (id int PRIMARY KEY, v bigint);
+CREATE TABLE ledger (seq bigserial PRIMARY KEY, writer int NOT NULL, txn bigint NOT NULL, n int NOT NULL);
+";
+
+/// The partitioned table.
+pub(crate) const VISITS_SCHEMA: &str = "
 CREATE TABLE visits (id int, day int, v bigint, PRIMARY KEY (id, day)) PARTITION BY RANGE (day);
 CREATE TABLE visits_old PARTITION OF visits FOR VALUES FROM (0) TO (10);
 CREATE TABLE visits_new PARTITION OF visits FOR VALUES FROM (10) TO (20);
 CREATE TABLE visits_rest PARTITION OF visits DEFAULT;
-CREATE TABLE app.basket (id int PRIMARY KEY, v bigint);
-CREATE TABLE ledger (seq bigserial PRIMARY KEY, writer int NOT NULL, txn bigint NOT NULL, n int NOT NULL);
 ";
 
 /// One row in each table, in one transaction: whoever has it has all before it.
