@@ -28,6 +28,8 @@ pub(crate) struct ChannelState {
     pub(crate) id: ChannelId,
     pub(crate) name: String,
     pub(crate) keyed: bool,
+    /// Whether it keeps an index of its keys.
+    pub(crate) by_key: bool,
     pub(crate) retain: Retain,
     pub(crate) window: Window,
     pub(crate) epoch: Epoch,
@@ -133,6 +135,14 @@ impl Channel {
         self.state.rows(scope, after, limit)
     }
 
+    /// Where a key has rows, at the head, in order; empty if nowhere.
+    ///
+    /// # Errors
+    /// [`ReadError::NotByKey`] unless the spec of the channel asks for it.
+    pub fn addresses_of(&self, key: &str) -> Result<Vec<Address>, ReadError> {
+        self.state.addresses_of(key)
+    }
+
     /// Offset of the last change at an address, deletes and clears included; `None` if it never had a row.
     pub fn touched(&self, address: &Address) -> Result<Option<Offset>, ReadError> {
         self.state.touched(address)
@@ -147,16 +157,17 @@ impl ChannelState {
         start: Offset,
         last_time: Millis,
     ) -> ChannelState {
-        let ChannelIdentity { id, name, keyed, retain, window, epoch, configured, scan_bytes_max } = identity;
+        let ChannelIdentity { id, name, keyed, by_key, retain, window, epoch, configured, scan_bytes_max } = identity;
         ChannelState {
             id,
             name,
             keyed,
+            by_key,
             retain,
             window,
             epoch,
             configured,
-            ring: retain.ephemeral.then(Ring::default),
+            ring: retain.ephemeral.then(|| Ring::new(by_key)),
             scan_bytes_max,
             head: AtomicU64::new(head),
             start: AtomicU64::new(start),
@@ -216,7 +227,7 @@ impl ChannelState {
     pub(crate) fn freeze(&self) -> Vec<Arc<Part>> {
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
         if held.parts.last().is_some_and(|active| active.len() > 0) {
-            held.parts.push(Arc::new(Part::new(self.head())));
+            held.parts.push(Arc::new(Part::new(self.head(), self.by_key)));
         }
         let frozen = held.parts.len() - 1;
         held.parts[..frozen].to_vec()
@@ -233,7 +244,7 @@ impl ChannelState {
     pub(crate) fn install(&self, head: Offset, last_time: Millis, change: impl FnOnce(&mut Held)) {
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
         change(&mut held);
-        held.parts = vec![Arc::new(Part::new(head))];
+        held.parts = vec![Arc::new(Part::new(head, self.by_key))];
         self.note_time(last_time);
         self.advance(head);
     }
@@ -262,6 +273,7 @@ pub(crate) struct ChannelIdentity {
     pub(crate) id: ChannelId,
     pub(crate) name: String,
     pub(crate) keyed: bool,
+    pub(crate) by_key: bool,
     pub(crate) retain: Retain,
     pub(crate) window: Window,
     pub(crate) epoch: Epoch,

@@ -36,6 +36,8 @@ struct Inner {
     /// Newest record of a key; `row_before` chains to older ones.
     rows: BTreeMap<(Address, Key), u32>,
     row_before: Vec<u32>,
+    /// Where a key has a version, on channels that ask for it.
+    by_key: Option<HashMap<Key, Vec<Address>>>,
     clears: Vec<u32>,
     /// Records that concern every address; clears are among them.
     wide: Vec<u32>,
@@ -101,8 +103,10 @@ impl Filler {
 }
 
 impl Part {
-    pub(crate) fn new(after: Offset) -> Part {
-        Part { after, inner: RwLock::default() }
+    /// `by_key` as the channel's specs have it.
+    pub(crate) fn new(after: Offset, by_key: bool) -> Part {
+        let inner = Inner { by_key: by_key.then(HashMap::new), ..Inner::default() };
+        Part { after, inner: RwLock::new(inner) }
     }
 
     /// Adds records that follow the last; they stay unseen until the channel's head moves.
@@ -235,6 +239,12 @@ impl Part {
         (found, false)
     }
 
+    /// Addresses where a key has a version in this part.
+    pub(crate) fn addresses_of(&self, key: &str) -> Vec<Address> {
+        let inner = self.read();
+        inner.by_key.as_ref().and_then(|by_key| by_key.get(key)).cloned().unwrap_or_default()
+    }
+
     /// Names with a version in this part, for a drain of a frozen part.
     pub(crate) fn all_names(&self) -> Vec<(Address, Key)> {
         self.read().rows.keys().cloned().collect()
@@ -288,6 +298,9 @@ impl Inner {
             address_before = self.addresses.insert(record.address.clone(), index).unwrap_or(NONE);
             if let Some(key) = record.key.as_ref().filter(|_| keyed) {
                 row_before = self.rows.insert((record.address.clone(), key.clone()), index).unwrap_or(NONE);
+                if let Some(by_key) = self.by_key.as_mut().filter(|_| row_before == NONE) {
+                    by_key.entry(key.clone()).or_default().push(record.address.clone());
+                }
             }
         }
         self.address_before.push(address_before);

@@ -45,6 +45,9 @@ pub struct ChannelSpec {
     pub name: String,
     /// Whether it has a view: the last value per address and key.
     pub keyed: bool,
+    /// Keyed channels: keeps an index from key to the addresses where it has a row, for `Channel::addresses_of`. It costs
+    /// an entry a row; asked for later, it is built when the log is opened.
+    pub by_key: bool,
     /// How much history is kept.
     pub retain: Retain,
     /// How long idempotency keys are remembered.
@@ -89,7 +92,8 @@ impl Options {
 impl ChannelSpec {
     /// A channel without a view that keeps everything.
     pub fn plain(name: impl Into<String>) -> ChannelSpec {
-        ChannelSpec { name: name.into(), keyed: false, retain: Retain::default(), idempotency: Window::default() }
+        let (retain, idempotency) = (Retain::default(), Window::default());
+        ChannelSpec { name: name.into(), keyed: false, by_key: false, retain, idempotency }
     }
 
     /// A channel with a view that keeps everything.

@@ -78,6 +78,9 @@ pub enum ReadError {
     /// Rows were asked of a channel without a view.
     #[error("the channel is not keyed")]
     NotKeyed,
+    /// Addresses of a key were asked of a channel whose spec has no `by_key`.
+    #[error("the channel keeps no index of keys")]
+    NotByKey,
 }
 
 impl From<std::io::Error> for ReadError {

@@ -21,7 +21,7 @@ use crate::ledger::Ledger;
 use crate::options::{ChannelSpec, Options, Retain, Window};
 use crate::segment::{self, Segment, SegmentMeta};
 use crate::stage::Stage;
-use crate::state::{CHANNELS, ChannelRow, META_JOURNAL_FROM, Snapshot, State, StateError};
+use crate::state::{CHANNELS, ChannelRow, META_JOURNAL_FROM, Snapshot, State, StateError, settle_index};
 
 /// The journal as it was found.
 struct Found {
@@ -47,6 +47,7 @@ pub(crate) fn open(disk: Arc<dyn Disk>, options: Options, specs: &[ChannelSpec])
     disk.sync_dir("")?;
     let state = State::open(disk.clone(), options.view_cache_bytes)?;
     add_channels(&state, specs)?;
+    settle_indexes(&state, specs)?;
     let snapshot = Arc::new(state.snapshot()?);
     let segments = snapshot.segments()?;
     large::tidy(&*disk)?;
@@ -110,6 +111,7 @@ fn add_channels(state: &State, specs: &[ChannelSpec]) -> Result<(), OpenError> {
                     last_time: Millis(0),
                     cleared: 0,
                     keys: 0,
+                    by_key: asks_by_key(spec),
                 };
                 new.insert(id, row);
             }
@@ -126,6 +128,24 @@ fn add_channels(state: &State, specs: &[ChannelSpec]) -> Result<(), OpenError> {
         }
     }
     Ok(write.commit().map_err(StateError::from)?)
+}
+
+/// Builds and drops indexes of keys as the specs ask now.
+fn settle_indexes(state: &State, specs: &[ChannelSpec]) -> Result<(), OpenError> {
+    let snapshot = state.snapshot()?;
+    for (id, row) in snapshot.channels()? {
+        let wanted = specs.iter().find(|spec| spec.name == row.name).is_some_and(asks_by_key);
+        // One that a crash left half built does not count, and is there.
+        if row.by_key != wanted || (!wanted && snapshot.has_index(id)?) {
+            tracing::info!(channel = row.name, wanted, "the index of keys is built or dropped");
+            settle_index(state, id, wanted)?;
+        }
+    }
+    Ok(())
+}
+
+fn asks_by_key(spec: &ChannelSpec) -> bool {
+    spec.by_key && spec.keyed && !spec.retain.ephemeral
 }
 
 /// Removes files that no commit names; returns a number that no file has.
@@ -174,6 +194,7 @@ fn channels(
             id,
             name: row.name,
             keyed: row.keyed,
+            by_key: spec.is_some_and(|spec| spec.by_key && spec.keyed),
             retain,
             window: spec.map_or(Window::default(), |spec| spec.idempotency),
             epoch: if retain.ephemeral { Epoch::from_bits(rand::random()) } else { row.epoch },
@@ -181,7 +202,7 @@ fn channels(
             scan_bytes_max: options.scan_bytes_max,
         };
         let held = Held {
-            parts: vec![Arc::new(Part::new(row.head))],
+            parts: vec![Arc::new(Part::new(row.head, spec.is_some_and(asks_by_key)))],
             segments: Arc::new(by_channel.remove(&id).unwrap_or_default()),
             snapshot: snapshot.clone(),
             cleared: row.cleared,

@@ -1,6 +1,6 @@
 //! A channel that keeps nothing on disk: a small ring of its newest records, and its rows if it is keyed.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use crate::page::{ReadLimit, RowPage, ViewRow};
 /// Payload and names that a ring holds.
 const RING_BYTES: usize = 1024 * 1024;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Ring {
     inner: Mutex<Inner>,
 }
@@ -25,11 +25,18 @@ struct Inner {
     /// Records after this offset are held.
     start: Offset,
     rows: BTreeMap<(Address, Key), ViewRow>,
+    /// The names of the rows, key first; on channels that ask for it.
+    by_key: Option<BTreeSet<(Key, Address)>>,
     touched: HashMap<Address, Offset>,
     cleared: Offset,
 }
 
 impl Ring {
+    /// `by_key` as the channel's specs have it.
+    pub(crate) fn new(by_key: bool) -> Ring {
+        Ring { inner: Mutex::new(Inner { by_key: by_key.then(BTreeSet::new), ..Inner::default() }) }
+    }
+
     /// Adds records; returns head and start after them.
     pub(crate) fn push(&self, records: &[Arc<Record>], keyed: bool) -> (Offset, Offset) {
         let mut inner = self.lock();
@@ -105,6 +112,13 @@ impl Ring {
         page
     }
 
+    pub(crate) fn addresses_of(&self, key: &str) -> Vec<Address> {
+        let inner = self.lock();
+        let Some(by_key) = &inner.by_key else { return Vec::new() };
+        let first = (Key::from(key), Address::from_canonical(""));
+        by_key.range(first..).take_while(|(own, _)| &**own == key).map(|(_, address)| address.clone()).collect()
+    }
+
     pub(crate) fn touched(&self, address: &Address) -> Option<Offset> {
         let inner = self.lock();
         inner.touched.get(address).map(|offset| (*offset).max(inner.cleared))
@@ -131,6 +145,7 @@ impl Inner {
         }
         if record.op == Op::Clear {
             self.rows.clear();
+            self.by_key.iter_mut().for_each(BTreeSet::clear);
             self.cleared = record.offset;
         }
         if record.op.is_channel_wide() {
@@ -139,6 +154,10 @@ impl Inner {
         self.touched.insert(record.address.clone(), record.offset);
         let Some(key) = record.key.clone() else { return };
         let name = (record.address.clone(), key.clone());
+        if let Some(by_key) = &mut self.by_key {
+            let entry = (key.clone(), record.address.clone());
+            let _ = if record.op == Op::Delete { by_key.remove(&entry) } else { by_key.insert(entry) };
+        }
         if record.op == Op::Delete {
             self.rows.remove(&name);
         } else {

@@ -6,10 +6,12 @@
 mod backend;
 mod store;
 mod tables;
+mod view;
 
 pub(crate) use backend::Backend;
 pub(crate) use store::{FILE, Snapshot, State, StateError};
 pub(crate) use tables::{
-    CHANNELS, CHECKPOINTS, ChannelRow, KEY_TIMES, KEYS, META, META_JOURNAL_FROM, META_MERGED, META_TRIMMED, ROWS,
-    SEGMENTS, StoredRow, TOUCHED, key_time, row_key, touched_key,
+    CHANNELS, CHECKPOINTS, ChannelRow, KEY_TIMES, KEYS, META, META_JOURNAL_FROM, META_MERGED, META_TRIMMED, SEGMENTS,
+    StoredRow, key_time, row_key, touched_key,
 };
+pub(crate) use view::{ViewTables, settle_index};

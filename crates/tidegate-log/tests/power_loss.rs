@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::{ALL, address, append, batch, clear, delete, gap, idempotency, notice, scope, upsert};
+use common::{ALL, address, append, batch, clear, delete, gap, idempotency, names, notice, scope, upsert};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
@@ -166,6 +166,11 @@ impl Model {
         answer
     }
 
+    fn addresses_of(&self, name: &str, key: &str) -> Vec<String> {
+        let rows = self.rows.get(name).into_iter().flat_map(BTreeMap::keys);
+        rows.filter(|(_, own)| own == key).map(|(address, _)| address.clone()).collect()
+    }
+
     fn heads(&self) -> [u64; 4] {
         CHANNELS.map(|name| self.records.get(name).map_or(0, |records| records.len() as u64))
     }
@@ -181,6 +186,8 @@ struct History {
     uncertain: Vec<Batch>,
     open: Vec<Open>,
     serial: u64,
+    /// Whether the channel `keyed` is to have an index of keys in this life; `keyed2` always has one.
+    by_key: bool,
     /// Crashes, batches, drains, merges, large batches.
     counts: [u64; 5],
 }
@@ -203,6 +210,7 @@ impl History {
             uncertain: Vec::new(),
             open: Vec::new(),
             serial: 0,
+            by_key: false,
             counts: [0; 5],
         }
     }
@@ -218,7 +226,7 @@ impl History {
         }
     }
 
-    fn specs() -> Vec<ChannelSpec> {
+    fn specs(&self) -> Vec<ChannelSpec> {
         let mut specs = vec![
             ChannelSpec::plain(CHANNELS[0]),
             ChannelSpec::plain(CHANNELS[1]),
@@ -227,6 +235,8 @@ impl History {
         ];
         specs[1].retain.age = Some(Duration::from_secs(60));
         specs[2].retain.bytes = Some(8 * 1024);
+        specs[2].by_key = self.by_key;
+        specs[3].by_key = true;
         specs
     }
 
@@ -234,7 +244,8 @@ impl History {
         while self.counts[0] < crashes {
             let reach = *[3u64, 20, 60, 200, 600].choose(&mut self.rng).expect("not empty");
             self.disk.cut_after(self.rng.random_range(0..reach));
-            match SteppedLog::open(Arc::new(self.disk.clone()), self.options(), &History::specs()) {
+            self.by_key = self.rng.random_bool(0.5);
+            match SteppedLog::open(Arc::new(self.disk.clone()), self.options(), &self.specs()) {
                 Ok(log) => {
                     self.settle(&log);
                     self.check(&log);
@@ -249,7 +260,7 @@ impl History {
             };
             self.open.clear(); // they end with the process, and the disk no longer listens to it
         }
-        let log = SteppedLog::open(Arc::new(self.disk.clone()), self.options(), &History::specs()).expect("it opens");
+        let log = SteppedLog::open(Arc::new(self.disk.clone()), self.options(), &self.specs()).expect("it opens");
         self.settle(&log);
         self.check(&log);
         log.close();
@@ -563,6 +574,12 @@ impl History {
                 ((row.address.as_str().to_owned(), row.key.clone().into_string()), (row.data.clone(), row.offset))
             });
             assert_eq!(rows.collect::<Rows>(), self.model.rows.get(name).cloned().unwrap_or_default(), "{name}");
+            for key in (0..5).map(|key| format!("k{key}")) {
+                match channel.addresses_of(&key) {
+                    Err(ReadError::NotByKey) => assert!(name == "keyed" && !self.by_key),
+                    found => assert_eq!(names(&found?), self.model.addresses_of(name, &key), "{name} {key}"),
+                }
+            }
         }
         Ok(())
     }

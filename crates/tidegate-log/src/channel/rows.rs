@@ -1,7 +1,7 @@
 //! Reading the view of a keyed channel: the snapshot of the store, overlaid with what is in memory.
 
 use std::cmp::Ordering;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -97,6 +97,25 @@ impl ChannelState {
             }
         }
         Ok(page)
+    }
+
+    pub(super) fn addresses_of(&self, key: &str) -> Result<Vec<Address>, ReadError> {
+        self.check_keyed()?;
+        if !self.by_key {
+            return Err(ReadError::NotByKey);
+        }
+        if let Some(ring) = &self.ring {
+            return Ok(ring.addresses_of(key));
+        }
+        let seen = self.see();
+        let stored: BTreeSet<Address> = seen.held.snapshot.addresses_of(self.id, key)?.into_iter().collect();
+        let hot: BTreeSet<Address> = seen.held.parts.iter().flat_map(|part| part.addresses_of(key)).collect();
+        let has_row = |address: &&Address| match seen.overlaid(&((*address).clone(), key.into())) {
+            RowState::Value(_) => true,
+            RowState::Gone => false,
+            RowState::Unknown => stored.contains(*address),
+        };
+        Ok(stored.union(&hot).filter(has_row).cloned().collect())
     }
 
     pub(super) fn touched(&self, address: &Address) -> Result<Option<Offset>, ReadError> {

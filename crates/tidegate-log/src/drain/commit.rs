@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use redb::{ReadableTable, Table, WriteTransaction};
+use redb::{ReadableTable, WriteTransaction};
 use tidegate_core::{ChannelId, Millis, Offset};
 
 use super::{Frozen, FrozenChannel};
@@ -12,8 +12,8 @@ use crate::hot::{Part, RowState};
 use crate::ledger::{Layer, Remembered};
 use crate::options::Window;
 use crate::state::{
-    CHANNELS, CHECKPOINTS, ChannelRow, KEY_TIMES, KEYS, META, META_JOURNAL_FROM, ROWS, SEGMENTS, StateError, StoredRow,
-    TOUCHED, key_time, row_key, touched_key,
+    CHANNELS, CHECKPOINTS, ChannelRow, KEY_TIMES, KEYS, META, META_JOURNAL_FROM, SEGMENTS, StateError, StoredRow,
+    ViewTables, key_time, row_key, touched_key,
 };
 
 impl Engine {
@@ -76,34 +76,25 @@ impl Engine {
 
 fn put_rows(write: &WriteTransaction, channel: &FrozenChannel) -> Result<(), StateError> {
     let id = channel.state.id;
-    let mut rows = write.open_table(ROWS)?;
-    let mut touched = write.open_table(TOUCHED)?;
+    let mut view = ViewTables::open(write, id, channel.state.by_key)?;
     if channel.parts.iter().any(|part| part.cleared(Offset::MAX - 1)) {
-        clear_rows(&mut rows, id)?;
+        view.clear()?;
     }
     for part in &channel.parts {
         for name in part.all_names() {
             let key = row_key(id, name.0.as_str(), &name.1);
             match newest(channel, &name) {
                 RowState::Value(record) => {
-                    let value = StoredRow::encode(record.offset, record.time, &record.data);
-                    rows.insert(key.as_slice(), value.as_slice())?;
+                    view.put(&key, &StoredRow::encode(record.offset, record.time, &record.data))?;
                 }
-                _ => {
-                    rows.remove(key.as_slice())?;
-                }
+                _ => view.remove(&key)?,
             }
         }
         for (address, offset) in part.all_touched().0 {
-            touched.insert(touched_key(id, address.as_str()).as_slice(), offset)?;
+            view.touch(&touched_key(id, address.as_str()), offset)?;
         }
     }
     Ok(())
-}
-
-pub(super) fn clear_rows(rows: &mut Table<'_, &'static [u8], &'static [u8]>, id: ChannelId) -> Result<(), StateError> {
-    let (from, to) = (id.to_bits().to_be_bytes(), (id.to_bits() + 1).to_be_bytes());
-    Ok(rows.retain_in(from.as_slice()..to.as_slice(), |_, _| false)?)
 }
 
 fn newest(channel: &FrozenChannel, name: &(tidegate_core::Address, tidegate_core::Key)) -> RowState {

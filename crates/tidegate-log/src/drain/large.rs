@@ -5,12 +5,12 @@ use std::sync::{Arc, PoisonError};
 use redb::WriteTransaction;
 use tidegate_core::{ChannelId, Offset};
 
-use super::commit::{channel_row, clear_rows};
+use super::commit::channel_row;
 use crate::batch::AppendError;
 use crate::engine::Engine;
 use crate::error::DrainError;
 use crate::large::{Complete, Scratch, Writing};
-use crate::state::{CHANNELS, ROWS, SEGMENTS, Snapshot, StateError, TOUCHED};
+use crate::state::{CHANNELS, SEGMENTS, Snapshot, StateError, ViewTables};
 
 impl Engine {
     /// Returns the channels whose heads moved. On an error the batch is as it was, unless the log is poisoned.
@@ -97,22 +97,21 @@ impl Complete<'_> {
 
 fn put_rows(write: &WriteTransaction, writing: &Writing, scratch: &Scratch) -> Result<(), StateError> {
     let id = writing.state.id;
-    let mut rows = write.open_table(ROWS)?;
-    let mut touched = write.open_table(TOUCHED)?;
+    let mut view = ViewTables::open(write, id, writing.state.by_key)?;
     if writing.cleared > 0 {
-        clear_rows(&mut rows, id)?;
+        view.clear()?;
     }
     // Rows of an address are neighbours; its newest record counts.
     let mut address: (Vec<u8>, Offset) = (Vec::new(), 0);
     scratch.each(id, |key, offset, stored| {
         match stored.filter(|_| offset > writing.cleared) {
-            Some(stored) => drop(rows.insert(key, stored)?),
-            None => drop(rows.remove(key)?),
+            Some(stored) => view.put(key, stored)?,
+            None => view.remove(key)?,
         }
         let end = 8 + key[8..].iter().position(|byte| *byte == 0).unwrap_or(key.len() - 8);
         if address.0 != key[..end] {
             if !address.0.is_empty() {
-                touched.insert(address.0.as_slice(), address.1)?;
+                view.touch(&address.0, address.1)?;
             }
             address = (key[..end].to_vec(), 0);
         }
@@ -120,7 +119,7 @@ fn put_rows(write: &WriteTransaction, writing: &Writing, scratch: &Scratch) -> R
         Ok(())
     })?;
     if !address.0.is_empty() {
-        touched.insert(address.0.as_slice(), address.1)?;
+        view.touch(&address.0, address.1)?;
     }
     Ok(())
 }

@@ -1,17 +1,20 @@
 //! Opening, reading and replacing the state.
 
+use std::collections::HashSet;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use redb::{Database, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable, WriteTransaction};
+use redb::{
+    Database, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable, ReadableTableMetadata, WriteTransaction,
+};
 use tidegate_core::{Address, ChannelId, Key, Offset};
 
 use super::backend::Backend;
 use super::tables::{
-    CHANNELS, CHECKPOINTS, ChannelRow, KEY_TIMES, KEYS, META, META_JOURNAL_FROM, ROWS, SEGMENTS, StoredRow, TOUCHED,
-    row_key, split_row_key, touched_key,
+    BY_KEY, CHANNELS, CHECKPOINTS, ChannelRow, KEY_TIMES, KEYS, META, META_JOURNAL_FROM, ROWS, SEGMENTS, StoredRow,
+    TOUCHED, by_key, by_key_of_row, channel_end, channel_start, row_key, split_row_key, touched_key,
 };
 use crate::disk::Disk;
 use crate::error::OpenError;
@@ -39,6 +42,7 @@ pub(crate) struct State {
 pub(crate) struct Snapshot {
     rows: ReadOnlyTable<&'static [u8], &'static [u8]>,
     touched: ReadOnlyTable<&'static [u8], u64>,
+    by_key: ReadOnlyTable<&'static [u8], ()>,
     checkpoints: ReadOnlyTable<&'static str, &'static [u8]>,
     keys: ReadOnlyTable<&'static [u8], &'static [u8]>,
     channels: ReadOnlyTable<u64, &'static [u8]>,
@@ -136,6 +140,7 @@ impl State {
             write.open_table(SEGMENTS)?;
             write.open_table(ROWS)?;
             write.open_table(TOUCHED)?;
+            write.open_table(BY_KEY)?;
             write.open_table(CHECKPOINTS)?;
             write.open_table(KEYS)?;
             write.open_table(KEY_TIMES)?;
@@ -182,6 +187,7 @@ impl State {
         Ok(Snapshot {
             rows: read.open_table(ROWS)?,
             touched: read.open_table(TOUCHED)?,
+            by_key: read.open_table(BY_KEY)?,
             checkpoints: read.open_table(CHECKPOINTS)?,
             keys: read.open_table(KEYS)?,
             channels: read.open_table(CHANNELS)?,
@@ -237,7 +243,7 @@ impl Snapshot {
         from: &[u8],
         channel: ChannelId,
     ) -> Result<impl Iterator<Item = Result<ViewRow, StateError>> + use<'s>, StateError> {
-        let end = (channel.to_bits() + 1).to_be_bytes();
+        let end = channel_end(channel);
         let range = self.rows.range::<&[u8]>(from..end.as_slice())?;
         Ok(range.map(|row| {
             let (key, value) = row?;
@@ -248,6 +254,25 @@ impl Snapshot {
 
     pub(crate) fn touched(&self, channel: ChannelId, address: &str) -> Result<Option<Offset>, StateError> {
         Ok(self.touched.get(touched_key(channel, address).as_slice())?.map(|offset| offset.value()))
+    }
+
+    /// Where a key has rows, in order.
+    pub(crate) fn addresses_of(&self, channel: ChannelId, key: &str) -> Result<Vec<Address>, StateError> {
+        let start = by_key(channel, key, "");
+        let mut found = Vec::new();
+        for entry in self.by_key.range::<&[u8]>(start.as_slice()..channel_end(channel).as_slice())? {
+            let (entry, _) = entry?;
+            let Some(address) = entry.value().strip_prefix(&start[..]) else { break };
+            let address = std::str::from_utf8(address).map_err(|_| StateError::damaged("the index of keys"))?;
+            found.push(Address::from_canonical(address));
+        }
+        Ok(found)
+    }
+
+    /// Whether the index of keys has anything of a channel.
+    pub(crate) fn has_index(&self, channel: ChannelId) -> Result<bool, StateError> {
+        let (from, to) = (channel_start(channel), channel_end(channel));
+        Ok(self.by_key.range::<&[u8]>(from.as_slice()..to.as_slice())?.next().transpose()?.is_some())
     }
 
     pub(crate) fn checkpoint(&self, name: &str) -> Result<Option<Bytes>, StateError> {
@@ -291,14 +316,27 @@ impl Snapshot {
         Ok(self.meta.get(name)?.map_or(0, |value| value.value()))
     }
 
-    /// Rows, addresses, keys and checkpoints, each read once.
+    /// Rows, addresses, keys and checkpoints, each read once. The index of keys has each row of its channels, and no others.
     pub(crate) fn count(&self) -> Result<[u64; 4], StateError> {
         let mut counts = [0; 4];
+        let indexed: HashSet<[u8; 8]> =
+            self.channels()?.iter().filter(|(_, row)| row.by_key).map(|(id, _)| channel_start(*id)).collect();
+        let mut unindexed = self.by_key.len()?;
         for row in self.rows.iter()? {
             let (key, value) = row?;
             split_row_key(key.value()).ok_or_else(|| StateError::damaged("a row's key"))?;
             StoredRow::decode(value.value()).ok_or_else(|| StateError::damaged("a row"))?;
             counts[0] += 1;
+            if key.value().first_chunk().is_some_and(|channel| indexed.contains(channel)) {
+                let entry = by_key_of_row(key.value()).unwrap_or_default();
+                self.by_key
+                    .get(entry.as_slice())?
+                    .ok_or_else(|| StateError::damaged("the index of keys lacks a row"))?;
+                unindexed = unindexed.saturating_sub(1);
+            }
+        }
+        if unindexed > 0 {
+            return Err(StateError::damaged("the index of keys has a row that is not there"));
         }
         for touched in self.touched.iter()? {
             touched?;

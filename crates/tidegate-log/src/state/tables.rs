@@ -21,6 +21,8 @@ pub(crate) const CHANNELS: TableDefinition<'_, u64, &[u8]> = TableDefinition::ne
 pub(crate) const SEGMENTS: TableDefinition<'_, (u64, u64), &[u8]> = TableDefinition::new("segments");
 /// [`row_key`] to [`StoredRow`].
 pub(crate) const ROWS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("rows");
+/// [`by_key`] of each row, on channels that ask for it.
+pub(crate) const BY_KEY: TableDefinition<'_, &[u8], ()> = TableDefinition::new("by_key");
 /// [`touched_key`] to the offset of the last change.
 pub(crate) const TOUCHED: TableDefinition<'_, &[u8], u64> = TableDefinition::new("touched");
 /// Name to checkpoint.
@@ -43,6 +45,8 @@ pub(crate) struct ChannelRow {
     pub(crate) cleared: Offset,
     /// Idempotency keys in the store.
     pub(crate) keys: u64,
+    /// Whether [`BY_KEY`] has its rows.
+    pub(crate) by_key: bool,
 }
 
 /// A row of a view as it is stored.
@@ -60,6 +64,7 @@ impl ChannelRow {
         for value in [self.epoch.to_bits(), self.head, self.start, self.last_time.0, self.cleared, self.keys] {
             out.extend_from_slice(&value.to_le_bytes());
         }
+        out.push(u8::from(self.by_key));
         out
     }
 
@@ -74,6 +79,7 @@ impl ChannelRow {
             last_time: Millis(reader.u64()?),
             cleared: reader.u64()?,
             keys: reader.u64()?,
+            by_key: reader.u8()? != 0,
         })
     }
 }
@@ -114,6 +120,33 @@ pub(crate) fn split_row_key(bytes: &[u8]) -> Option<(Address, Key)> {
     let zero = names.iter().position(|byte| *byte == 0)?;
     let (address, key) = (std::str::from_utf8(&names[..zero]).ok()?, std::str::from_utf8(&names[zero + 1..]).ok()?);
     Some((Address::from_canonical(address), key.into()))
+}
+
+/// Where a channel's row keys, touched keys and index of keys begin.
+pub(crate) fn channel_start(channel: ChannelId) -> [u8; 8] {
+    channel.to_bits().to_be_bytes()
+}
+
+/// Where they end.
+pub(crate) fn channel_end(channel: ChannelId) -> [u8; 8] {
+    (channel.to_bits() + 1).to_be_bytes()
+}
+
+/// Channel, length of the key, key, address: what begins alike has one key.
+pub(crate) fn by_key(channel: ChannelId, key: &str, address: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(12 + key.len() + address.len());
+    out.extend_from_slice(&channel_start(channel));
+    out.extend_from_slice(&(key.len() as u32).to_be_bytes());
+    out.extend_from_slice(key.as_bytes());
+    out.extend_from_slice(address.as_bytes());
+    out
+}
+
+/// The entry of a row in [`BY_KEY`], of its [`row_key`].
+pub(crate) fn by_key_of_row(row_key: &[u8]) -> Option<Vec<u8>> {
+    let channel = ChannelId::from_bits(u64::from_be_bytes(row_key.get(..8)?.try_into().ok()?));
+    let (address, key) = split_row_key(row_key)?;
+    Some(by_key(channel, &key, address.as_str()))
 }
 
 /// Sorts by channel, then time.

@@ -15,6 +15,10 @@ pub fn scope(text: &str) -> Scope {
     Scope { target: Target::parse(text).expect("a target"), key: None }
 }
 
+pub fn names(addresses: &[Address]) -> Vec<String> {
+    addresses.iter().map(|address| address.as_str().to_owned()).collect()
+}
+
 pub fn pattern(text: &str) -> Pattern {
     match Target::parse(text) {
         Ok(Target::Pattern(pattern)) => pattern,
