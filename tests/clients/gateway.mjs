@@ -13,7 +13,7 @@ export const BINARY = path.resolve(process.env.TIDEGATE_BIN ?? path.join(import.
 const START_MS_MAX = 20_000;
 
 /** Channels that the tests use: figures that move by themselves, a chat, notes with keys, and ticks that a restart loses. */
-const config = ({ listen, origins, folder }) => `
+const usual = ({ listen, origins, folder }) => `
 listen: 127.0.0.1:${listen}
 admin: { listen: 127.0.0.1:0 }
 heartbeat: 5s
@@ -48,12 +48,12 @@ channels:
 export class Gateway {
   /** Such as `http://127.0.0.1:40123`; the same after a restart. */
   url;
-  #process; #folder; #origins; #log = "";
+  #process; #folder; #origins; #config; #log = "";
 
-  /** Starts one and stops it after the test. @param {import("node:test").TestContext} t */
-  static async start(t, { origins = [] } = {}) {
+  /** Starts one and stops it after the test; `config` makes its config. @param {import("node:test").TestContext} t */
+  static async start(t, { origins = [], config = usual } = {}) {
     const gateway = new Gateway();
-    gateway.#origins = origins;
+    [gateway.#origins, gateway.#config] = [origins, config];
     gateway.#folder = await mkdtemp(path.join(tmpdir(), "tidegate-clients-"));
     t.after(async () => {
       await gateway.kill();
@@ -74,7 +74,7 @@ export class Gateway {
 
   async start() {
     const file = path.join(this.#folder, "tidegate.yaml");
-    await writeFile(file, config({ listen: this.url ? new URL(this.url).port : 0, origins: this.#origins, folder: this.#folder }));
+    await writeFile(file, this.#config({ listen: this.url ? new URL(this.url).port : 0, origins: this.#origins, folder: this.#folder }));
     this.#process = spawn(BINARY, ["serve", "--config", file], { cwd: this.#folder, stdio: ["ignore", "pipe", "pipe"] });
     this.url = await new Promise((resolve, reject) => {
       const fail = (why) => reject(new Error(`${why}; it said:\n${this.#log}`));

@@ -26,10 +26,10 @@ export class Postgres {
   port; #folder;
 
   /** Starts one, and ends it after the test. @param {import("node:test").TestContext} t */
-  static async start(t) {
+  static async start(t, { port, settings = "" } = {}) {
     const postgres = new Postgres();
     postgres.#folder = await mkdtemp(path.join(tmpdir(), "tidegate-postgres-"));
-    postgres.port = await freePort();
+    postgres.port = port ?? (await freePort());
     await chmod(postgres.#folder, 0o755);
     if (ROOT) execFileSync("chown", ["postgres", postgres.#folder]);
     t.after(async () => {
@@ -37,7 +37,7 @@ export class Postgres {
       await rm(postgres.#folder, { recursive: true, force: true });
     });
     await postgres.#run("initdb", "-D", postgres.data, "-U", "postgres", "--auth-local=trust", "--auth-host=scram-sha-256", "--no-sync");
-    await writeFile(path.join(postgres.data, "postgresql.auto.conf"), `${SETTINGS}port = ${postgres.port}\nunix_socket_directories = '${postgres.#folder}'\n`);
+    await writeFile(path.join(postgres.data, "postgresql.auto.conf"), `${SETTINGS}${settings}port = ${postgres.port}\nunix_socket_directories = '${postgres.#folder}'\n`);
     await postgres.control("start");
     return postgres;
   }
