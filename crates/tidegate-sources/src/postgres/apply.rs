@@ -1,4 +1,4 @@
-//! Changes of rows to entries of the log: upserts, deletes, moves between addresses, clears, and letters for the dead.
+//! Changes of rows to entries of the log: upserts, deletes, moves between addresses, and letters for the dead.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -36,6 +36,8 @@ pub(super) struct Applied<'t> {
     /// Which of them name the row.
     pub(super) keys: &'t [bool],
     pub(super) destinations: &'t [Destination],
+    /// When it was committed.
+    pub(super) time: Millis,
 }
 
 /// Whether the row is in the log now.
@@ -79,14 +81,13 @@ impl Apply<'_> {
         gather: &mut Gather,
         table: &Applied<'_>,
         change: &Change,
-        time: Millis,
     ) -> Result<Outcome, Failure> {
         let mut outcome = Outcome::Done;
         for destination in table.destinations {
             let done = match change {
-                Change::Insert(new) => self.insert(gather, table, destination, new, time)?,
-                Change::Update { old, new } => self.update(gather, table, destination, (old.as_ref(), new), time)?,
-                Change::Delete(old) => self.delete(gather, table, destination, old, time)?,
+                Change::Insert(new) => self.insert(gather, table, destination, new)?,
+                Change::Update { old, new } => self.update(gather, table, destination, (old.as_ref(), new))?,
+                Change::Delete(old) => self.delete(gather, table, destination, old)?,
             };
             if done == Outcome::Unknown {
                 outcome = Outcome::Unknown;
@@ -95,23 +96,17 @@ impl Apply<'_> {
         Ok(outcome)
     }
 
-    /// The table was emptied.
-    pub(super) fn truncate(gather: &mut Gather, table: &Applied<'_>, time: Millis) -> Result<(), Failure> {
-        table.destinations.iter().try_for_each(|channel| gather.push(channel.whole(Op::Clear, Bytes::new(), time)))
-    }
-
     fn insert(
         &mut self,
         gather: &mut Gather,
         table: &Applied<'_>,
         destination: &Destination,
         new: &Tuple,
-        time: Millis,
     ) -> Result<Outcome, Failure> {
         match placed(table, destination, new, &Fill::Nothing) {
-            Ok((address, key, data)) => gather.push(destination.upsert(address, key, data, time))?,
+            Ok((address, key, data)) => gather.push(destination.upsert(address, key, data, table.time))?,
             Err(Poison::Row(RowError::Unknown(_))) => return Ok(Outcome::Unknown),
-            Err(poison) => self.bury(gather, table, "insert", &poison, new, time)?,
+            Err(poison) => self.bury(gather, table, "insert", &poison, new)?,
         }
         Ok(Outcome::Done)
     }
@@ -122,7 +117,6 @@ impl Apply<'_> {
         table: &Applied<'_>,
         destination: &Destination,
         (old, new): (Option<&Old>, &Tuple),
-        time: Millis,
     ) -> Result<Outcome, Failure> {
         let named = match old {
             Some(Old::Key(tuple) | Old::Full(tuple)) => tuple,
@@ -145,7 +139,7 @@ impl Apply<'_> {
             let Ok(key) = &before_key else { return Ok(()) };
             for (address, _) in &before {
                 if stay != Some((address, key)) {
-                    gather.push(destination.delete(address.clone(), key.clone(), time))?;
+                    gather.push(destination.delete(address.clone(), key.clone(), table.time))?;
                 }
             }
             Ok(())
@@ -153,16 +147,18 @@ impl Apply<'_> {
         match after {
             Ok((address, key, data)) => {
                 leave(gather, Some((&address, &key)))?;
-                gather.push(destination.upsert(address, key, data, time))?;
+                gather.push(destination.upsert(address, key, data, table.time))?;
             }
             Err(Poison::Row(RowError::Unknown(_))) => return Ok(Outcome::Unknown),
             Err(poison) => {
                 // What it was is no longer true, and what it is has no place.
                 match (&before_key, destination.fixed()) {
-                    (Ok(key), Some(address)) => gather.push(destination.delete(address.clone(), key.clone(), time))?,
+                    (Ok(key), Some(address)) => {
+                        gather.push(destination.delete(address.clone(), key.clone(), table.time))?
+                    }
                     _ => leave(gather, None)?,
                 }
-                self.bury(gather, table, "update", &poison, new, time)?;
+                self.bury(gather, table, "update", &poison, new)?;
             }
         }
         Ok(Outcome::Done)
@@ -174,16 +170,15 @@ impl Apply<'_> {
         table: &Applied<'_>,
         destination: &Destination,
         old: &Old,
-        time: Millis,
     ) -> Result<Outcome, Failure> {
         let (Old::Key(tuple) | Old::Full(tuple)) = old;
         match key(table, destination, tuple) {
-            Err(poison) => self.bury(gather, table, "delete", &poison, tuple, time)?,
+            Err(poison) => self.bury(gather, table, "delete", &poison, tuple)?,
             Ok(key) => match destination.fixed() {
-                Some(address) => gather.push(destination.delete(address.clone(), key, time))?,
+                Some(address) => gather.push(destination.delete(address.clone(), key, table.time))?,
                 None => {
                     for (address, _) in gather.find(destination, &key)? {
-                        gather.push(destination.delete(address, key.clone(), time))?;
+                        gather.push(destination.delete(address, key.clone(), table.time))?;
                     }
                 }
             },
@@ -199,11 +194,10 @@ impl Apply<'_> {
         op: &str,
         poison: &Poison,
         tuple: &Tuple,
-        time: Millis,
     ) -> Result<(), Failure> {
         let shown = |(at, cell): (usize, &Cell)| (table.shape.name(at).to_owned(), shown(cell));
         let row = tuple.iter().enumerate().take(table.shape.len()).map(shown).collect();
-        match self.letter(table.title, op, poison, row, time) {
+        match self.letter(table.title, op, poison, row, table.time) {
             Some(letter) => gather.push(letter),
             None => Ok(()),
         }

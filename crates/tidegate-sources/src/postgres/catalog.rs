@@ -29,6 +29,9 @@ pub(super) struct Table {
     pub(super) identity_kind: char,
     /// Partitions without an identity of their own.
     bare_partitions: Vec<String>,
+    /// Each partition and the file that it is in, as one text: another file means that it was emptied or rewritten,
+    /// which no publication tells.
+    pub(super) partitions: Vec<String>,
 }
 
 /// One column.
@@ -65,7 +68,9 @@ SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistenc
                  FROM pg_partition_tree(c.oid) p JOIN pg_class l ON l.oid = p.relid
                  WHERE p.isleaf AND l.relkind = 'r' AND c.relkind = 'p' AND l.relreplident <> 'f' AND NOT EXISTS (
                    SELECT FROM pg_index i WHERE i.indrelid = l.oid AND i.indisvalid AND i.indimmediate AND
-                     ((l.relreplident = 'd' AND i.indisprimary) OR (l.relreplident = 'i' AND i.indisreplident)))), '{}')
+                     ((l.relreplident = 'd' AND i.indisprimary) OR (l.relreplident = 'i' AND i.indisreplident)))), '{}'),
+       COALESCE((SELECT array_agg(p.relid::oid || ' ' || pg_relation_filenode(p.relid) ORDER BY p.relid::oid)
+                 FROM pg_partition_tree(c.oid) p WHERE p.isleaf AND c.relkind = 'p'), '{}')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.oid = ANY($1)";
 
@@ -146,6 +151,7 @@ pub(super) async fn by_oid(client: &Client, oids: &[u32]) -> Result<Vec<Table>, 
                 identity,
                 identity_kind,
                 bare_partitions: row.get(10),
+                partitions: row.get(11),
             }
         })
         .collect())

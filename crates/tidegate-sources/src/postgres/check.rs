@@ -172,8 +172,8 @@ async fn tables(
         }
         if table.partitioned() {
             findings.push(Finding::warning(format!(
-                "{title}: TRUNCATE or DETACH of a single partition is in no publication; delete its rows, or restart \
-                 with another `slot` to compare"
+                "{title}: ATTACH, DETACH and TRUNCATE of a single partition are in no publication; the table is compared \
+                 within a heartbeat after one"
             )));
         }
         fit.push(table);

@@ -35,6 +35,8 @@ pub(super) struct KnownTable {
     pub(super) title: String,
     pub(super) channels: Vec<String>,
     pub(super) columns: Vec<KnownColumn>,
+    /// As in the catalog.
+    pub(super) partitions: Vec<String>,
     /// Rows in the log may differ from the table: it has to be compared.
     pub(super) stale: bool,
 }
@@ -60,6 +62,7 @@ impl KnownTable {
             title: table.title(),
             channels,
             columns: table.columns.iter().map(column).collect(),
+            partitions: table.partitions.clone(),
             stale,
         }
     }

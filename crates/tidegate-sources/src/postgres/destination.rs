@@ -99,7 +99,9 @@ impl Destination {
         };
         match &self.fixed {
             Some(address) => Ok(row(address.clone())?.into_iter().collect()),
-            None => Vec::<Address>::new().into_iter().filter_map(|address| row(address).transpose()).collect(),
+            None => {
+                self.channel.addresses_of(key)?.into_iter().filter_map(|address| row(address).transpose()).collect()
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use super::check;
 use super::connect::Endpoint;
 use super::failure::Failure;
 use super::serving::server_version;
-use super::settings::Postgres;
+use super::settings::{self, Postgres};
 use crate::{DiscoverError, Discovered, Discovery, LeftOut, Made};
 
 /// Looks at the database behind a URL; changes nothing.
@@ -28,10 +28,11 @@ pub(super) fn discover(url: &str) -> Result<Discovery, DiscoverError> {
 async fn look(postgres: &Postgres) -> Result<Discovery, Failure> {
     let client = postgres.endpoint.sql().await?;
     let version = server_version(&client).await?;
+    let publication = settings::upstream_name(postgres.endpoint.database());
     let mut discovery = Discovery {
-        settings: vec![("temporary".to_owned(), "true".to_owned())],
+        settings: vec![("publication".to_owned(), publication.clone()), ("temporary".to_owned(), "true".to_owned())],
         findings: check::server(&client, &postgres.endpoint, version, true).await?,
-        makes: makes(),
+        makes: makes(&publication),
         ..Discovery::default()
     };
     for table in catalog::all(&client).await? {
@@ -67,16 +68,12 @@ fn offered(table: &Table, postgres: &Postgres) -> Result<Discovered, LeftOut> {
     Ok(Discovered { name, address, table: table.title(), key })
 }
 
-fn makes() -> Vec<Made> {
+fn makes(publication: &str) -> Vec<Made> {
     vec![
         Made {
-            what: "a publication, `tidegate_` and the name of the source: it lists the tables and costs nothing"
-                .to_owned(),
-            removal: Some("DROP PUBLICATION tidegate_…;".to_owned()),
+            what: format!("a publication `{publication}`, which lists these tables and costs nothing"),
+            removal: Some(format!("DROP PUBLICATION {publication};")),
         },
-        Made {
-            what: "a temporary replication slot of the same name, which goes with the connection".to_owned(),
-            removal: None,
-        },
+        Made { what: "a temporary replication slot, which goes with the connection".to_owned(), removal: None },
     ]
 }

@@ -221,7 +221,7 @@ impl Context {
         for served in &serving.tables {
             let loaded = |channel: &&Destination| self.loaded(channel.channel.name());
             let gaps = served.destinations.iter().filter(loaded);
-            entries.extend(gaps.map(|channel| channel.whole(Op::Gap, bytes::Bytes::new(), Millis::now())));
+            entries.extend(gaps.map(gap));
         }
         gather.add(entries, Vec::new());
         self.count(gather.flush()?, None);
@@ -240,7 +240,7 @@ impl Context {
 
     /// Opens an exported snapshot.
     pub(super) fn open(&self, name: &str) -> Result<Snapshot, Failure> {
-        self.wait.on(async { Snapshot::open(self.settings.endpoint.sql().await?, name).await })
+        self.wait.on(async { Snapshot::open(self.settings.endpoint.sql().await?, name, self.wait.clone()).await })
     }
 
     /// Compares one table.
@@ -253,7 +253,7 @@ impl Context {
     ) -> Result<(), Failure> {
         let mut apply = self.apply();
         let count = |flushed| self.count(flushed, None);
-        let compared = snapshot.compare(&self.wait, served, &serving.types, &mut apply, gather, count)?;
+        let compared = snapshot.compare(served, &serving.types, &mut apply, gather, count)?;
         tracing::info!(
             source = self.name,
             table = served.table.title(),
@@ -304,7 +304,15 @@ impl Context {
         }
         let mut gather = Gather::new(self.log.clone(), self.wait.stop.clone());
         let tables = vec![(tables_of(&self.name), checkpoint::write(known))];
-        gather.add(notices(serving, before, known), tables);
+        let mut entries = notices(serving, before, known);
+        // Channels that were served before, and not lately: what changed meanwhile is lost.
+        let lately = |name: &str| before.tables.iter().any(|table| table.channels.iter().any(|own| own == name));
+        let absent = serving.tables.iter().flat_map(|served| served.destinations).filter(|channel| {
+            let name = channel.channel.name();
+            self.loaded(name) && !lately(name)
+        });
+        entries.extend(absent.map(gap));
+        gather.add(entries, tables);
         self.count(gather.flush()?, None);
         Ok(())
     }
@@ -352,6 +360,11 @@ pub(super) struct Start {
 /// All of it was just compared.
 fn fresh(known: Known) -> Known {
     Known { tables: known.tables.into_iter().map(|table| KnownTable { stale: false, ..table }).collect() }
+}
+
+/// What changed in the channel up to here is lost.
+fn gap(channel: &Destination) -> Entry {
+    channel.whole(Op::Gap, bytes::Bytes::new(), Millis::now())
 }
 
 fn notices(serving: &Serving<'_>, before: &Known, known: &Known) -> Vec<Entry> {

@@ -132,7 +132,7 @@ impl Postgres {
 }
 
 /// Slots may have lower-case letters, digits and `_` only.
-fn upstream_name(source: &str) -> String {
+pub(super) fn upstream_name(source: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
     let name: String = "tidegate_".chars().chain(source.chars().map(plain)).collect();
     name.chars().take(NAME_BYTES_MAX).collect()

@@ -37,6 +37,7 @@ const BATCH: usize = 1_024;
 /// A connection whose transaction shows one exported snapshot.
 pub(super) struct Snapshot {
     client: Client,
+    wait: Wait,
 }
 
 /// What a comparison did.
@@ -58,30 +59,29 @@ struct Side<'d> {
 
 impl Snapshot {
     /// Opens the snapshot on a connection of its own.
-    pub(super) async fn open(client: Client, name: &str) -> Result<Snapshot, Failure> {
+    pub(super) async fn open(client: Client, name: &str, wait: Wait) -> Result<Snapshot, Failure> {
         let name = name.replace('\'', "''");
         client
             .batch_execute(&format!(
                 "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '{name}'"
             ))
             .await?;
-        Ok(Snapshot { client })
+        Ok(Snapshot { client, wait })
     }
 
     /// Reads a table, and appends to each of its channels what differs. Ends when all of it is in the log.
     pub(super) fn compare(
         &self,
-        wait: &Wait,
         served: &Served<'_>,
         types: &Types,
         apply: &mut Apply<'_>,
         gather: &mut Gather,
         mut appended: impl FnMut(Flushed),
     ) -> Result<Compared, Failure> {
-        let columns = wait.on(served.columns(&self.client))?;
+        let columns = self.wait.on(served.columns(&self.client))?;
         let named = columns.iter().map(|(name, oid)| (name.as_str(), *oid));
         let shape = RowShape::new(named, types);
-        let stream = wait.on(self.client.copy_out(&copy_sql(served, &columns)))?;
+        let stream = self.wait.on(self.client.copy_out(&copy_sql(served, &columns)))?;
         let mut sides = served.destinations.iter().map(Side::new).collect::<Result<Vec<_>, _>>()?;
         let mut compared = Compared::default();
         let mut stream = pin!(stream.fuse());
@@ -89,7 +89,7 @@ impl Snapshot {
         let mut entries = Vec::with_capacity(BATCH);
         let hasher = RandomState::new();
         loop {
-            let lines = wait.on(lines(stream.as_mut()))?;
+            let lines = self.wait.on(lines(stream.as_mut()))?;
             if lines.is_empty() {
                 break;
             }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use pgwire_replication::{Lsn, ReplicationClient, ReplicationEvent};
-use tidegate_core::Millis;
+use tidegate_core::{Millis, Op};
 use tokio_postgres::Client;
 
 use super::apply::{Applied, Apply, Change, Outcome};
@@ -275,10 +275,15 @@ impl<'s> Stream<'s> {
         };
         let Some(table) = shown.table.map(|at| &self.serving.tables[at]) else { return Ok(()) };
         let title = table.table.title();
-        let applied =
-            Applied { title: &title, shape: &shown.shape, keys: &shown.keys, destinations: table.destinations };
+        let applied = Applied {
+            title: &title,
+            shape: &shown.shape,
+            keys: &shown.keys,
+            destinations: table.destinations,
+            time: transaction.time,
+        };
         let oid = table.table.oid;
-        if self.apply.change(&mut self.gather, &applied, change, transaction.time)? == Outcome::Unknown {
+        if self.apply.change(&mut self.gather, &applied, change)? == Outcome::Unknown {
             self.stale(oid, "a row that is not known has changed");
         }
         Ok(())
@@ -289,8 +294,9 @@ impl<'s> Stream<'s> {
             return Ok(());
         };
         let Some(table) = shown.table.map(|at| &self.serving.tables[at]) else { return Ok(()) };
-        let applied = Applied { title: "", shape: &shown.shape, keys: &shown.keys, destinations: table.destinations };
-        Apply::truncate(&mut self.gather, &applied, transaction.time)
+        let time = transaction.time;
+        let entries = table.destinations.iter().map(|channel| channel.whole(Op::Clear, Bytes::new(), time));
+        entries.collect::<Vec<_>>().into_iter().try_for_each(|entry| self.gather.push(entry))
     }
 
     /// A table is to be compared in a new session, once this transaction is in the log.
