@@ -48,6 +48,24 @@ const PARTS: &[Part] = &[
         environment: &[("TIDEGATE_FIGURES", "full")],
         command: "cargo test --release --workspace --all-features --test figures -- --nocapture",
     },
+    Part {
+        name: "postgres",
+        shows: "replicas equal their Postgres tables, old and new, after 60 s of writing with 20 kills of ours, 3 of theirs, and a lost slot",
+        environment: &[("TIDEGATE_PG_SECONDS", "60"), ("TIDEGATE_PG_KILLS", "20"), ("TIDEGATE_PG_SERVER_KILLS", "3")],
+        command: "cargo test --release --workspace --all-features --test postgres -- --nocapture --test-threads=2 exact::",
+    },
+    Part {
+        name: "wal",
+        shows: "ten minutes of WAL: a dead watcher, a quiet table, a gateway that is gone; each keeps no more than its bound",
+        environment: &[("TIDEGATE_PG_WAL_SECONDS", "600")],
+        command: "cargo test --release --workspace --all-features --test postgres -- --nocapture --test-threads=3 wal::",
+    },
+    Part {
+        name: "postgres-figures",
+        shows: "Postgres: rows/s beside the bare client library, commit-to-socket latency, one large transaction, a first snapshot",
+        environment: &[("TIDEGATE_PG_ROWS", "10000000")],
+        command: "cargo test --release --workspace --all-features --test postgres -- --nocapture --test-threads=1 figures::",
+    },
 ];
 
 /// Runs one part; at most 45 minutes after its build.
@@ -66,5 +84,5 @@ pub(crate) fn part(name: &str) -> Result<(), Failure> {
 
 /// The parts for people.
 pub(crate) fn list() -> String {
-    PARTS.iter().map(|part| format!("    {:8} {}\n", part.name, part.shows)).collect()
+    PARTS.iter().map(|part| format!("    {:16} {}\n", part.name, part.shows)).collect()
 }
