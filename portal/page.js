@@ -4,7 +4,7 @@
 // page around it: channels, state, counters, what to type in a terminal, and the form to publish.
 
 import { publish, watch } from "/tidegate.js";
-import { clip, Events, FrameLog, make, Rate, readable, Tables } from "/_assets/view.js";
+import { clip, clock, Events, FrameLog, make, Rate, readable, Tables } from "/_assets/view.js";
 
 const PAINT_MS = 150; // between two paints; a busy channel must not cost the whole browser
 const NEWEST = 100; // events read before the stream begins
@@ -146,12 +146,12 @@ function showNotice({ op, code, message, time }) {
   if (op === "notice") {
     $("notice").hidden = false;
     $("notice").dataset.code = code;
-    $("notice").replaceChildren(make("b", "", [code, time].filter(Boolean).join(" · ")), clip(message ?? ""));
-    if (code === "loading") $("state").textContent = "loading";
+    $("notice").replaceChildren(make("b", "", [code, clock(time)].filter(Boolean).join(" · ")), clip(message ?? ""));
+    if (code === "loading") $("state").textContent = $("state").dataset.state = "loading";
   } else if (loading && whole) {
     $("notice").hidden = true;
     $("notice").dataset.code = "";
-    $("state").textContent = "live";
+    [$("state").textContent, $("state").dataset.state] = ["live", "open"];
     for (const tag of document.querySelectorAll(".channels [aria-current] .tag[data-loading]")) tag.remove();
   }
 }

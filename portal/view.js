@@ -271,4 +271,5 @@ export function make(tag, className = "", ...content) {
 /** So much of a payload, and no more. */
 export const clip = (text) => (text.length > TEXT_CHARS_MAX ? `${text.slice(0, TEXT_CHARS_MAX)} …` : text);
 const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
-const clock = (time) => (/T(\d\d:\d\d:\d\d\.\d{3})Z$/.exec(time ?? "") ?? ["", time ?? ""])[1];
+/** The time of day of a frame. */
+export const clock = (time) => (/T(\d\d:\d\d:\d\d\.\d{3})Z$/.exec(time ?? "") ?? ["", time ?? ""])[1];
