@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use tidegate_server::config::{ChannelConfig, Config, Environment};
 
-use crate::findings::{Tally, findings, left_out};
+use crate::findings::{Tally, findings};
 use crate::terminal::say;
-use crate::url;
+use crate::url::Behind;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -70,24 +70,24 @@ fn line(channel: &ChannelConfig) -> String {
 }
 
 fn behind(url: &str) -> Result<()> {
-    let found = url::look(url)?;
-    let (shown, tables) = (found.shown.clone(), found.discovery.channels.len());
-    say(format!("source  {shown}: {}", Tally::of(&found.discovery.findings).verdict()));
-    say(findings(&found.discovery.findings).trim_end());
-    if !found.discovery.left_out.is_empty() {
-        say("left out");
-        say(left_out(&found.discovery.left_out).trim_end());
+    let behind = Behind::look(url, ([127, 0, 0, 1], 8080).into(), Path::new("./tidegate-data"))?;
+    let tally = Tally::of(&behind.findings);
+    say(format!("source  {}: {}", behind.shown, tally.verdict()));
+    say(findings(&behind.findings).trim_end());
+    let part = |title: &str, lines: String| {
+        if !lines.is_empty() {
+            say(title);
+            say(lines.trim_end());
+        }
+    };
+    part("left out", behind.left_out());
+    part("would serve", behind.served());
+    match behind.config() {
+        Ok(_) => {
+            say(format!("{}: good", behind.shown));
+            Ok(())
+        }
+        Err(_) if tally.missing > 0 => bail!("{} lacks something", behind.shown),
+        Err(_) => bail!("{} has no table that can be served", behind.shown),
     }
-    let lacking = Tally::of(&found.discovery.findings).missing;
-    if lacking > 0 {
-        bail!("{shown} lacks something");
-    }
-    if tables == 0 {
-        bail!("{shown} has no table that can be served");
-    }
-    let made = found.serve(([127, 0, 0, 1], 8080).into(), Path::new("./tidegate-data"))?;
-    say("would serve");
-    say(made.served().trim_end());
-    say(format!("{shown}: good"));
-    Ok(())
 }

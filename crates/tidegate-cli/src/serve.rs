@@ -10,7 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::terminal::say;
-use crate::url;
+use crate::url::{self, Behind};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -28,12 +28,12 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<()> {
-    let made = match &arguments.url {
-        Some(url) => Some(url::look(url)?.serve(arguments.with_url.listen, &arguments.with_url.data)?),
+    let behind = match &arguments.url {
+        Some(url) => Some(Behind::look(url, arguments.with_url.listen, &arguments.with_url.data)?),
         None => None,
     };
-    let config = match &made {
-        Some(made) => made.config.clone(),
+    let config = match &behind {
+        Some(behind) => behind.config()?.clone(),
         None => load(&arguments.config)?,
     };
     start_logging();
@@ -42,8 +42,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         let signals = Signals::listen()?;
         let server = Server::start(config, arguments.insecure, Vec::new()).await?;
         announce(&server);
-        if let Some(made) = made {
-            say(made.introduction(server.address()));
+        if let Some(behind) = behind {
+            say(behind.introduction(server.address()));
         }
         signals.first().await;
         server.stop().await;

@@ -9,71 +9,68 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail};
 use tidegate_core::suggest::nearest;
-use tidegate_server::config::{Config, Draft, URL_VARIABLE};
-use tidegate_sources::{Discovery, KINDS, Kind};
+use tidegate_server::config::{Config, Draft, SourceConfig, URL_VARIABLE};
+use tidegate_sources::{Finding, KINDS, Kind, Level};
 
 use crate::findings::{Tally, findings, item, left_out};
 
-/// A source that was found behind a URL, and what it offers.
-pub(crate) struct Found {
-    kind: &'static Kind,
-    url: String,
+/// What stands behind a URL.
+pub(crate) struct Behind {
     /// The URL as it may be printed.
     pub(crate) shown: String,
-    pub(crate) discovery: Discovery,
-}
-
-/// A config that nobody wrote, read.
-pub(crate) struct Made {
-    pub(crate) config: Config,
+    /// What was found, without its tables.
+    pub(crate) findings: Vec<Finding>,
     draft: Draft,
-    found: Found,
+    /// The draft, read; `None`: nothing can be served.
+    config: Option<Config>,
 }
 
-/// Looks behind a URL; changes nothing. Blocks.
-pub(crate) fn look(url: &str) -> Result<Found> {
-    let kind = kind_of(url)?;
-    let shown = shown(url);
-    let discovery = (kind.discover)(url).map_err(|error| {
-        let help = error.help.as_ref().map_or_else(String::new, |help| format!("\n{help}"));
-        anyhow!("{shown}: {error}{help}")
-    })?;
-    Ok(Found { kind, url: url.to_owned(), shown, discovery })
-}
-
-impl Found {
-    /// Makes a config that serves all of it.
-    pub(crate) fn serve(self, listen: SocketAddr, data: &Path) -> Result<Made> {
-        let tally = Tally::of(&self.discovery.findings);
-        let draft = Draft::new(self.kind, &self.url, &self.discovery, listen, data);
-        if tally.missing > 0 || self.discovery.channels.is_empty() {
-            let found = findings(&self.discovery.findings);
-            let mut text = format!("{} cannot be served:\n\n{found}", self.shown);
-            if self.discovery.channels.is_empty() {
-                let tables = left_out(&draft.left_out);
-                let why = if tables.is_empty() { "  There is no table.\n".to_owned() } else { tables };
-                text.push_str(&format!("\nNo table can be served:\n\n{why}"));
-            }
-            bail!("{}", text.trim_end());
-        }
-        // A mistake in it is ours; the report shows the text and its place.
-        let config =
-            Config::parse(&format!("the config for {}", self.shown), &draft.text, Path::new("."), &draft.environment)
+impl Behind {
+    /// Looks; changes nothing. Blocks. `listen` and `data` are for the config that is made.
+    pub(crate) fn look(url: &str, listen: SocketAddr, data: &Path) -> Result<Behind> {
+        let kind = kind_of(url)?;
+        let shown = shown(url);
+        let discovery = (kind.discover)(url).map_err(|error| {
+            let help = error.help.as_ref().map_or_else(String::new, |help| format!("\n{help}"));
+            anyhow!("{shown}: {error}{help}")
+        })?;
+        let draft = Draft::new(kind, url, &discovery, listen, data);
+        let mut behind = Behind { shown, findings: discovery.findings, draft, config: None };
+        if Tally::of(&behind.findings).missing == 0 && !discovery.channels.is_empty() {
+            // A mistake in it would be ours; the report shows the text and its place.
+            let config = Config::parse(&behind.shown, &behind.draft.text, Path::new("."), &behind.draft.environment)
                 .map_err(|report| anyhow!("{report}"))?;
-        Ok(Made { config, draft, found: self })
+            // It is asked again, now that it knows what it will be called and what it serves.
+            let check = |source: &SourceConfig| source.source.check(&source.name, &config.targets(&source.name));
+            behind.findings = config.sources.iter().flat_map(check).collect();
+            behind.config = Some(config);
+        }
+        Ok(behind)
     }
-}
 
-impl Made {
+    /// What can be served, if nothing is missing.
+    pub(crate) fn config(&self) -> Result<&Config> {
+        match &self.config {
+            Some(config) if Tally::of(&self.findings).missing == 0 => Ok(config),
+            Some(_) => bail!("{} cannot be served yet:\n\n{}", self.shown, findings(&self.findings).trim_end()),
+            None => {
+                let tables = left_out(&self.draft.left_out);
+                let tables = if tables.is_empty() { "  there is no table\n" } else { &tables };
+                let found = findings(&self.findings);
+                bail!("{} cannot be served:\n\n{found}\nTables:\n\n{}", self.shown, tables.trim_end())
+            }
+        }
+    }
+
     /// What is served, what is not, and the config to keep; `address` is where clients connect.
     pub(crate) fn introduction(&self, address: SocketAddr) -> String {
         let mut text = format!("\nOpen http://{address}/ in a browser, or try:\n\n");
         // Writing to memory.
-        if let Some(first) = self.config.channels.first() {
+        if let Some(first) = self.config.iter().flat_map(|config| &config.channels).next() {
             let url = format!("http://{address}/v1/{}", first.address.as_str());
             let _ = writeln!(text, "  curl '{url}'\n  curl -N -H 'Accept: text/event-stream' '{url}'");
         }
-        let _ = write!(text, "\nServing {}:\n\n{}", self.found.shown, self.served());
+        let _ = write!(text, "\nServing {}:\n\n{}", self.shown, self.served());
         text.push_str(&self.rest());
         let _ = write!(
             text,
@@ -86,8 +83,8 @@ impl Made {
 
     /// The channels, a line each.
     pub(crate) fn served(&self) -> String {
-        let tables: Vec<_> =
-            self.config.channels.iter().filter_map(|channel| Some((channel, channel.table.as_ref()?))).collect();
+        let channels = self.config.iter().flat_map(|config| &config.channels);
+        let tables: Vec<_> = channels.filter_map(|channel| Some((channel, channel.table.as_ref()?))).collect();
         let width = tables.iter().map(|(_, table)| table.chars().count()).max().unwrap_or_default();
         let mut text = String::new();
         for (channel, table) in tables {
@@ -97,20 +94,25 @@ impl Made {
         text
     }
 
-    /// What is not served, what has been found not to be good, and what is made upstream.
-    pub(crate) fn rest(&self) -> String {
+    /// The tables that are not served, a line each with what to run.
+    pub(crate) fn left_out(&self) -> String {
+        left_out(&self.draft.left_out)
+    }
+
+    /// What is not served, what had better be otherwise, and what is made upstream.
+    fn rest(&self) -> String {
         let mut text = String::new();
-        let warnings: Vec<_> =
-            self.found.discovery.findings.iter().filter(|finding| finding.remedy.is_some()).cloned().collect();
+        let warnings: Vec<Finding> =
+            self.findings.iter().filter(|finding| finding.level == Level::Warning).cloned().collect();
         let mut part = |title: &str, lines: &str| {
             if !lines.is_empty() {
                 let _ = write!(text, "\n{title}:\n\n{}\n", lines.trim_end());
             }
         };
-        part("Left out", &left_out(&self.draft.left_out));
+        part("Left out", &self.left_out());
         part("Worth a look", &findings(&warnings));
         let mut made = String::new();
-        for thing in &self.found.discovery.makes {
+        for thing in &self.draft.makes {
             item(&mut made, &thing.what, thing.removal.as_deref());
         }
         part("Made in the database", &made);

@@ -36,6 +36,8 @@ pub(crate) fn log_channel(channel: &ChannelConfig) -> log::ChannelSpec {
         keyed: channel.key.is_some(),
         retain,
         idempotency: log::Window { age: channel.idempotency_age, keys: channel.idempotency_keys },
+        // What a source says of a change may name the key alone, and not where the row was.
+        by_key: channel.table.is_some() && channel.address.parameters().next().is_some(),
     }
 }
 

@@ -5,8 +5,7 @@ use crate::finding::Finding;
 /// What stands behind a URL.
 #[derive(Clone, Debug, Default)]
 pub struct Discovery {
-    /// Settings of the source beside its `url`, as the config would have them. They say by name what
-    /// is made upstream.
+    /// Settings of the source beside its `url`, as the config would have them.
     pub settings: Vec<(String, String)>,
     /// What can be served, in the order in which people would list it.
     pub channels: Vec<Discovered>,
@@ -43,7 +42,8 @@ pub struct LeftOut {
     pub remedy: Option<String>,
 }
 
-/// A thing that a source makes upstream.
+/// A thing that a source makes upstream. `{source}` stands for the name of the source, which has
+/// lower-case letters, digits and `_` only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Made {
     /// What it is and how long it stays, for people: one line.

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use tidegate_core::{Address, ChannelId};
-use tidegate_sources::{Discovered, Discovery, Kind, LeftOut};
+use tidegate_sources::{Discovered, Discovery, Kind, LeftOut, Made};
 
 use super::env::Environment;
 use super::values;
@@ -31,6 +31,8 @@ pub struct Draft {
     pub environment: Environment,
     /// What is not in it.
     pub left_out: Vec<LeftOut>,
+    /// What serving makes upstream.
+    pub makes: Vec<Made>,
 }
 
 impl Draft {
@@ -38,7 +40,7 @@ impl Draft {
     /// `listen`.
     pub fn new(kind: &Kind, url: &str, discovery: &Discovery, listen: SocketAddr, data: &Path) -> Draft {
         let mut left_out = discovery.left_out.clone();
-        let source = scalar(&Taken::default().name(&database(url).unwrap_or_else(|| kind.name.to_owned())));
+        let source = source(&database(url).unwrap_or_else(|| kind.name.to_owned()));
         let mut text = format!(
             "listen: {}\nadmin:\n  listen: 127.0.0.1:0\nlog:\n  path: {}\nsources:\n  {source}:\n    kind: {}\n    \
              url: ${{{URL_VARIABLE}}}\n",
@@ -68,7 +70,10 @@ impl Draft {
             "  # what can be neither placed nor read, with its reason\n  {name}:\n    address: {address}\n    \
              source: {source}\n    dead_letters: true\n    access: {{ read: \"true\" }}\n"
         );
-        Draft { text, environment: Environment::of(&[(URL_VARIABLE, url)]), left_out }
+        let named = |text: &str| text.replace("{source}", &source);
+        let made = |made: &Made| Made { what: named(&made.what), removal: made.removal.as_deref().map(named) };
+        let makes = discovery.makes.iter().map(made).collect();
+        Draft { text, environment: Environment::of(&[(URL_VARIABLE, url)]), left_out, makes }
     }
 }
 
@@ -105,6 +110,12 @@ fn database(url: &str) -> Option<String> {
     // With an `@` further on this might be a piece of a password.
     let clear = !name.is_empty() && !name.contains(':') && (place.contains('@') || !rest.contains('@'));
     clear.then(|| name.to_owned())
+}
+
+/// A name that is the same in upstreams which know no upper case and no `-`.
+fn source(wanted: &str) -> String {
+    let name = Taken::default().name(wanted).replace('-', "_").to_ascii_lowercase();
+    if scalar(&name) == name { name } else { format!("{name}_source") }
 }
 
 /// Names and addresses that are given away.

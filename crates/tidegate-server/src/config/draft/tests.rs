@@ -116,6 +116,8 @@ fn the_source_is_named_after_the_database() {
     let name = |url: &str| database(url);
     assert_eq!(name("shelf://app:secret@db/shop?x=/y").as_deref(), Some("shop"));
     assert_eq!(name("shelf://db/shop").as_deref(), Some("shop"));
+    assert_eq!(source("My-Shop"), "my_shop");
+    assert_eq!(source("true"), "true_source");
     for without in ["shelf://db", "shelf://db/", "shelf://a:se/cret?x@db/shop", "shelf"] {
         assert_eq!(name(without), None, "{without}");
     }
