@@ -161,7 +161,7 @@ export class Proof {
     this.#kills++;
     this.#slices.at(-1).kill = true;
     this.#button.disabled = true;
-    this.#changed();
+    this.#paint();
     // A server that dies gives no answer; whether it did shows in the watches.
     const answer = await fetch(this.#button.dataset.path, { method: "POST" }).catch(() => null);
     if (!answer) return;
