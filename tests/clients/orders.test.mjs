@@ -128,6 +128,23 @@ test("the example of orders", { timeout: 150_000 }, async (t) => {
     await shot("orders");
   });
 
+  await t.test("they survive a stop of the server while the shop goes on, and a restart of Postgres", async () => {
+    await example.end("tidegate serve", "SIGTERM");
+    await example.type(`psql "$SHOP_DB_URL" -c "UPDATE orders SET customer = 'While away' WHERE id = (SELECT max(id) FROM orders)"`);
+    await example.type("tidegate serve");
+    await untilText(page, "#rows", /While away/);
+    await example.end("traffic.sql", "SIGINT");
+    await example.type("sudo systemctl restart postgresql");
+    await example.type(`psql "$SHOP_DB_URL" -f traffic.sql`);
+    await more("changes", 20);
+    assert.deepEqual(await Promise.all(["lost", "doubled", "gaps"].map(number)), [0, 0, 0]);
+  });
+
+  await t.test("a new column is announced", async () => {
+    await example.type(`psql "$SHOP_DB_URL" -c "ALTER TABLE orders ADD COLUMN note text"`);
+    await untilText(page, "#message", /note.*added/);
+  });
+
   /** What the page shows, as psql prints it. */
   const shown = () => page.evaluate(() => [...document.querySelectorAll("#rows tr")].map((row) => [0, 1, 2, 3, 4].map((at) => row.cells[at].textContent).join("|")));
 
