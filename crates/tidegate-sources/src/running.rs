@@ -91,7 +91,7 @@ impl Stop {
     }
 
     /// Returns when it is time to stop. Dropping the future changes nothing.
-    #[allow(dead_code, reason = "for sources that run tasks")]
+    #[allow(dead_code, reason = "a build may have no source that runs tasks")]
     pub(crate) async fn wait(&self) {
         // Made before the look, so that a request in between wakes it.
         let told = self.0.tasks.notified();
