@@ -17,7 +17,7 @@ mod claims;
 mod scratch;
 mod writing;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -165,6 +165,27 @@ impl LargeBatch {
             None => None,
         };
         Ok(writing.value_before(touched, address, key)?)
+    }
+
+    /// Where a key has rows with the parts so far, in order.
+    ///
+    /// # Errors
+    /// As [`Channel::addresses_of`](crate::Channel::addresses_of).
+    pub fn addresses_of(&self, channel: ChannelId, key: &str) -> Result<Vec<Address>, ReadError> {
+        let before = self.keyed(channel)?.addresses_of(key)?;
+        let Some(writing) = self.by_id.get(&channel).map(|index| &self.channels[*index]) else { return Ok(before) };
+        let mut found: BTreeSet<Address> = before.into_iter().filter(|_| writing.cleared == 0).collect();
+        if let Some(scratch) = self.scratch() {
+            let rows = scratch.rows()?;
+            for address in rows.addresses_of(channel, key)? {
+                let touched = rows.get(channel, &address, key)?;
+                match touched.is_some_and(|touched| touched.offset > writing.cleared && touched.data.is_some()) {
+                    true => found.insert(address),
+                    false => found.remove(&address),
+                };
+            }
+        }
+        Ok(found.into_iter().collect())
     }
 
     fn keyed(&self, channel: ChannelId) -> Result<&Arc<ChannelState>, ReadError> {

@@ -12,6 +12,6 @@ pub(crate) use backend::Backend;
 pub(crate) use store::{FILE, Snapshot, State, StateError};
 pub(crate) use tables::{
     CHANNELS, CHECKPOINTS, ChannelRow, KEY_TIMES, KEYS, META, META_JOURNAL_FROM, META_MERGED, META_TRIMMED, SEGMENTS,
-    StoredRow, key_time, row_key, touched_key,
+    StoredRow, by_key, key_time, row_key, touched_key,
 };
-pub(crate) use view::{ViewTables, settle_index};
+pub(crate) use view::{ViewTables, addresses_of, settle_index};

@@ -1,4 +1,4 @@
-//! Where a key has rows: random changes, drains and openings against a model.
+//! Where a key has rows: random changes, large batches, drains and openings against a model.
 
 mod common;
 
@@ -9,7 +9,7 @@ use common::{append, batch, clear, delete, names, upsert};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tidegate_log::disk::SimDisk;
-use tidegate_log::{ChannelSpec, Entry, Options, ReadError, SteppedLog};
+use tidegate_log::{ChannelSpec, Entry, LargeCommit, Options, ReadError, SteppedLog};
 
 /// Some that begin alike, and some that only look as if one of them ended in an address.
 const KEYS: [&str; 6] = ["a", "aa", "aaa/b", "a\0", "a\0b/1", "\u{10ffff}"];
@@ -28,9 +28,12 @@ fn open(disk: &SimDisk, specs: &[ChannelSpec]) -> SteppedLog {
 fn check(log: &SteppedLog, model: &BTreeSet<(String, String)>) {
     let channel = log.channel("keyed").expect("keyed");
     for key in KEYS {
-        let wanted: Vec<String> = model.iter().filter(|(_, own)| own == key).map(|(at, _)| at.clone()).collect();
-        assert_eq!(names(&channel.addresses_of(key).expect("read")), wanted, "{key:?}");
+        assert_eq!(names(&channel.addresses_of(key).expect("read")), wanted(model, key), "{key:?}");
     }
+}
+
+fn wanted(model: &BTreeSet<(String, String)>, key: &str) -> Vec<String> {
+    model.iter().filter(|(_, own)| own == key).map(|(at, _)| at.clone()).collect()
 }
 
 /// One to five changes, moves among them.
@@ -65,6 +68,23 @@ fn change(rng: &mut StdRng, model: &mut BTreeSet<(String, String)>) -> Vec<Entry
     entries
 }
 
+/// A large batch, looked at after each part, and given up now and then.
+fn large(log: &SteppedLog, rng: &mut StdRng, model: &mut BTreeSet<(String, String)>) {
+    let mut batch = log.begin(None).expect("begun");
+    let (before, channel) = (model.clone(), log.channel("keyed").expect("keyed").id());
+    for _ in 0..rng.random_range(1..8) {
+        batch.part(change(rng, model)).expect("a part");
+        for key in KEYS {
+            assert_eq!(names(&batch.addresses_of(channel, key).expect("read")), wanted(model, key), "{key:?}");
+        }
+        check(log, &before);
+    }
+    match rng.random_bool(0.7) {
+        true => drop(batch.commit(LargeCommit::default()).expect("committed")),
+        false => *model = before,
+    }
+}
+
 fn history(seed: u64, ephemeral: bool) {
     println!("TIDEGATE_SEED={seed}");
     let mut rng = StdRng::seed_from_u64(seed);
@@ -91,6 +111,7 @@ fn history(seed: u64, ephemeral: bool) {
                 log.close();
                 log = open(&disk, &specs(true, ephemeral));
             }
+            3 if !ephemeral => large(&log, &mut rng, &mut model),
             _ => {}
         }
         check(&log, &model);

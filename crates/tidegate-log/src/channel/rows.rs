@@ -99,7 +99,7 @@ impl ChannelState {
         Ok(page)
     }
 
-    pub(super) fn addresses_of(&self, key: &str) -> Result<Vec<Address>, ReadError> {
+    pub(crate) fn addresses_of(&self, key: &str) -> Result<Vec<Address>, ReadError> {
         self.check_keyed()?;
         if !self.by_key {
             return Err(ReadError::NotByKey);

@@ -10,8 +10,9 @@ use bytes::Bytes;
 use redb::{Database, ReadableTable, Table, TableDefinition, WriteTransaction};
 use tidegate_core::{Address, ChannelId, Millis, Offset};
 
+use crate::channel::ChannelState;
 use crate::disk::Disk;
-use crate::state::{Backend, StateError, StoredRow, row_key};
+use crate::state::{Backend, StateError, StoredRow, addresses_of, by_key, row_key};
 
 /// The folder.
 pub(crate) const DIR: &str = "scratch";
@@ -20,6 +21,9 @@ const CACHE_BYTES: usize = 16 * 1024 * 1024;
 
 /// [`row_key`] to a byte that says whether there is a row, and a [`StoredRow`].
 const ROWS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("rows");
+
+/// [`by_key`] of each of them, on channels that keep an index of keys.
+const BY_KEY: TableDefinition<'_, &[u8], ()> = TableDefinition::new("by_key");
 
 const GONE: u8 = 0;
 const ROW: u8 = 1;
@@ -36,6 +40,7 @@ pub(crate) struct Scratch {
 /// Its tables, open for a part.
 pub(crate) struct ScratchRows<'s> {
     rows: Table<'s, &'static [u8], &'static [u8]>,
+    by_key: Table<'s, &'static [u8], ()>,
 }
 
 /// What the batch made of a row.
@@ -70,8 +75,10 @@ impl Scratch {
     }
 
     pub(crate) fn rows(&self) -> io::Result<ScratchRows<'_>> {
-        let rows = self.write.open_table(ROWS).map_err(StateError::from);
-        Ok(ScratchRows { rows: rows.map_err(StateError::into_io)? })
+        let open = || -> Result<ScratchRows<'_>, StateError> {
+            Ok(ScratchRows { rows: self.write.open_table(ROWS)?, by_key: self.write.open_table(BY_KEY)? })
+        };
+        open().map_err(StateError::into_io)
     }
 
     /// Calls `visit` with every row of a channel in order of its key: the key, the offset, and a [`StoredRow`] if there is a row.
@@ -106,10 +113,15 @@ impl ScratchRows<'_> {
         get().map_err(StateError::into_io)
     }
 
+    /// Addresses at which the batch has touched a row of this key, on channels that keep an index of keys.
+    pub(crate) fn addresses_of(&self, channel: ChannelId, key: &str) -> io::Result<Vec<Address>> {
+        addresses_of(&self.by_key, channel, key).map_err(StateError::into_io)
+    }
+
     /// Notes a new value (or none); returns what the batch had made of the row before.
     pub(crate) fn put(
         &mut self,
-        channel: ChannelId,
+        channel: &ChannelState,
         address: &Address,
         key: &str,
         (offset, time): (Offset, Millis),
@@ -118,7 +130,10 @@ impl ScratchRows<'_> {
         let mut value = vec![if data.is_some() { ROW } else { GONE }];
         value.extend_from_slice(&StoredRow::encode(offset, time, data.unwrap_or(&Bytes::new())));
         let mut put = || -> Result<Option<Touched>, StateError> {
-            let before = self.rows.insert(row_key(channel, address.as_str(), key).as_slice(), value.as_slice())?;
+            if channel.by_key {
+                self.by_key.insert(by_key(channel.id, key, address.as_str()).as_slice(), ())?;
+            }
+            let before = self.rows.insert(row_key(channel.id, address.as_str(), key).as_slice(), value.as_slice())?;
             before.map(|before| touched(before.value())).transpose()
         };
         put().map_err(StateError::into_io)

@@ -105,12 +105,12 @@ impl Writing {
             _ => return Ok(None),
         };
         if entry.op == Op::Upsert {
-            let touched = rows.put(id, address, key, at, Some(&entry.data))?;
+            let touched = rows.put(&self.state, address, key, at, Some(&entry.data))?;
             return self.value_before(touched, address, key).map_err(Broken::View);
         }
         let before = self.value_before(rows.get(id, address, key)?, address, key).map_err(Broken::View)?;
         if before.is_some() {
-            rows.put(id, address, key, at, None)?;
+            rows.put(&self.state, address, key, at, None)?;
         }
         Ok(before)
     }

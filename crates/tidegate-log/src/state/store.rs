@@ -14,8 +14,9 @@ use tidegate_core::{Address, ChannelId, Key, Offset};
 use super::backend::Backend;
 use super::tables::{
     BY_KEY, CHANNELS, CHECKPOINTS, ChannelRow, KEY_TIMES, KEYS, META, META_JOURNAL_FROM, ROWS, SEGMENTS, StoredRow,
-    TOUCHED, by_key, by_key_of_row, channel_end, channel_start, row_key, split_row_key, touched_key,
+    TOUCHED, by_key_of_row, channel_end, channel_start, row_key, split_row_key, touched_key,
 };
+use super::view::addresses_of;
 use crate::disk::Disk;
 use crate::error::OpenError;
 use crate::ledger::Remembered;
@@ -258,15 +259,7 @@ impl Snapshot {
 
     /// Where a key has rows, in order.
     pub(crate) fn addresses_of(&self, channel: ChannelId, key: &str) -> Result<Vec<Address>, StateError> {
-        let start = by_key(channel, key, "");
-        let mut found = Vec::new();
-        for entry in self.by_key.range::<&[u8]>(start.as_slice()..channel_end(channel).as_slice())? {
-            let (entry, _) = entry?;
-            let Some(address) = entry.value().strip_prefix(&start[..]) else { break };
-            let address = std::str::from_utf8(address).map_err(|_| StateError::damaged("the index of keys"))?;
-            found.push(Address::from_canonical(address));
-        }
-        Ok(found)
+        addresses_of(&self.by_key, channel, key)
     }
 
     /// Whether the index of keys has anything of a channel.

@@ -3,10 +3,10 @@
 use std::ops::Bound;
 
 use redb::{ReadableTable, Table, WriteTransaction};
-use tidegate_core::{ChannelId, Offset};
+use tidegate_core::{Address, ChannelId, Offset};
 
 use super::store::{State, StateError};
-use super::tables::{BY_KEY, CHANNELS, ChannelRow, ROWS, TOUCHED, by_key_of_row, channel_end, channel_start};
+use super::tables::{BY_KEY, CHANNELS, ChannelRow, ROWS, TOUCHED, by_key, by_key_of_row, channel_end, channel_start};
 
 /// An index is built in commits of so many rows: a commit holds what it changes in memory.
 const BUILD_ROWS: usize = 10_000;
@@ -67,6 +67,23 @@ impl<'w> ViewTables<'w> {
         self.touched.insert(touched_key, offset)?;
         Ok(())
     }
+}
+
+/// What an index of keys has of a key, in order.
+pub(crate) fn addresses_of(
+    index: &impl ReadableTable<&'static [u8], ()>,
+    channel: ChannelId,
+    key: &str,
+) -> Result<Vec<Address>, StateError> {
+    let start = by_key(channel, key, "");
+    let mut found = Vec::new();
+    for entry in index.range::<&[u8]>(start.as_slice()..channel_end(channel).as_slice())? {
+        let (entry, _) = entry?;
+        let Some(address) = entry.value().strip_prefix(&start[..]) else { break };
+        let address = std::str::from_utf8(address).map_err(|_| StateError::damaged("the index of keys"))?;
+        found.push(Address::from_canonical(address));
+    }
+    Ok(found)
 }
 
 /// Makes the index of a channel what its spec asks for; before anything else uses the state. A crash amid it leaves an index
