@@ -78,3 +78,37 @@ pub fn websocket_text(text: &[u8], out: &mut Vec<u8>) {
     }
     out.extend_from_slice(text);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tidegate_core::{Address, ChannelId, Cursor, Epoch, Fingerprint, Millis, Op, Record};
+
+    use super::*;
+
+    #[test]
+    fn a_notice_of_a_source_is_a_control_frame_with_an_id() {
+        let (channel, view) = (ChannelId::of("c"), Fingerprint::of(&[b"v"]));
+        let cursor = Cursor { channel, epoch: Epoch::from_bits(1), view, offset: 5 };
+        let record = Record {
+            offset: 5,
+            appended: Millis(0),
+            time: Millis(0),
+            op: Op::Notice,
+            address: Address::parse("a").expect("address"),
+            key: None,
+            data: br#"{"code":"schema","message":"m","table":"t"}"#[..].into(),
+            before: None,
+            tx: None,
+        };
+        let mut out = Vec::new();
+        let frame = Frame::Change { record: Arc::new(record), cursor: true };
+        Encoding::Sse.write(&frame, &mut Cursors::new(cursor.prefix(), false, None), &mut out);
+        let wanted = format!(
+            "event: notice\nid: {cursor}\ndata: {{\"op\":\"notice\",\"cursor\":\"{cursor}\",\
+             \"time\":\"1970-01-01T00:00:00.000Z\",\"code\":\"schema\",\"message\":\"m\",\"table\":\"t\"}}\n\n"
+        );
+        assert_eq!(String::from_utf8(out).expect("text"), wanted);
+    }
+}
