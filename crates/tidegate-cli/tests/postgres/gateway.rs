@@ -1,7 +1,8 @@
 //! The server under test, its config, and the cluster that it reads.
 
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -18,8 +19,12 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// The address of what cannot be placed.
 pub(crate) const DEAD: &str = "dead/shop";
 
+/// The binary under test.
 pub(crate) fn binary() -> &'static Path {
-    Path::new(env!("CARGO_BIN_EXE_tidegate"))
+    static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
+        std::env::var_os("TIDEGATE_BIN").map_or_else(|| env!("CARGO_BIN_EXE_tidegate").into(), PathBuf::from)
+    });
+    &BINARY
 }
 
 /// A number from the environment, for the soak.

@@ -15,4 +15,5 @@ mod tables;
 mod traffic;
 mod truth;
 mod unfit;
+mod values;
 mod wal;
