@@ -50,15 +50,16 @@ pub const KINDS: &[Kind] = &[
 /// - **Loss upstream** (the place of the checkpoint is gone) heals by a resync: everything upstream
 ///   is compared with the view, only differences are appended, rows that are not seen any more are
 ///   deleted. Watchers of the state do not reload. What happened in between is lost to histories,
-///   so each channel that had loaded gets an [`Op::Gap`](tidegate_core::Op) before the differences.
-///   It is counted in [`SourceStats::resyncs`].
+///   so each channel that had loaded gets an [`Op::Gap`](tidegate_core::Op) before the differences,
+///   in a batch without `tx`. It is counted in [`SourceStats::resyncs`].
 /// - **Schema changes** are announced in-band: [`Op::Notice`](tidegate_core::Op) with the code
-///   `schema`, before the first event of the new shape. A source goes on with what it can read.
+///   `schema` ([`is_notice`](tidegate_core::is_notice) says of what form), before the first event of
+///   the new shape. A source goes on with what it can read.
 /// - **Loading.** A channel is loading until the log holds
 ///   [`loaded_mark`](tidegate_log::loaded_mark) of the source and the channel: a read is told to
 ///   come back, a stream waits. The mark is a checkpoint of the batch that completes the channel's
 ///   first state. A source that starts again finds the mark and is not loading; a channel that was
-///   added later has none and is loaded alone, while the others go on.
+///   added later has none and is loaded alone, while the others go on. A plain channel never loads.
 /// - **An event without a place** (an address parameter or a key that is missing), or one that
 ///   cannot be read, does not stop the source: it goes to the target that takes
 ///   [`DeadLetters`](Takes::DeadLetters), with its reason, in the batch that covers it. Without such

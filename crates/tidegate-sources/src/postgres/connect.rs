@@ -35,6 +35,12 @@ impl Endpoint {
             return Err("it does not begin with `postgres://`".to_owned());
         }
         let (base, query) = url.split_once('?').unwrap_or((url, ""));
+        // Else a piece of the password would be taken for the host, and told in messages.
+        let at_signs = url.matches('@').count();
+        let authority = base.splitn(4, '/').nth(2).unwrap_or_default();
+        if at_signs > 1 || authority.matches('@').count() != at_signs {
+            return Err("write `@`, `/`, `?` and `:` of user and password as `%40`, `%2F`, `%3F` and `%3A`".to_owned());
+        }
         let (mut sslmode, mut sslrootcert, mut others) = (None, None, Vec::new());
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             match pair.split_once('=') {
@@ -172,5 +178,14 @@ mod tests {
         assert!(Endpoint::parse("http://db/shop").is_err());
         let error = Endpoint::parse("postgres://me:secret@db/shop?sslmode=perhaps").expect_err("no mode");
         assert!(error.contains("sslmode") && !error.contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn no_password_is_taken_for_a_host() {
+        for url in ["me:se@cret@db/shop", "me:se/cret@db/shop", "me:se?cret@db/shop", "db/shop?password=se@cret"] {
+            let error = Endpoint::parse(&format!("postgres://{url}")).expect_err(url);
+            assert!(error.contains("%40") && !error.contains("cret"), "{error}");
+        }
+        assert!(Endpoint::parse("postgres://me:se%40cr%2Fet@db/shop").is_ok());
     }
 }
