@@ -136,7 +136,7 @@ test("curl", { timeout: 60_000 }, async (t) => {
     assert.deepEqual(channels.map(({ channel }) => channel).sort(), ["chat", "machine", "notes", "ticks"]);
     const machine = channels.find(({ channel }) => channel === "machine");
     const { curl: line, ...rest } = machine;
-    assert.deepEqual(rest, { channel: "machine", address: "machine/{group}", pattern: "machine/*", kind: "keyed", source: "machine", publish: false, title: "This machine" });
+    assert.deepEqual(rest, { channel: "machine", address: "machine/{group}", pattern: "machine/*", kind: "keyed", source: "machine", loading: false, publish: false, title: "This machine" });
     await linesUntil(t, /"op":"snapshot"/, "sh", ["-c", `exec ${line} -s --noproxy '*'`]);
   });
 
