@@ -152,6 +152,19 @@ fn check_shows_mistakes_and_changes_nothing() {
 }
 
 #[test]
+fn a_url_that_nobody_reads_is_refused_without_its_password() {
+    for command in ["serve", "check"] {
+        let output = run(&[command, "oracle://app:secret@db/shop"]);
+        assert_eq!(output.status.code(), Some(1));
+        let told = text(&output.stderr);
+        assert!(told.contains("oracle://") && !told.contains("secret"), "{told}");
+        assert!(text(&run(&[command, "tidegate.yaml"]).stderr).contains("--config"), "a file is no URL");
+        assert_eq!(run(&[command, "oracle://db", "--config", "a.yaml"]).status.code(), Some(2), "one or the other");
+    }
+    assert_eq!(run(&["serve", "--listen", "127.0.0.1:0"]).status.code(), Some(2), "a config says where to listen");
+}
+
+#[test]
 fn a_server_that_cannot_start_says_why() {
     let folder = tempfile::tempdir().expect("folder");
     let serve = |arguments: &[&str]| {

@@ -54,12 +54,16 @@ fn no_text_is_too_odd_to_be_refused() {
 listen: 127.0.0.1:0
 hosts: [a.example]
 log: { path: ./d, journal_bytes: 1MiB }
-sources: { host: { kind: system, interval: "${SHOP_DB_URL}" } }
+sources:
+  host: { kind: system, interval: "${SHOP_DB_URL}" }
+  shop: { kind: postgres, url: "postgres://a:b@[::1]:1/c?sslmode=disable", slot_lag_max: 1GiB, temporary: true }
 channels:
   machine: { address: "machine/{group}", source: host, key: [name, group], retain: &r { age: 1h } }
   chat: { address: "rooms/{room}/é", access: { read: true }, title: "x", idempotency: { keys: 1k } }
   ticks: { address: "t/{a}/{b}", retain: { <<: *r, bytes: 1GiB } }
   calls: { address: calls, retain: *r }
+  orders: { address: "o/{region}", source: shop, table: 's."O p"', key: [a, b], numbers: string }
+  lost: { address: lost, source: shop, dead_letters: true }
 "#;
     const ODD: &[u8] = b"{}[]:,#&*!|>'\"%@`\\ \t\n\r-?~$ax0\xc3\xff";
     let environment = Environment::of(&[("SHOP_DB_URL", "1s")]);
