@@ -187,4 +187,6 @@ fn is_number(text: &[u8]) -> bool {
 }
 
 #[cfg(test)]
+mod oracle;
+#[cfg(test)]
 mod tests;
