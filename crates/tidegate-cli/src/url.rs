@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, anyhow, bail};
 use tidegate_core::suggest::nearest;
 use tidegate_server::config::{Config, Draft, SourceConfig, URL_VARIABLE};
-use tidegate_sources::{Finding, KINDS, Kind, Level};
+use tidegate_sources::{Finding, KINDS, Kind, Level, Made};
 
 use crate::findings::{Tally, findings, item, left_out};
 
@@ -20,6 +20,7 @@ pub(crate) struct Behind {
     pub(crate) shown: String,
     /// What was found, without its tables.
     pub(crate) findings: Vec<Finding>,
+    makes: Vec<Made>,
     draft: Draft,
     /// The draft, read; `None`: nothing can be served.
     config: Option<Config>,
@@ -35,7 +36,7 @@ impl Behind {
             anyhow!("{shown}: {error}{help}")
         })?;
         let draft = Draft::new(kind, url, &discovery, listen, data);
-        let mut behind = Behind { shown, findings: discovery.findings, draft, config: None };
+        let mut behind = Behind { shown, findings: discovery.findings, makes: discovery.makes, draft, config: None };
         if Tally::of(&behind.findings).missing == 0 && !discovery.channels.is_empty() {
             // A mistake in it would be ours; the report shows the text and its place.
             let config = Config::parse(&behind.shown, &behind.draft.text, Path::new("."), &behind.draft.environment)
@@ -55,9 +56,9 @@ impl Behind {
             Some(_) => bail!("{} cannot be served yet:\n\n{}", self.shown, findings(&self.findings).trim_end()),
             None => {
                 let tables = left_out(&self.draft.left_out);
-                let tables = if tables.is_empty() { "  there is no table\n" } else { &tables };
+                let tables = if tables.is_empty() { "  there is no table" } else { tables.trim_end() };
                 let found = findings(&self.findings);
-                bail!("{} cannot be served:\n\n{found}\nTables:\n\n{}", self.shown, tables.trim_end())
+                bail!("{} cannot be served:\n\n{}\n\nTables:\n\n{tables}", self.shown, found.trim_end())
             }
         }
     }
@@ -112,7 +113,7 @@ impl Behind {
         part("Left out", &self.left_out());
         part("Worth a look", &findings(&warnings));
         let mut made = String::new();
-        for thing in &self.draft.makes {
+        for thing in &self.makes {
             item(&mut made, &thing.what, thing.removal.as_deref());
         }
         part("Made in the database", &made);

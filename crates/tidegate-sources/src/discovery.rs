@@ -5,7 +5,8 @@ use crate::finding::Finding;
 /// What stands behind a URL.
 #[derive(Clone, Debug, Default)]
 pub struct Discovery {
-    /// Settings of the source beside its `url`, as the config would have them.
+    /// Settings of the source beside its `url`, as the config would have them. They name what is made
+    /// upstream, since how the source will be called is not known yet.
     pub settings: Vec<(String, String)>,
     /// What can be served, in the order in which people would list it.
     pub channels: Vec<Discovered>,
@@ -42,8 +43,7 @@ pub struct LeftOut {
     pub remedy: Option<String>,
 }
 
-/// A thing that a source makes upstream. `{source}` stands for the name of the source, which has
-/// lower-case letters, digits and `_` only.
+/// A thing that a source makes upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Made {
     /// What it is and how long it stays, for people: one line.

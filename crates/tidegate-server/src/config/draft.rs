@@ -11,7 +11,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use tidegate_core::{Address, ChannelId};
-use tidegate_sources::{Discovered, Discovery, Kind, LeftOut, Made};
+use tidegate_sources::{Discovered, Discovery, Kind, LeftOut};
 
 use super::env::Environment;
 use super::values;
@@ -31,8 +31,6 @@ pub struct Draft {
     pub environment: Environment,
     /// What is not in it.
     pub left_out: Vec<LeftOut>,
-    /// What serving makes upstream.
-    pub makes: Vec<Made>,
 }
 
 impl Draft {
@@ -70,10 +68,7 @@ impl Draft {
             "  # what can be neither placed nor read, with its reason\n  {name}:\n    address: {address}\n    \
              source: {source}\n    dead_letters: true\n    access: {{ read: \"true\" }}\n"
         );
-        let named = |text: &str| text.replace("{source}", &source);
-        let made = |made: &Made| Made { what: named(&made.what), removal: made.removal.as_deref().map(named) };
-        let makes = discovery.makes.iter().map(made).collect();
-        Draft { text, environment: Environment::of(&[(URL_VARIABLE, url)]), left_out, makes }
+        Draft { text, environment: Environment::of(&[(URL_VARIABLE, url)]), left_out }
     }
 }
 
@@ -109,10 +104,20 @@ fn database(url: &str) -> Option<String> {
     let (place, name) = rest.split(['?', '#']).next()?.rsplit_once('/')?;
     // With an `@` further on this might be a piece of a password.
     let clear = !name.is_empty() && !name.contains(':') && (place.contains('@') || !rest.contains('@'));
-    clear.then(|| name.to_owned())
+    if !clear {
+        return None;
+    }
+    // An escape is one odd character, like a space.
+    let mut pieces = name.split('%');
+    let mut text = pieces.next()?.to_owned();
+    for piece in pieces {
+        text.push('-');
+        text.push_str(piece.get(2..).unwrap_or_default());
+    }
+    Some(text)
 }
 
-/// A name that is the same in upstreams which know no upper case and no `-`.
+/// A name that stays as it is where things upstream are named after it: without upper case and `-`.
 fn source(wanted: &str) -> String {
     let name = Taken::default().name(wanted).replace('-', "_").to_ascii_lowercase();
     if scalar(&name) == name { name } else { format!("{name}_source") }

@@ -37,7 +37,7 @@ impl Endpoint {
         let (base, query) = url.split_once('?').unwrap_or((url, ""));
         // Else a piece of the password would be taken for the host, and told in messages.
         let at_signs = url.matches('@').count();
-        let authority = base.splitn(4, '/').nth(2).unwrap_or_default();
+        let authority = base.split('/').nth(2).unwrap_or_default();
         if at_signs > 1 || authority.matches('@').count() != at_signs {
             return Err("write `@`, `/`, `?` and `:` of user and password as `%40`, `%2F`, `%3F` and `%3A`".to_owned());
         }

@@ -118,6 +118,7 @@ fn the_source_is_named_after_the_database() {
     assert_eq!(name("shelf://db/shop").as_deref(), Some("shop"));
     assert_eq!(source("My-Shop"), "my_shop");
     assert_eq!(source("true"), "true_source");
+    assert_eq!(name("shelf://db/my%20shop").as_deref(), Some("my-shop"));
     for without in ["shelf://db", "shelf://db/", "shelf://a:se/cret?x@db/shop", "shelf"] {
         assert_eq!(name(without), None, "{without}");
     }
