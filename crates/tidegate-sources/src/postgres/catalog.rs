@@ -217,6 +217,11 @@ impl Table {
 
     /// Whether it can be published without harm, whatever the channel.
     pub(super) fn publishable(&self) -> Result<(), Unfit> {
+        self.identified(&[])
+    }
+
+    /// The same; `key` is what the config takes for one.
+    fn identified(&self, key: &[&str]) -> Result<(), Unfit> {
         let title = self.title();
         let unfit = |why: String, remedy: Option<String>| Err(Unfit { why, remedy });
         match (self.kind, self.persistence) {
@@ -234,7 +239,7 @@ impl Table {
                 'i' => "the index of its replica identity is gone",
                 _ => "it has no primary key, so its updates and deletes do not say which row they mean",
             };
-            return unfit(why.to_owned(), Some(self.identity_remedy(&title)));
+            return unfit(why.to_owned(), Some(self.identity_remedy(&title, key)));
         }
         if let Some(partition) = self.bare_partitions.first() {
             let others = self.bare_partitions.len() - 1;
@@ -246,11 +251,17 @@ impl Table {
         Ok(())
     }
 
-    fn identity_remedy(&self, title: &str) -> String {
+    /// What gives it an identity, and does so as it stands.
+    fn identity_remedy(&self, title: &str, key: &[&str]) -> String {
+        let has = |name: &&str| self.columns.iter().any(|column| column.name == **name);
+        if key.is_empty() || !key.iter().all(has) {
+            return format!("ALTER TABLE {title} ADD COLUMN id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY;");
+        }
+        let key: Vec<String> = key.iter().map(|name| plain(name)).collect();
         format!(
-            "ALTER TABLE {title} ADD PRIMARY KEY (…);            -- best, or\n\
-             ALTER TABLE {title} REPLICA IDENTITY USING INDEX …;  -- a unique index over NOT NULL columns, or\n\
-             ALTER TABLE {title} REPLICA IDENTITY FULL;           -- works for any table, at the cost of more WAL"
+            "ALTER TABLE {title} ADD PRIMARY KEY ({key});\n\
+             -- or, for any table, at the cost of more WAL: ALTER TABLE {title} REPLICA IDENTITY FULL;",
+            key = key.join(", ")
         )
     }
 
@@ -261,7 +272,8 @@ impl Table {
         key: impl IntoIterator<Item = &'k str>,
         parameters: impl IntoIterator<Item = &'k str>,
     ) -> Result<(), Unfit> {
-        self.publishable()?;
+        let key: Vec<&str> = key.into_iter().collect();
+        self.identified(&key)?;
         let user = plain(user);
         let title = self.title();
         let unfit = |why: String, remedy: Option<String>| Err(Unfit { why, remedy });

@@ -3,7 +3,6 @@
 use tokio_postgres::Client;
 
 use super::catalog::{self, Table, plain};
-use super::connect::Endpoint;
 use super::failure::Failure;
 use super::publication::Publication;
 use super::serving;
@@ -36,7 +35,8 @@ async fn look(postgres: &Postgres, name: &str, targets: &[Target], findings: &mu
     let client = endpoint.sql().await?;
     let version = serving::server_version(&client).await?;
     let slot = Slot::find(&client, &postgres.slot(name)).await?;
-    findings.extend(server(&client, endpoint, version, slot.is_none()).await?);
+    let slot_needed = slot.is_none() || postgres.temporary;
+    findings.extend(server(&client, postgres, version, slot_needed).await?);
     findings.extend(slot_finding(&postgres.slot(name), slot.as_ref()));
     tables(postgres, &client, name, targets, version, findings).await?;
     if !targets.iter().any(|target| matches!(target.takes, Takes::DeadLetters(_))) {
@@ -52,10 +52,11 @@ async fn look(postgres: &Postgres, name: &str, targets: &[Target], findings: &mu
 /// The server, and what we may do there. `slot_needed`: ours is not there yet.
 pub(super) async fn server(
     client: &Client,
-    endpoint: &Endpoint,
+    postgres: &Postgres,
     version: u32,
     slot_needed: bool,
 ) -> Result<Vec<Finding>, Failure> {
+    let endpoint = &postgres.endpoint;
     let user = plain(endpoint.user());
     let mut findings = vec![Finding::good(format!("connected to {} as {user}", endpoint.place()))];
     if version < VERSION_MIN {
@@ -101,7 +102,8 @@ pub(super) async fn server(
         let remedy = "ALTER SYSTEM SET max_wal_senders = 20;  -- then restart the server";
         findings.push(Finding::missing("fewer than two WAL senders are left").remedy(remedy));
     }
-    if row.get::<_, &str>(1) == "-1" {
+    // One that goes with the connection holds nothing back when there is none.
+    if row.get::<_, &str>(1) == "-1" && !postgres.temporary {
         findings.push(
             Finding::warning(
                 "max_slot_wal_keep_size is not set: while Tidegate is stopped, its slot may fill the disk",

@@ -31,7 +31,7 @@ async fn look(postgres: &Postgres) -> Result<Discovery, Failure> {
     let publication = settings::upstream_name(postgres.endpoint.database());
     let mut discovery = Discovery {
         settings: vec![("publication".to_owned(), publication.clone()), ("temporary".to_owned(), "true".to_owned())],
-        findings: check::server(&client, &postgres.endpoint, version, true).await?,
+        findings: check::server(&client, postgres, version, true).await?,
         makes: makes(&publication),
         ..Discovery::default()
     };

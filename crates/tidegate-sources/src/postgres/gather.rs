@@ -159,7 +159,7 @@ impl Gather {
         let Some(large) = self.open.as_ref().and_then(|open| open.large.as_ref()) else { return destination.find(key) };
         let addresses = match destination.fixed() {
             Some(address) => vec![address.clone()],
-            None => Vec::new(),
+            None => large.addresses_of(id, key)?,
         };
         let row = |address: tidegate_core::Address| {
             let data = large.row(id, &address, key)?;

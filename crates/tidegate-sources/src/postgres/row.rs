@@ -37,7 +37,7 @@ pub(super) enum RowError {
         error: ValueError,
     },
     /// Over [`ROW_BYTES_MAX`].
-    #[error("the row has {0} bytes; at most {ROW_BYTES_MAX} are served")]
+    #[error("the row is too large: {0} bytes; at most {ROW_BYTES_MAX} are served")]
     Large(usize),
     /// The server left the value out since it did not change, and no older row has it.
     #[error("the column `{0}` did not change, and its value is not known")]

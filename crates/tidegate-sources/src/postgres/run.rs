@@ -31,7 +31,8 @@ impl Source for Postgres {
         let (name, settings, counted) = (name.to_owned(), self.clone(), stats.clone());
         Ok(Running::start(&name.clone(), stats, move |stop| {
             let wait = Wait { runtime: runtime.handle().clone(), stop };
-            let context = Context { name, settings, log, plan, stats: counted, wait };
+            let slot = settings.slot_of_process(&name);
+            let context = Context { name, settings, log, plan, stats: counted, wait, slot };
             run(&context);
             // Connections that are still open have nothing to say any more.
             runtime.shutdown_background();

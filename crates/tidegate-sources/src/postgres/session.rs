@@ -39,6 +39,8 @@ pub(super) struct Context {
     pub(super) plan: Arc<Plan>,
     pub(super) stats: Arc<SourceStats>,
     pub(super) wait: Wait,
+    /// The name of the slot.
+    pub(super) slot: String,
 }
 
 /// Where a session begins.
@@ -66,21 +68,28 @@ impl Context {
     fn connected(&self, lost: Option<&'static str>) -> Result<std::convert::Infallible, Failure> {
         self.stats.set_state(SourceState::Connecting);
         let endpoint = &self.settings.endpoint;
-        let (slot, publication) = (self.slot(), self.publication());
+        let (slot, publication) = (&self.slot, self.publication());
         let before = serving::known(&self.log, &self.name);
         let client = self.wait.on(endpoint.sql())?;
         let (serving, session, system) = self.wait.on(async {
             self.retire(&client, &publication).await?;
             let serving = Serving::prepare(&client, endpoint, &publication, &self.plan, &before).await?;
-            let mut session = endpoint.replication(&slot, &publication).await?;
+            let mut session = endpoint.replication(slot, &publication).await?;
             let system = session.identify_system().await?;
             Ok::<_, Failure>((serving, session, system))
         })?;
         for (name, unfit) in &serving.unfit {
             tracing::error!(source = self.name, table = name, why = unfit.why, "a table cannot be served");
         }
-        let (session, beginning) = self.beginning(session, &client, &system, lost)?;
         let known = serving.known(&before);
+        if serving.tables.is_empty() {
+            // What they miss from now on has to be compared when they can be served again.
+            self.announce(&serving, &before, &known)?;
+            let reasons = serving.unfit.iter().map(|(name, unfit)| format!("{name}: {}", unfit.why));
+            let what = format!("no table can be served: {}", reasons.collect::<Vec<_>>().join("; "));
+            return Err(Failure::upstream(what));
+        }
+        let (session, beginning) = self.beginning(session, &client, &system, lost)?;
         match beginning {
             Beginning::On { position, verify } => {
                 let position = Position { timeline: system.timeline, ..position };
@@ -104,10 +113,6 @@ impl Context {
         }
     }
 
-    pub(super) fn slot(&self) -> String {
-        self.settings.slot(&self.name)
-    }
-
     pub(super) fn publication(&self) -> String {
         self.settings.publication(&self.name)
     }
@@ -127,8 +132,8 @@ impl Context {
         system: &IdentifySystem,
         lost: Option<&'static str>,
     ) -> Result<(ReplicationClient, Beginning), Failure> {
-        let name = self.slot();
-        let slot = self.wait.on(Slot::find(client, &name))?;
+        let name = &self.slot;
+        let slot = self.wait.on(Slot::find(client, name))?;
         if let Some(Slot { reader: Some(process), .. }) = slot {
             return Err(Failure::Upstream {
                 what: format!(
@@ -199,10 +204,10 @@ impl Context {
             Health::Full => return Err(Failure::upstream("the log is full; a new slot waits until it has space")),
             Health::Poisoned => return Err(Failure::Over),
         }
-        let name = self.slot();
+        let name = &self.slot;
         self.wait.on(async {
-            Slot::drop(client, &name).await?;
-            Ok::<_, Failure>(slot::create(session, &name, self.settings.temporary).await?)
+            Slot::drop(client, name).await?;
+            Ok::<_, Failure>(slot::create(session, name, self.settings.temporary).await?)
         })
     }
 
@@ -322,7 +327,7 @@ impl Context {
         if !known.tables.iter().any(|table| table.stale) {
             return Ok(None);
         }
-        let name: String = self.slot().chars().take(60).chain("_c".chars()).collect();
+        let name: String = self.slot.chars().take(60).chain("_c".chars()).collect();
         self.wait.on(async {
             let mut session = self.settings.endpoint.replication(&name, &self.publication()).await?;
             let exported = slot::create(&mut session, &name, true).await?;

@@ -1,5 +1,6 @@
 //! What can be set.
 
+use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, schema_for};
@@ -123,6 +124,16 @@ impl Postgres {
     /// The slot of the source of this name.
     pub(super) fn slot(&self, source: &str) -> String {
         self.slot.clone().unwrap_or_else(|| upstream_name(source))
+    }
+
+    /// The slot of one process. One that goes with its connection must not stand in another's way.
+    pub(super) fn slot_of_process(&self, source: &str) -> String {
+        let name = self.slot(source);
+        if !self.temporary {
+            return name;
+        }
+        let random = RandomState::new().hash_one(0) & 0xffff;
+        name.chars().take(NAME_BYTES_MAX - 7).chain(format!("_{random:04x}").chars()).collect()
     }
 
     /// The publication of the source of this name.

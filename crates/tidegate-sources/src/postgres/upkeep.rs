@@ -27,6 +27,7 @@ pub(super) struct Upkeep {
 
 struct Round {
     name: String,
+    slot: String,
     settings: Postgres,
     plan: Arc<Plan>,
     stats: Arc<SourceStats>,
@@ -40,6 +41,7 @@ impl Upkeep {
         let (sender, alarms) = mpsc::channel(1);
         let round = Round {
             name: context.name.clone(),
+            slot: context.slot.clone(),
             settings: context.settings.clone(),
             plan: context.plan.clone(),
             stats: context.stats.clone(),
@@ -88,8 +90,8 @@ impl Round {
     async fn look(&self, client: &Client) -> Result<(), Failure> {
         // A place in the WAL that is ours, so that a quiet database does not hold what others write.
         client.execute("SELECT pg_logical_emit_message(false, 'tidegate', '')", &[]).await?;
-        let name = self.settings.slot(&self.name);
-        if let Some(slot) = Slot::find(client, &name).await? {
+        let name = &self.slot;
+        if let Some(slot) = Slot::find(client, name).await? {
             self.stats.upstream_retained_bytes.store(slot.retained, Ordering::Relaxed);
             self.stats.upstream_lag_bytes.store(slot.lag, Ordering::Relaxed);
             if slot.retained > self.settings.slot_lag_max {
@@ -99,7 +101,7 @@ impl Round {
                     retained_bytes = slot.retained,
                     "the slot holds back more WAL than `slot_lag_max` allows and is dropped; everything is compared later"
                 );
-                Slot::evict(client, &name).await?;
+                Slot::evict(client, name).await?;
                 self.alarm("the slot was dropped since it held back too much WAL");
             }
         }
