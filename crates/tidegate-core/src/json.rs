@@ -64,7 +64,11 @@ pub fn append(text: &[u8], depth: usize, out: &mut Vec<u8>) -> Result<(), JsonEr
     if scanner.at != text.len() {
         return Err(scanner.fail("something follows the value"));
     }
-    out.extend(text[start..end].iter().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte }));
+    let begin = out.len();
+    out.extend_from_slice(&text[start..end]);
+    for byte in &mut out[begin..] {
+        *byte = if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte };
+    }
     Ok(())
 }
 
@@ -145,15 +149,13 @@ pub fn scalar_text(raw: &[u8]) -> Option<String> {
 
 /// Appends `text` as a JSON string.
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
+    let mut rest = text.as_bytes();
+    out.reserve(rest.len() + 2);
     out.push(b'"');
-    let mut clean = 0;
-    let bytes = text.as_bytes();
-    for (at, byte) in bytes.iter().enumerate() {
-        if *byte >= 0x20 && *byte != b'"' && *byte != b'\\' {
-            continue;
-        }
-        out.extend_from_slice(&bytes[clean..at]);
-        clean = at + 1;
+    loop {
+        let clean = clean(rest);
+        out.extend_from_slice(&rest[..clean]);
+        let Some(&byte) = rest.get(clean) else { break };
         match byte {
             b'"' => out.extend_from_slice(b"\\\""),
             b'\\' => out.extend_from_slice(b"\\\\"),
@@ -162,9 +164,19 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
             b'\t' => out.extend_from_slice(b"\\t"),
             _ => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
         }
+        rest = &rest[clean + 1..];
     }
-    out.extend_from_slice(&bytes[clean..]);
     out.push(b'"');
+}
+
+/// How many bytes come before the first that a JSON string escapes.
+fn clean(bytes: &[u8]) -> usize {
+    let escaped = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
+    // Without a branch for each byte, the compiler looks at sixteen at once.
+    let (blocks, _) = bytes.as_chunks::<16>();
+    let whole = blocks.iter().take_while(|block| !block.iter().fold(false, |any, byte| any | escaped(*byte))).count();
+    let begin = whole * 16;
+    bytes[begin..].iter().position(|byte| escaped(*byte)).map_or(bytes.len(), |at| begin + at)
 }
 
 fn one_line(text: &Bytes, start: usize, end: usize) -> Bytes {

@@ -113,3 +113,17 @@ fn agrees_with_serde_json() {
         }
     }
 }
+
+#[test]
+fn escapes_are_found_wherever_they_stand() {
+    for length in 0..40 {
+        for at in 0..=length {
+            for text in ["\"", "\\", "\n", "\u{1f}", "\u{7f}", "é", "😀"] {
+                let text = format!("{}{text}{}", "a".repeat(at), "b\t".repeat(length - at));
+                let mut out = Vec::new();
+                write_string(&text, &mut out);
+                assert_eq!(string(&out), Some(text));
+            }
+        }
+    }
+}

@@ -93,6 +93,22 @@ ORDER BY t.oid, a.attnum";
         self.0.get(&oid).cloned()
     }
 
+    /// Built-in types that are no arrays and no composites.
+    #[cfg(test)]
+    pub(super) fn plain(oids: &[u32]) -> Types {
+        let entry = |oid| Entry {
+            oid,
+            domain: false,
+            composite: false,
+            output: "",
+            base: 0,
+            element: 0,
+            delimiter: b',',
+            attribute: None,
+        };
+        Types::of(oids.iter().map(|&oid| entry(oid)))
+    }
+
     fn of<'r>(rows: impl Iterator<Item = Entry<'r>>) -> Types {
         // Ordered, so that where the nesting ends does not change from run to run.
         let mut catalog: BTreeMap<u32, Vec<Entry<'r>>> = BTreeMap::new();

@@ -189,4 +189,6 @@ fn is_number(text: &[u8]) -> bool {
 #[cfg(test)]
 mod oracle;
 #[cfg(test)]
+mod speed;
+#[cfg(test)]
 mod tests;
