@@ -132,7 +132,10 @@ impl Engine {
         let mut core = self.core();
         let ended = core.writer.end();
         if let Err(error) = core.writer.rotate(next) {
-            let _ = self.disk.remove(&journal::file_name(number)); // or at the next open
+            // After a failed sync a seal that names the new file may be on the disk.
+            if matches!(error, WriteError::Refused(_)) {
+                let _ = self.disk.remove(&journal::file_name(number)); // or at the next open
+            }
             return Err(self.journal_failed(error));
         }
         core.undrained_before += ended;
