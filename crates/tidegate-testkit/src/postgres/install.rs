@@ -78,7 +78,8 @@ impl Programs {
         for name in ["PGDATA", "PGHOST", "PGPORT", "PGUSER", "PGDATABASE", "PGOPTIONS", "PGSERVICE", "LC_ALL"] {
             command.env_remove(name);
         }
-        command.env("LC_MESSAGES", "C").current_dir("/");
+        // A module of the wheel would else take the system's older libpq.
+        command.env("LD_LIBRARY_PATH", self.bin.join("../lib")).env("LC_MESSAGES", "C").current_dir("/");
         command
     }
 }

@@ -276,12 +276,16 @@ impl Cluster {
     }
 
     /// Waits until this standby has applied all that `primary` has written until now.
+    ///
+    /// # Panics
+    /// If that takes more than half a minute.
     pub fn catch_up(&self, primary: &Cluster) {
         let lsn = primary.sql("postgres", "SELECT pg_current_wal_insert_lsn()");
         self.sql(
             "postgres",
             &format!(
-                "DO $$ BEGIN WHILE coalesce(pg_last_wal_replay_lsn(), '0/0') < '{lsn}'
+                "SET statement_timeout = '30s';
+                 DO $$ BEGIN WHILE coalesce(pg_last_wal_replay_lsn(), '0/0') < '{lsn}'
                  LOOP PERFORM pg_sleep(0.01); END LOOP; END $$"
             ),
         );

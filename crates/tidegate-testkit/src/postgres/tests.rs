@@ -27,7 +27,11 @@ fn a_cluster_survives_kills_and_goes_back_to_a_copy() {
 
 #[test]
 fn a_standby_takes_the_place_of_its_primary() {
-    let mut primary = Cluster::start(Version::V15);
+    Version::ALL.into_iter().for_each(fail_over);
+}
+
+fn fail_over(version: Version) {
+    let mut primary = Cluster::start(version);
     primary.sql("postgres", "CREATE TABLE t (n int)");
     let mut standby = primary.standby();
     primary.sql("postgres", "INSERT INTO t VALUES (1)");
