@@ -34,7 +34,7 @@ async fn both(cluster: &Cluster, host: &str, sslmode: &str, root: Option<&Path>)
     const ENCRYPTED: &str = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
 
     let mut config = Config::new();
-    config.host(host).port(cluster.port()).user("postgres").dbname("postgres").ssl_mode(tls.tokio_mode());
+    config.host(host).port(cluster.port()).user("app").password("secret").dbname("postgres").ssl_mode(tls.tokio_mode());
     let sql = match config.connect(tls.connector()).await {
         Ok((client, connection)) => {
             tokio::spawn(connection);
@@ -44,7 +44,7 @@ async fn both(cluster: &Cluster, host: &str, sslmode: &str, root: Option<&Path>)
     };
     let replication = match tls.replication(host, cluster.port()).await {
         Ok(route) => {
-            let config = ReplicationConfig::new(route.host(), "postgres", "", "postgres", "none", "none");
+            let config = ReplicationConfig::new(route.host(), "app", "secret", "postgres", "none", "none");
             let config = config.with_port(route.port());
             let mut client = ReplicationClient::connect_gated(config).await.expect("a client");
             let rows = client.simple_query(ENCRYPTED).await.expect("a row");
@@ -63,7 +63,9 @@ async fn both(cluster: &Cluster, host: &str, sslmode: &str, root: Option<&Path>)
 
 #[tokio::test]
 async fn modes_mean_what_libpq_means() {
-    let mut cluster = Cluster::start(Version::V15);
+    // With TLS the server offers to tie the password to the certificate, which is not taken up.
+    let mut cluster = Cluster::setup(Version::V15).hba("hostssl all app all scram-sha-256").start();
+    cluster.sql("postgres", "CREATE ROLE app LOGIN REPLICATION PASSWORD 'secret'");
     let plain = |mode| both(&cluster, "127.0.0.1", mode, None);
     assert_eq!(plain("disable").await, Ok(false));
     assert_eq!(plain("prefer").await, Ok(false));
@@ -115,6 +117,18 @@ async fn modes_mean_what_libpq_means() {
         assert!(why.contains("UnknownIssuer"), "{why}");
     }
     assert!(encrypted("localhost", "verify-full", None).await.is_err(), "the system does not know it");
+    let require = Tls::of(Some("require"), None).expect("a mode");
+    let unused = require.replication("127.0.0.1", cluster.port()).await.expect("a route");
+    let folder = std::path::PathBuf::from(unused.host());
+    assert!(folder.exists());
+    drop(unused);
+    while folder.exists() {
+        tokio::task::yield_now().await;
+    }
+    let route = require.replication("127.0.0.1", cluster.port()).await.expect("a route");
+    let config = ReplicationConfig::new(route.host(), "app", "secret", "postgres", "none", "none");
+    let mut client = ReplicationClient::connect_gated(config.with_port(route.port())).await.expect("a client");
+    client.simple_query("SELECT 1").await.expect("a row");
 
     let mut serve = |name: &str| {
         cluster.stop();
@@ -123,6 +137,7 @@ async fn modes_mean_what_libpq_means() {
         cluster.start_again();
     };
     serve("self");
+    client.simple_query("SELECT 1").await.expect_err("the server that it was connected to has ended");
     let encrypted = |host, mode, root| both(&cluster, host, mode, root);
     assert_eq!(encrypted("127.0.0.1", "verify-full", own).await, Ok(true));
     assert_eq!(encrypted("localhost", "verify-ca", own).await, Ok(true));
