@@ -104,6 +104,11 @@ impl Publication {
         (!statements.is_empty()).then(|| statements.join("\n"))
     }
 
+    /// Whether a table is in it.
+    pub(super) fn has(&self, table: &Table) -> bool {
+        self.for_all || self.tables.contains(&table.oid)
+    }
+
     /// Whether it publishes every table, wanted or not.
     pub(super) fn for_all(&self) -> bool {
         self.for_all

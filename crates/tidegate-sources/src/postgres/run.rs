@@ -9,6 +9,7 @@ use super::destination::Plan;
 use super::failure::Failure;
 use super::session::Context;
 use super::settings::Postgres;
+use super::upkeep::{Care, Upkeep};
 use super::wait::Wait;
 use crate::running::{Running, Stop};
 use crate::{Finding, Source, SourceState, SourceStats, StartError, Target};
@@ -32,7 +33,15 @@ impl Source for Postgres {
         Ok(Running::start(&name.clone(), stats, move |stop| {
             let wait = Wait { runtime: runtime.handle().clone(), stop };
             let slot = settings.slot_of_process(&name);
-            let context = Context { name, settings, log, plan, stats: counted, wait, slot };
+            let care = Care {
+                name: name.clone(),
+                slot: slot.clone(),
+                settings: settings.clone(),
+                plan: plan.clone(),
+                stats: counted.clone(),
+            };
+            let upkeep = Upkeep::start(care, &wait.runtime);
+            let context = Context { name, settings, log, plan, stats: counted, wait, slot, upkeep };
             run(&context);
             // Connections that are still open have nothing to say any more.
             runtime.shutdown_background();

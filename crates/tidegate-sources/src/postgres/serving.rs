@@ -9,7 +9,7 @@ use super::checkpoint::{self, Known, KnownTable};
 use super::connect::Endpoint;
 use super::destination::{Destination, Plan};
 use super::failure::Failure;
-use super::publication::{self, PublicationError, Published};
+use super::publication::{self, Publication, PublicationError, Published};
 use super::types::Types;
 use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
 
@@ -24,8 +24,6 @@ pub(super) struct Served<'p> {
 pub(super) struct Serving<'p> {
     pub(super) tables: Vec<Served<'p>>,
     pub(super) types: Types,
-    /// What was wanted and cannot be served, with the name of the config.
-    pub(super) unfit: Vec<(String, Unfit)>,
 }
 
 /// The number that `SHOW server_version_num` gives.
@@ -83,36 +81,72 @@ fn fits(table: &Table, endpoint: &Endpoint, destinations: &[Destination]) -> Res
     })
 }
 
-impl<'p> Serving<'p> {
-    /// Looks at the tables, and brings the publication in step with those that can be served.
-    pub(super) async fn prepare(
+/// The tables before they are published.
+pub(super) struct Looked<'p> {
+    pub(super) fit: Vec<Fit<'p>>,
+    /// What was wanted and cannot be served, with the name of the config.
+    pub(super) unfit: Vec<(String, Unfit)>,
+}
+
+/// A table that can be served.
+pub(super) struct Fit<'p> {
+    pub(super) table: Table,
+    pub(super) destinations: &'p [Destination],
+    /// It was published all the time, so the stream has all of its changes.
+    published: bool,
+}
+
+impl<'p> Looked<'p> {
+    /// Looks at the tables and at the publication.
+    pub(super) async fn new(
         client: &Client,
         endpoint: &Endpoint,
         publication: &str,
         plan: &'p Plan,
         known: &Known,
-    ) -> Result<Serving<'p>, Failure> {
-        let server_version = server_version(client).await?;
-        let looked = look(client, endpoint, plan, known).await?;
-        let (mut fit, mut unfit) = (Vec::new(), Vec::new());
-        for (name, destinations, table) in looked {
+    ) -> Result<Looked<'p>, Failure> {
+        let publication = Publication::find(client, publication).await?;
+        let mut looked = Looked { fit: Vec::new(), unfit: Vec::new() };
+        for (name, destinations, table) in look(client, endpoint, plan, known).await? {
             match table {
-                Ok(table) => fit.push((destinations, table)),
-                Err(why) => unfit.push((name.to_owned(), why)),
+                Ok(table) => {
+                    let published = publication.as_ref().is_some_and(|publication| publication.has(&table));
+                    looked.fit.push(Fit { table, destinations, published });
+                }
+                Err(why) => looked.unfit.push((name.to_owned(), why)),
             }
         }
-        let wanted: Vec<&Table> = fit.iter().map(|(_, table)| table).collect();
-        if wanted.is_empty() {
-            // A publication of nothing cannot be made.
-            return Ok(Serving { tables: Vec::new(), types: Types::read(&[]), unfit });
-        }
+        Ok(looked)
+    }
+
+    /// What the log is to know of the tables, from what it knows: those that are new, or look otherwise, are stale.
+    pub(super) fn known(&self, before: &Known) -> Known {
+        let tables = self.fit.iter().map(|fit| {
+            let channels = fit.destinations.iter().map(|channel| channel.channel.name().to_owned()).collect();
+            let now = KnownTable::of(&fit.table, channels, true);
+            let same = |table: &&KnownTable| KnownTable { stale: true, ..(*table).clone() } == now;
+            let stale = !fit.published || before.tables.iter().find(same).is_none_or(|table| table.stale);
+            KnownTable { stale, ..now }
+        });
+        Known { tables: tables.collect() }
+    }
+
+    /// The channels whose changes were not published for a while, before they are again.
+    pub(super) fn unpublished(&self) -> impl Iterator<Item = &'p Destination> {
+        self.fit.iter().filter(|fit| !fit.published).flat_map(|fit| fit.destinations)
+    }
+
+    /// Brings the publication in step with the tables that can be served.
+    pub(super) async fn publish(self, client: &Client, publication: &str) -> Result<Serving<'p>, Failure> {
+        let server_version = server_version(client).await?;
+        let wanted: Vec<&Table> = self.fit.iter().map(|fit| &fit.table).collect();
         let published = publication::ensure(client, publication, &wanted, server_version).await;
         let mut published: HashMap<u32, Published> = published.map_err(|error| match error {
             PublicationError::Missing { why, remedy } => Failure::Upstream { what: why, remedy: Some(remedy) },
             PublicationError::Sql(error) => error.into(),
         })?;
-        let mut tables = Vec::with_capacity(fit.len());
-        for (destinations, table) in fit {
+        let mut tables = Vec::with_capacity(self.fit.len());
+        for Fit { table, destinations, .. } in self.fit {
             let Some(published) = published.remove(&table.oid) else {
                 let title = table.title();
                 let sql = format!("ALTER PUBLICATION {publication} ADD TABLE {title};");
@@ -121,20 +155,7 @@ impl<'p> Serving<'p> {
             };
             tables.push(Served { table, published, destinations });
         }
-        let types = types(client).await?;
-        Ok(Serving { tables, types, unfit })
-    }
-
-    /// What the log is to know of the tables, from what it knows: those that are new, or look otherwise, are stale.
-    pub(super) fn known(&self, before: &Known) -> Known {
-        let tables = self.tables.iter().map(|served| {
-            let channels: Vec<String> = served.channels().map(str::to_owned).collect();
-            let now = KnownTable::of(&served.table, channels, true);
-            let same = |table: &&KnownTable| KnownTable { stale: true, ..(*table).clone() } == now;
-            let stale = before.tables.iter().find(same).is_none_or(|table| table.stale);
-            KnownTable { stale, ..now }
-        });
-        Known { tables: tables.collect() }
+        Ok(Serving { tables, types: types(client).await? })
     }
 }
 

@@ -6,6 +6,7 @@
 //! ```
 
 use std::collections::HashSet;
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use pgwire_replication::{IdentifySystem, Lsn, ReplicationClient};
@@ -19,9 +20,8 @@ use super::checkpoint::{self, Known, KnownTable, Position, tables_of};
 use super::destination::{Destination, Plan};
 use super::failure::Failure;
 use super::gather::{Checkpoints, Flushed, Gather};
-use super::publication;
 use super::schema;
-use super::serving::{self, Served, Serving};
+use super::serving::{self, Looked, Served, Serving};
 use super::settings::Postgres;
 use super::slot::{self, Exported, Slot};
 use super::snapshot::Snapshot;
@@ -41,6 +41,7 @@ pub(super) struct Context {
     pub(super) wait: Wait,
     /// The name of the slot.
     pub(super) slot: String,
+    pub(super) upkeep: Upkeep,
 }
 
 /// Where a session begins.
@@ -65,40 +66,41 @@ impl Context {
         }
     }
 
-    fn connected(&self, lost: Option<&'static str>) -> Result<std::convert::Infallible, Failure> {
+    fn connected(&self, lost: Option<&'static str>) -> Result<Infallible, Failure> {
         self.stats.set_state(SourceState::Connecting);
         let endpoint = &self.settings.endpoint;
-        let (slot, publication) = (&self.slot, self.publication());
+        let publication = self.publication();
         let before = serving::known(&self.log, &self.name);
         let client = self.wait.on(endpoint.sql())?;
-        let (serving, session, system) = self.wait.on(async {
-            self.retire(&client, &publication).await?;
-            let serving = Serving::prepare(&client, endpoint, &publication, &self.plan, &before).await?;
-            let mut session = endpoint.replication(slot, &publication).await?;
-            let system = session.identify_system().await?;
-            Ok::<_, Failure>((serving, session, system))
-        })?;
-        for (name, unfit) in &serving.unfit {
+        let looked = self.wait.on(Looked::new(&client, endpoint, &publication, &self.plan, &before))?;
+        for (name, unfit) in &looked.unfit {
             tracing::error!(source = self.name, table = name, why = unfit.why, "a table cannot be served");
         }
-        let known = serving.known(&before);
-        if serving.tables.is_empty() {
+        let known = looked.known(&before);
+        if looked.fit.is_empty() {
             // What they miss from now on has to be compared when they can be served again.
-            self.announce(&serving, &before, &known)?;
-            let reasons = serving.unfit.iter().map(|(name, unfit)| format!("{name}: {}", unfit.why));
+            self.announce(&looked, &before, &known)?;
+            let reasons = looked.unfit.iter().map(|(name, unfit)| format!("{name}: {}", unfit.why));
             let what = format!("no table can be served: {}", reasons.collect::<Vec<_>>().join("; "));
             return Err(Failure::upstream(what));
         }
-        let (session, beginning) = self.beginning(session, &client, &system, lost)?;
-        match beginning {
+        let (mut session, system) = self.wait.on(async {
+            let mut session = endpoint.replication(&self.slot, &publication).await?;
+            let system = session.identify_system().await?;
+            Ok::<_, Failure>((session, system))
+        })?;
+        match self.beginning(&mut session, &client, &system, lost)? {
             Beginning::On { position, verify } => {
                 let position = Position { timeline: system.timeline, ..position };
-                self.announce(&serving, &before, &known)?;
+                // Before the publication is: a table that is only now published again must stay known as stale.
+                self.announce(&looked, &before, &known)?;
+                let serving = self.wait.on(looked.publish(&client, &publication))?;
                 let comparison = self.comparison(&known)?;
                 self.stream(client, serving, session, Start { position, verify, known, comparison })
             }
             Beginning::Afresh(loss) => {
-                let mut session = session;
+                let notices = notices(&looked, &before, &known);
+                let serving = self.wait.on(looked.publish(&client, &publication))?;
                 let exported = self.new_slot(&client, &mut session)?;
                 if let Some(why) = loss {
                     tracing::warn!(source = self.name, why, "what changed meanwhile is lost; comparing everything");
@@ -106,8 +108,8 @@ impl Context {
                 }
                 let (system, timeline) = (system.system_id, system.timeline);
                 let position = Position { system, timeline, lsn: exported.at, commit: Lsn::ZERO };
-                self.load(&serving, &before, &known, &exported, &position)?;
                 let known = fresh(known);
+                self.load(&serving, notices, &known, &exported, &position)?;
                 self.stream(client, serving, session, Start { position, verify: None, known, comparison: None })
             }
         }
@@ -117,21 +119,14 @@ impl Context {
         self.settings.publication(&self.name)
     }
 
-    async fn retire(&self, client: &Client, publication: &str) -> Result<(), Failure> {
-        for table in publication::retire(client, publication).await? {
-            tracing::error!(source = self.name, table, "a table lost its identity and is not published any more");
-        }
-        Ok(())
-    }
-
     /// Whether upstream goes on from what we hold.
     fn beginning(
         &self,
-        mut session: ReplicationClient,
+        session: &mut ReplicationClient,
         client: &Client,
         system: &IdentifySystem,
         lost: Option<&'static str>,
-    ) -> Result<(ReplicationClient, Beginning), Failure> {
+    ) -> Result<Beginning, Failure> {
         let name = &self.slot;
         let slot = self.wait.on(Slot::find(client, name))?;
         if let Some(Slot { reader: Some(process), .. }) = slot {
@@ -149,14 +144,14 @@ impl Context {
             return Err(Failure::Upstream { what, remedy: Some("give this source a `slot` of its own".to_owned()) });
         }
         let position: Option<Position> = checkpoint::read(self.log.checkpoint(&self.name));
-        let Some(position) = position else { return Ok((session, Beginning::Afresh(None))) };
+        let Some(position) = position else { return Ok(Beginning::Afresh(None)) };
         let loss = if let Some(lost) = lost {
             Some(lost)
         } else if position.system != system.system_id {
             Some("it is another database cluster")
         } else if system.xlogpos < position.lsn {
             Some("the database was restored from an older backup")
-        } else if self.forked(&mut session, &position, system)? {
+        } else if self.forked(session, &position, system)? {
             Some("a failover lost what we hold")
         } else {
             match &slot {
@@ -167,11 +162,11 @@ impl Context {
             }
         };
         if loss.is_some() {
-            return Ok((session, Beginning::Afresh(loss)));
+            return Ok(Beginning::Afresh(loss));
         }
         let confirmed = slot.map_or(Lsn::ZERO, |slot| slot.confirmed);
         let verify = (confirmed < position.commit).then_some(position.commit);
-        Ok((session, Beginning::On { position, verify }))
+        Ok(Beginning::On { position, verify })
     }
 
     /// Whether the server's history parted from ours before the place that we hold.
@@ -211,18 +206,17 @@ impl Context {
         })
     }
 
-    /// Compares every table with its channels, as of a new slot.
+    /// Compares every table with its channels, as of a new slot; `entries` come first.
     fn load(
         &self,
         serving: &Serving<'_>,
-        before: &Known,
+        mut entries: Vec<Entry>,
         known: &Known,
         exported: &Exported,
         position: &Position,
     ) -> Result<(), Failure> {
         self.stats.set_state(SourceState::Loading);
         let mut gather = Gather::new(self.log.clone(), self.wait.stop.clone());
-        let mut entries = notices(serving, before, known);
         for served in &serving.tables {
             let loaded = |channel: &&Destination| self.loaded(channel.channel.name());
             let gaps = served.destinations.iter().filter(loaded);
@@ -237,7 +231,7 @@ impl Context {
             marks.extend(self.marks(served));
         }
         marks.push((self.name.clone(), checkpoint::write(position)));
-        marks.push((tables_of(&self.name), checkpoint::write(&fresh(known.clone()))));
+        marks.push((tables_of(&self.name), checkpoint::write(known)));
         gather.add(Vec::new(), marks);
         self.count(gather.flush()?, None);
         Ok(())
@@ -302,21 +296,16 @@ impl Context {
         }
     }
 
-    /// Tells watchers of tables that look otherwise now.
-    fn announce(&self, serving: &Serving<'_>, before: &Known, known: &Known) -> Result<(), Failure> {
+    /// Tells watchers of tables that look otherwise now, and of those whose changes were not published for a while.
+    fn announce(&self, looked: &Looked<'_>, before: &Known, known: &Known) -> Result<(), Failure> {
         if before == known {
             return Ok(());
         }
         let mut gather = Gather::new(self.log.clone(), self.wait.stop.clone());
         let tables = vec![(tables_of(&self.name), checkpoint::write(known))];
-        let mut entries = notices(serving, before, known);
-        // Channels that were served before, and not lately: what changed meanwhile is lost.
-        let lately = |name: &str| before.tables.iter().any(|table| table.channels.iter().any(|own| own == name));
-        let absent = serving.tables.iter().flat_map(|served| served.destinations).filter(|channel| {
-            let name = channel.channel.name();
-            self.loaded(name) && !lately(name)
-        });
-        entries.extend(absent.map(gap));
+        let mut entries = notices(looked, before, known);
+        let loaded = |channel: &&Destination| self.loaded(channel.channel.name());
+        entries.extend(looked.unpublished().filter(loaded).map(gap));
         gather.add(entries, tables);
         self.count(gather.flush()?, None);
         Ok(())
@@ -341,16 +330,16 @@ impl Context {
         serving: Serving<'_>,
         mut session: ReplicationClient,
         start: Start,
-    ) -> Result<std::convert::Infallible, Failure> {
+    ) -> Result<Infallible, Failure> {
         session.update_applied_lsn(start.position.lsn);
         self.wait.on(async {
             session.start().await?;
             session.wait_started().await
         })?;
-        let upkeep = Upkeep::start(self, &start.known);
+        let watch = self.upkeep.watch(&start.known);
         self.stats.set_state(SourceState::Live);
         tracing::info!(source = self.name, lsn = %start.position.lsn, "changes arrive as they happen");
-        Stream::new(self, client, serving, session, start, upkeep).run()
+        Stream::new(self, client, serving, session, start, watch).run()
     }
 }
 
@@ -372,12 +361,12 @@ fn gap(channel: &Destination) -> Entry {
     channel.whole(Op::Gap, bytes::Bytes::new(), Millis::now())
 }
 
-fn notices(serving: &Serving<'_>, before: &Known, known: &Known) -> Vec<Entry> {
+fn notices(looked: &Looked<'_>, before: &Known, known: &Known) -> Vec<Entry> {
     let mut entries = Vec::new();
-    for (served, now) in serving.tables.iter().zip(&known.tables) {
+    for (fit, now) in looked.fit.iter().zip(&known.tables) {
         let before = before.tables.iter().find(|table| table.channels.iter().any(|name| now.channels.contains(name)));
         if let Some(notice) = before.and_then(|before| schema::notice(before, now)) {
-            entries.extend(notice_entries(served.destinations, &notice));
+            entries.extend(notice_entries(fit.destinations, &notice));
         }
     }
     entries

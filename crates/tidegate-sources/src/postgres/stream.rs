@@ -7,7 +7,6 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -27,8 +26,7 @@ use super::schema;
 use super::serving::{self, Serving};
 use super::session::{Context, Start, notice_entries};
 use super::slot::Exported;
-use super::upkeep::Upkeep;
-use crate::SourceStats;
+use super::upkeep::Watch;
 
 /// A quiet stream's place is written down, and confirmed, this often at most.
 const QUIET: Duration = Duration::from_secs(1);
@@ -50,7 +48,7 @@ pub(super) struct Stream<'s> {
     client: Client,
     serving: Serving<'s>,
     session: ReplicationClient,
-    upkeep: Upkeep,
+    watch: Watch,
     gather: Gather,
     apply: Apply<'s>,
     relations: HashMap<u32, Shown>,
@@ -93,7 +91,7 @@ impl<'s> Stream<'s> {
         serving: Serving<'s>,
         session: ReplicationClient,
         start: Start,
-        upkeep: Upkeep,
+        watch: Watch,
     ) -> Stream<'s> {
         let Start { position, verify, known, comparison } = start;
         Stream {
@@ -101,7 +99,7 @@ impl<'s> Stream<'s> {
             client,
             serving,
             session,
-            upkeep,
+            watch,
             gather: Gather::new(context.log.clone(), context.wait.stop.clone()),
             apply: context.apply(),
             relations: HashMap::new(),
@@ -143,11 +141,11 @@ impl<'s> Stream<'s> {
 
     /// Waits for the next event; `None` if it is time to look at the clock.
     fn wait(&mut self) -> Result<Option<ReplicationEvent>, Failure> {
-        let Stream { context, session, upkeep, .. } = self;
+        let Stream { context, session, watch, .. } = self;
         let waited = context.wait.on(async {
             tokio::select! {
                 biased;
-                alarm = upkeep.alarm() => Err(alarm),
+                alarm = watch.alarm() => Err(alarm),
                 event = session.recv() => match event {
                     Ok(Some(event)) => Ok(Some(event)),
                     Ok(None) => Err(Failure::upstream("the server ended the stream")),
@@ -371,13 +369,5 @@ impl<'s> Stream<'s> {
         self.known_changed = false;
         self.gather.add(Vec::new(), marks);
         self.flush()
-    }
-}
-
-impl Drop for Stream<'_> {
-    fn drop(&mut self) {
-        // What the log has and the server does not know yet is confirmed by the next session.
-        let unknown = [&self.context.stats.upstream_lag_bytes, &self.context.stats.upstream_retained_bytes];
-        unknown.iter().for_each(|gauge| gauge.store(SourceStats::UNKNOWN, Ordering::Relaxed));
     }
 }

@@ -1,11 +1,13 @@
-//! What is looked after while the stream runs: a heartbeat into the WAL, the slot's lag, and the tables.
+//! What is looked after as long as the source runs: a heartbeat into the WAL, the slot's lag, and the tables.
 //!
-//! **Invariant:** a slot that holds back more WAL than allowed is dropped, whatever the log or the stream does.
+//! **Invariant:** a slot that holds back more WAL than allowed is dropped, and a table that lost its identity is taken
+//! out of the publication, whatever the log or a session does.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::mpsc;
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_postgres::Client;
 
@@ -14,49 +16,54 @@ use super::destination::Plan;
 use super::failure::Failure;
 use super::publication;
 use super::serving;
-use super::session::Context;
 use super::settings::Postgres;
 use super::slot::Slot;
 use crate::SourceStats;
 
-/// Looks after one session; ends with it.
+/// Looks after one source; ends with it.
 pub(super) struct Upkeep {
     task: JoinHandle<()>,
-    alarms: mpsc::Receiver<&'static str>,
+    stream: Arc<Watched>,
 }
 
-struct Round {
-    name: String,
-    slot: String,
-    settings: Postgres,
-    plan: Arc<Plan>,
-    stats: Arc<SourceStats>,
-    known: Known,
-    alarms: mpsc::Sender<&'static str>,
+/// What is looked after.
+pub(super) struct Care {
+    pub(super) name: String,
+    pub(super) slot: String,
+    pub(super) settings: Postgres,
+    pub(super) plan: Arc<Plan>,
+    pub(super) stats: Arc<SourceStats>,
 }
+
+/// The stream that runs now.
+#[derive(Default)]
+struct Watched {
+    state: Mutex<State>,
+    alarmed: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    /// How the stream takes the tables to be; `None` while there is none.
+    known: Option<Known>,
+    /// Why it has to end.
+    alarm: Option<&'static str>,
+}
+
+/// A stream is looked after as long as this lives.
+pub(super) struct Watch(Arc<Watched>);
 
 impl Upkeep {
-    /// Begins. `known` is how the session takes the tables to be.
-    pub(super) fn start(context: &Context, known: &Known) -> Upkeep {
-        let (sender, alarms) = mpsc::channel(1);
-        let round = Round {
-            name: context.name.clone(),
-            slot: context.slot.clone(),
-            settings: context.settings.clone(),
-            plan: context.plan.clone(),
-            stats: context.stats.clone(),
-            known: known.clone(),
-            alarms: sender,
-        };
-        Upkeep { task: context.wait.runtime.spawn(round.run()), alarms }
+    /// Begins.
+    pub(super) fn start(care: Care, runtime: &Handle) -> Upkeep {
+        let stream = Arc::new(Watched::default());
+        Upkeep { task: runtime.spawn(care.run(stream.clone())), stream }
     }
 
-    /// Returns when the session has to end.
-    pub(super) async fn alarm(&mut self) -> Failure {
-        match self.alarms.recv().await {
-            Some(why) => Failure::Again(why),
-            None => Failure::upstream("nobody looks after the slot any more"),
-        }
+    /// Looks after a stream, which takes the tables to be as `known`.
+    pub(super) fn watch(&self, known: &Known) -> Watch {
+        *self.stream.lock() = State { known: Some(known.clone()), alarm: None };
+        Watch(self.stream.clone())
     }
 }
 
@@ -66,8 +73,40 @@ impl Drop for Upkeep {
     }
 }
 
-impl Round {
-    async fn run(self) {
+impl Watch {
+    /// Returns when the session has to end.
+    pub(super) async fn alarm(&self) -> Failure {
+        loop {
+            let alarmed = self.0.alarmed.notified();
+            let alarm = self.0.lock().alarm;
+            match alarm {
+                Some(why) => return Failure::Again(why),
+                None => alarmed.await,
+            }
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        *self.0.lock() = State::default();
+    }
+}
+
+impl Watched {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the stream, if there is one.
+    fn alarm(&self, why: &'static str) {
+        self.lock().alarm = Some(why);
+        self.alarmed.notify_waiters();
+    }
+}
+
+impl Care {
+    async fn run(self, stream: Arc<Watched>) {
         let mut client: Option<Client> = None;
         let mut ticks = tokio::time::interval(self.settings.heartbeat);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -78,59 +117,64 @@ impl Round {
                 None => self.settings.endpoint.sql().await.map_err(Failure::from),
             };
             let looked = match looked {
-                Ok(open) => self.look(&open).await.map(|()| client = Some(open)),
+                Ok(open) => self.look(&open, &stream).await.map(|()| client = Some(open)),
                 Err(failure) => Err(failure),
             };
             if let Err(failure) = looked {
                 tracing::debug!(source = self.name, ?failure, "the slot cannot be looked after now");
+                for gauge in [&self.stats.upstream_retained_bytes, &self.stats.upstream_lag_bytes] {
+                    gauge.store(SourceStats::UNKNOWN, Ordering::Relaxed);
+                }
             }
         }
     }
 
-    async fn look(&self, client: &Client) -> Result<(), Failure> {
-        // A place in the WAL that is ours, so that a quiet database does not hold what others write.
-        client.execute("SELECT pg_logical_emit_message(false, 'tidegate', '')", &[]).await?;
-        let name = &self.slot;
-        if let Some(slot) = Slot::find(client, name).await? {
-            self.stats.upstream_retained_bytes.store(slot.retained, Ordering::Relaxed);
-            self.stats.upstream_lag_bytes.store(slot.lag, Ordering::Relaxed);
-            if slot.retained > self.settings.slot_lag_max {
-                tracing::error!(
-                    source = self.name,
-                    slot = name,
-                    retained_bytes = slot.retained,
-                    "the slot holds back more WAL than `slot_lag_max` allows and is dropped; everything is compared later"
-                );
-                Slot::evict(client, name).await?;
-                self.alarm("the slot was dropped since it held back too much WAL");
-            }
-        }
+    async fn look(&self, client: &Client, stream: &Watched) -> Result<(), Failure> {
         for table in publication::retire(client, &self.settings.publication(&self.name)).await? {
             tracing::error!(source = self.name, table, "a table lost its identity and is not published any more");
-            self.alarm("a table lost its identity");
+            stream.alarm("a table lost its identity");
         }
-        if self.tables(client).await? != self.settled() {
-            self.alarm("the tables have changed");
+        // A place in the WAL that is ours, so that a quiet database does not hold what others write.
+        client.execute("SELECT pg_logical_emit_message(false, 'tidegate', '')", &[]).await?;
+        let known = stream.lock().known.clone();
+        self.slot(client, stream, known.is_some()).await?;
+        if let Some(known) = known
+            && self.tables(client, &known).await? != settled(&known)
+        {
+            stream.alarm("the tables have changed");
         }
         Ok(())
     }
 
-    /// The tables as they are, to be compared with what the session takes them to be.
-    async fn tables(&self, client: &Client) -> Result<Vec<KnownTable>, Failure> {
-        let looked = serving::look(client, &self.settings.endpoint, &self.plan, &self.known).await?;
+    /// A slot that is being loaded from holds WAL for a reason.
+    async fn slot(&self, client: &Client, stream: &Watched, streaming: bool) -> Result<(), Failure> {
+        let Some(slot) = Slot::find(client, &self.slot).await? else { return Ok(()) };
+        self.stats.upstream_retained_bytes.store(slot.retained, Ordering::Relaxed);
+        self.stats.upstream_lag_bytes.store(slot.lag, Ordering::Relaxed);
+        if streaming && slot.retained > self.settings.slot_lag_max {
+            tracing::error!(
+                source = self.name,
+                slot = self.slot,
+                retained_bytes = slot.retained,
+                "the slot holds back more WAL than `slot_lag_max` allows and is dropped; everything is compared later"
+            );
+            Slot::evict(client, &self.slot).await?;
+            stream.alarm("the slot was dropped since it held back too much WAL");
+        }
+        Ok(())
+    }
+
+    /// The tables as they are, to be compared with what the stream takes them to be.
+    async fn tables(&self, client: &Client, known: &Known) -> Result<Vec<KnownTable>, Failure> {
+        let looked = serving::look(client, &self.settings.endpoint, &self.plan, known).await?;
         let fit = looked.into_iter().filter_map(|(_, destinations, table)| {
             let channels = destinations.iter().map(|destination| destination.channel.name().to_owned()).collect();
             table.ok().map(|table| KnownTable::of(&table, channels, false))
         });
         Ok(fit.collect())
     }
+}
 
-    fn settled(&self) -> Vec<KnownTable> {
-        self.known.tables.iter().map(|table| KnownTable { stale: false, ..table.clone() }).collect()
-    }
-
-    /// One alarm is enough.
-    fn alarm(&self, why: &'static str) {
-        let _ = self.alarms.try_send(why);
-    }
+fn settled(known: &Known) -> Vec<KnownTable> {
+    known.tables.iter().map(|table| KnownTable { stale: false, ..table.clone() }).collect()
 }
