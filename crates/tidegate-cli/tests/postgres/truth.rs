@@ -62,27 +62,27 @@ pub(crate) fn has_each_once(frames: &[Value], truth: &[(u64, u64)]) {
     assert_eq!(found.len(), once.len(), "a sequence came twice");
 }
 
-/// Behind the rows of the first snapshot, at most `snapshot_max`, everything in commit order, the
-/// rows of a transaction together and marked as one.
+/// Behind the rows of the first snapshot, at most `snapshot_max`, which are of no transaction:
+/// everything in commit order, the rows of a transaction together and marked as one.
 pub(crate) fn is_in_commit_order(frames: &[Value], truth: &[(u64, u64)], snapshot_max: usize) {
-    let found = sequences(frames);
-    let same = found.iter().rev().zip(truth.iter().rev()).take_while(|(found, (seq, _))| *found == seq).count();
-    let snapshot = truth.len() - same;
+    let snapshot = frames.iter().take_while(|frame| frame.get("tx").is_none()).count();
     assert!(
         snapshot <= snapshot_max,
-        "not in commit order at {snapshot} of {}: {:?} where {:?} was committed",
-        truth.len(),
-        &found[snapshot.saturating_sub(3)..(snapshot + 3).min(found.len())],
-        &truth[snapshot.saturating_sub(3)..(snapshot + 3).min(truth.len())],
+        "{snapshot} rows have no transaction, {snapshot_max} were there at the beginning"
     );
-    let live = &frames[frames.len() - same..];
+    let (live, truth) = (&frames[snapshot..], &truth[snapshot..]);
+    let found = sequences(live);
+    if let Some(at) = (0..truth.len()).find(|at| found.get(*at) != Some(&truth[*at].0)) {
+        let around = at.saturating_sub(3)..(at + 3).min(found.len());
+        panic!("not in commit order at {at}: {:?} where {:?} was committed", &found[around.clone()], &truth[around]);
+    }
     let mut names: BTreeMap<&str, u64> = BTreeMap::new();
-    for (at, (frame, (_, xid))) in live.iter().zip(&truth[snapshot..]).enumerate() {
+    for (at, (frame, (_, xid))) in live.iter().zip(truth).enumerate() {
         let tx = frame["tx"].as_str().unwrap_or_else(|| panic!("no tx: {frame}"));
         assert_eq!(*names.entry(tx).or_insert(*xid), *xid, "two transactions have one name: {frame}");
-        let last = truth.get(snapshot + at + 1).is_none_or(|(_, next)| next != xid);
+        let last = truth.get(at + 1).is_none_or(|(_, next)| next != xid);
         assert_eq!(frame["tx_last"] == true, last, "the last of its transaction, or not: {frame}");
     }
-    let transactions: BTreeSet<u64> = truth[snapshot..].iter().map(|(_, xid)| *xid).collect();
+    let transactions: BTreeSet<u64> = truth.iter().map(|(_, xid)| *xid).collect();
     assert_eq!(names.len(), transactions.len(), "one transaction has two names");
 }

@@ -1,15 +1,16 @@
 //! Columns become what `to_jsonb` makes of them, to the last digit, in a snapshot and live.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::value::RawValue;
-use tidegate_testkit::client::{Transport, get_json};
-use tidegate_testkit::follower::{Follower, Habits};
+use tidegate_testkit::client::get_json;
 use tidegate_testkit::postgres::{Cluster, Version};
 use tidegate_testkit::process::Server;
 use tokio::task::block_in_place;
+use tokio::time::Instant;
 
-use crate::gateway::{self, config};
+use crate::gateway::{self, PATIENCE, config};
 use crate::tables::Table;
 
 const THINGS: Table = Table { channel: "things", address: "things", table: "public.things", key: &["id"] };
@@ -94,10 +95,17 @@ fn members(row: &str) -> BTreeMap<String, String> {
     members.iter().map(|(name, value)| (name.clone(), plain(value))).collect()
 }
 
+/// Waits for a row. As text: some numbers here are larger than what most clients can read.
 async fn row(server: &Server, key: &str) -> BTreeMap<String, String> {
-    let answer = get_json(server.address(), &format!("/v1/things?key={key}")).await.expect("an answer");
-    assert_eq!(answer.head.status, 200, "{key}: {answer:?}");
-    members(&answer.text)
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let answer = get_json(server.address(), &format!("/v1/things?key={key}")).await.expect("an answer");
+        if answer.head.status == 200 {
+            return members(&answer.text);
+        }
+        assert!(Instant::now() < deadline, "{key}: {answer:?}\n{}", server.output());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 fn insert(cluster: &Cluster, prefix: &str) {
@@ -117,10 +125,8 @@ async fn every_type_is_what_to_jsonb_makes_of_it() {
              ALTER DATABASE postgres SET extra_float_digits = 0; ALTER DATABASE postgres SET lc_monetary = 'C'");
         insert(&cluster, "snapshot");
         let server = block_in_place(|| gateway::serve(&cluster, &[THINGS]));
-        let follower = Follower::state(server.address(), "things", Habits::steady(Transport::Sse));
-        follower.until("the snapshot", |seen| seen.replica.rows().is_some_and(|rows| rows.len() == ROWS.len())).await;
+        row(&server, "snapshot0").await;
         insert(&cluster, "live");
-        follower.until("all", |seen| seen.replica.rows().is_some_and(|rows| rows.len() == 2 * ROWS.len())).await;
         for prefix in ["snapshot", "live"] {
             for number in 0..ROWS.len() {
                 let key = format!("{prefix}{number}");
@@ -132,14 +138,15 @@ async fn every_type_is_what_to_jsonb_makes_of_it() {
                          SELECT to_jsonb(t) || jsonb_build_object('bytes', encode(bytes, 'base64')) FROM things t WHERE id = '{key}'"
                     ),
                 );
-                for (name, wanted) in members(&wanted) {
-                    // A virtual or stored column may be left out of the stream where the server leaves it out.
-                    let Some(found) = found.get(&name) else {
-                        assert!(name == "twice", "{version}: {key} has no {name}");
-                        continue;
-                    };
-                    assert_eq!(*found, wanted, "{version}: {name} of {key}");
+                let mut wanted = members(&wanted);
+                if version == Version::V15 {
+                    // It does not tell of generated columns, so a snapshot must not have them either.
+                    wanted.remove("twice");
                 }
+                for (name, wanted) in &wanted {
+                    assert_eq!(found.get(name), Some(wanted), "{version}: {name} of {key}");
+                }
+                assert_eq!(found.len(), wanted.len(), "{version}: {key} has more columns: {:?}", found.keys());
             }
         }
     }
@@ -153,8 +160,6 @@ async fn numbers_can_be_strings() {
     let text = config(&cluster.url("postgres"), &[], &[THINGS])
         .replace("    key: [id]\n", "    key: [id]\n    numbers: string\n");
     let server = block_in_place(|| Server::start(gateway::binary(), &text));
-    let follower = Follower::state(server.address(), "things", Habits::steady(Transport::Sse));
-    follower.until("the snapshot", |seen| seen.replica.rows().is_some_and(|rows| rows.len() == ROWS.len())).await;
     let found = row(&server, "k0").await;
     for (name, wanted) in [
         ("wide", "\"9223372036854775807\""),
