@@ -2,8 +2,9 @@
 //!
 //! A batch goes through the [`journal`] (one write and one sync for all that waits), becomes [`hot`] records in
 //! memory, and is visible. A [`drain`] moves it into [segments](segment) and the [view store](state); the journal
-//! files go then. Opening ([`recovery`]) reads the journal that no drain took. [`engine`] is all of that without
-//! threads, [`thread`] puts two around it, [`log`] and [`channel`] are what users hold.
+//! files go then. A [`large`] batch goes to segments and store without either. Opening ([`recovery`]) reads the journal that no
+//! drain took. [`engine`] is all of that without threads, [`group`] what the journal's does at once, [`thread`] puts two around it,
+//! [`log`] and [`channel`] are what users hold.
 //!
 //! **Invariant:** nothing is visible before it is durable (channels that keep nothing on disk excepted), and a batch is whole or
 //! absent after any crash. This crate never sees HTTP, watches or sources.

@@ -7,6 +7,7 @@ use tidegate_core::{ChannelId, Offset};
 
 use super::commit::channel_row;
 use crate::batch::AppendError;
+use crate::counters::add;
 use crate::engine::Engine;
 use crate::error::DrainError;
 use crate::large::{Complete, Scratch, Writing};
@@ -30,6 +31,7 @@ impl Engine {
                 AppendError::State
             }
         })?;
+        let records = large.channels.iter().map(|writing| writing.head - writing.state.head()).sum();
         for channel in &self.channels {
             let writing = large.channels.iter().find(|writing| writing.state.id == channel.id);
             match writing {
@@ -38,6 +40,9 @@ impl Engine {
             }
         }
         self.ledger.release(0, snapshot);
+        self.recovered();
+        add(&self.counters.batches, 1);
+        add(&self.counters.records, records);
         Ok(large.channels.iter().map(|writing| writing.state.id).collect())
     }
 
