@@ -58,6 +58,8 @@ pub struct LargeBatch {
     /// From the first entry of a keyed channel on.
     scratch: Option<Mutex<Scratch>>,
     count: u64,
+    /// A commit was tried: the last records have their mark.
+    sealed: bool,
     over: bool,
 }
 
@@ -93,6 +95,7 @@ impl LargeBatch {
             by_id: HashMap::new(),
             scratch: None,
             count: 0,
+            sealed: false,
             over: false,
         })
     }
@@ -106,6 +109,9 @@ impl LargeBatch {
     pub fn part(&mut self, entries: Vec<Entry>) -> Result<(), AppendError> {
         let engine = self.engine.clone();
         let _open = engine.stay_open()?;
+        if self.sealed {
+            return Err(AppendError::Closed);
+        }
         self.check(&entries)?;
         self.own(&entries)?;
         let taken = self.take(entries);
@@ -120,7 +126,7 @@ impl LargeBatch {
     }
 
     /// Makes all parts durable and visible at once. After [`AppendError::Full`], [`AppendError::State`] and [`AppendError::Busy`]
-    /// (another commit sets one of the checkpoints) it can be tried again.
+    /// (another commit sets one of the checkpoints) it can be tried again; parts are not taken any more.
     pub fn commit(&mut self, commit: LargeCommit) -> Result<Appended, AppendError> {
         let engine = self.engine.clone();
         let _open = engine.stay_open()?;
@@ -280,6 +286,7 @@ impl LargeBatch {
                 volatile = Some((record.key.channel, bytes, remembered));
             }
         }
+        self.sealed = true;
         let sealed = self.channels.iter_mut().try_for_each(|writing| writing.finish(&engine));
         let sealed = sealed.and_then(|()| synced(engine.disk.sync_dir(segment::DIR)));
         sealed.map_err(|error| engine.disk_failed(&error))?;

@@ -118,6 +118,7 @@ fn a_disk_that_fills_anywhere_refuses_it_and_it_can_be_tried_again() {
                 assert_eq!((error, log.health()), (AppendError::Full, Health::Full), "with {spare} bytes");
                 refused_commits += 1;
                 assert_eq!(content(&log), before);
+                assert_eq!(large.part(parts(SMALL).remove(0)), Err(AppendError::Closed), "the last records are marked");
                 assert_eq!(large.commit(checkpoint("2")), Err(AppendError::Full));
                 // A process that starts on the full disk has nothing of it.
                 let copy = disk.copy();
