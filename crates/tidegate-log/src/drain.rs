@@ -45,6 +45,8 @@ struct FrozenChannel {
     state: Arc<ChannelState>,
     parts: Vec<Arc<Part>>,
     segments: Vec<SegmentMeta>,
+    /// The segment that is being written.
+    writer: Option<SegmentWriter>,
 }
 
 impl From<StateError> for DrainError {
@@ -77,6 +79,8 @@ impl Engine {
         let mut frozen = self.freeze()?;
         if let Err(error) = self.write_segments(&mut frozen) {
             self.remove_segments(frozen.segments());
+            let unfinished = frozen.channels.iter().filter_map(|channel| channel.writer.as_ref());
+            unfinished.for_each(|open| drop(self.disk.remove(&segment::file_name(open.number()))));
             return Err(self.failed(error));
         }
         let committed = self.commit_drain(&frozen);
@@ -143,6 +147,7 @@ impl Engine {
             parts: state.freeze(),
             state: state.clone(),
             segments: Vec::new(),
+            writer: None,
         };
         let channels = self.channels.iter().filter(|channel| channel.ring.is_none()).map(freeze).collect();
         Ok(Frozen { journal_from: number, channels, layers: self.ledger.freeze() })
@@ -161,7 +166,6 @@ impl Engine {
     fn write_segments(&self, frozen: &mut Frozen) -> io::Result<()> {
         for channel in &mut frozen.channels {
             let bytes_max = self.segment_bytes(&channel.state);
-            let mut writer: Option<SegmentWriter> = None;
             for part in &channel.parts {
                 let mut from = 0;
                 loop {
@@ -171,21 +175,22 @@ impl Engine {
                     }
                     from += records.len();
                     for record in records {
-                        let mut open = match writer.take() {
+                        let open = match channel.writer.take() {
                             Some(open) => open,
                             None => SegmentWriter::create(&*self.disk, self.segment_number(), channel.state.id)?,
                         };
+                        let open = channel.writer.insert(open);
                         open.push(&record)?;
                         if open.bytes() >= bytes_max {
                             channel.segments.push(open.finish()?);
-                        } else {
-                            writer = Some(open);
+                            channel.writer = None;
                         }
                     }
                 }
             }
-            if let Some(mut open) = writer {
+            if let Some(open) = &mut channel.writer {
                 channel.segments.push(open.finish()?);
+                channel.writer = None;
             }
         }
         synced(self.disk.sync_dir(segment::DIR))

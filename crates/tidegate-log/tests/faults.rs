@@ -4,7 +4,7 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{ALL, append, batch, scope, upsert};
+use common::{ALL, append, batch, no_leftovers, scope, upsert};
 use tidegate_log::disk::SimDisk;
 use tidegate_log::{AppendError, ChannelSpec, DrainError, Health, Options, SteppedLog};
 
@@ -132,6 +132,7 @@ fn a_drain_that_runs_out_of_space_anywhere_is_tried_again() {
         assert_eq!(offsets(&log).len(), 300);
         copy.set_capacity(None);
         log.drain().expect("with space it succeeds");
+        no_leftovers(&copy, &log);
         log.append(batch([upsert("keyed", "k", "7", "7")])).expect("the view is there for before-images");
         whole(&log);
         drop(log);
