@@ -147,12 +147,14 @@ impl<'p> Looked<'p> {
         })?;
         let mut tables = Vec::with_capacity(self.fit.len());
         for Fit { table, destinations, .. } in self.fit {
-            let Some(published) = published.remove(&table.oid) else {
+            let Some(mut published) = published.remove(&table.oid) else {
                 let title = table.title();
                 let sql = format!("ALTER PUBLICATION {publication} ADD TABLE {title};");
                 let what = format!("the publication `{publication}` does not publish {title}");
                 return Err(Failure::Upstream { what, remedy: Some(sql) });
             };
+            // Servers name generated columns among the published ones even where they do not send them.
+            published.columns.retain(|name| table.unpublished(server_version).all(|column| column.name != *name));
             tables.push(Served { table, published, destinations });
         }
         Ok(Serving { tables, types: types(client).await? })
