@@ -7,6 +7,7 @@ mod check;
 mod exact;
 mod figures;
 mod gateway;
+mod large;
 mod loss;
 mod refusals;
 mod rig;

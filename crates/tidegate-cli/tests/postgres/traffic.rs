@@ -100,6 +100,10 @@ impl Writer {
         let mut statements = vec!["BEGIN".to_owned()];
         let changes =
             if self.rng.random_bool(0.1) { self.rng.random_range(10..60) } else { self.rng.random_range(1..5) };
+        if self.rng.random_bool(0.01) {
+            let upheaval = self.upheaval();
+            statements.push(upheaval);
+        }
         for _ in 0..changes {
             let savepoint = self.rng.random_bool(0.1);
             if savepoint {
@@ -122,6 +126,20 @@ impl Writer {
         let commits = self.rng.random_bool(0.9);
         statements.push(if commits { "COMMIT" } else { "ROLLBACK" }.to_owned());
         (statements.join("; "), commits)
+    }
+
+    /// Several megabytes: everything changes, moves, goes and comes back.
+    fn upheaval(&mut self) -> String {
+        let (number, txn, n) = (self.number, self.txn, self.rng.random_range(2..7));
+        format!(
+            "UPDATE accounts SET note = repeat(md5('{txn}' || id), 320), v = v + 1; UPDATE accounts SET region = 'north' WHERE id % {n} = 0;
+             UPDATE accounts SET note = repeat(md5('{n}' || id), 350) WHERE id % {n} <> 1; UPDATE accounts SET region = 'r' || id % {n};
+             UPDATE accounts SET v = v + 1; DELETE FROM accounts WHERE id % {n} = 1;
+             INSERT INTO accounts SELECT g, 'new', g, '{{}}', repeat('{n}', 9000), now(), {txn} FROM generate_series(0, {ACCOUNTS} - 1) g
+               ON CONFLICT (id) DO UPDATE SET region = 'old';
+             UPDATE notes SET body = repeat('{txn}', 4000); UPDATE stock SET n = {n}; TRUNCATE app.basket;
+             INSERT INTO ledger (writer, txn, n) SELECT {number}, {txn}, -g FROM generate_series(1, 3000) g"
+        )
     }
 
     fn change(&mut self) -> String {
