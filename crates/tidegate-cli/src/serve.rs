@@ -75,7 +75,8 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
 
 /// Logs to stderr; `TIDEGATE_LOG` filters, as in `TIDEGATE_LOG=debug` or `tidegate_log=trace,info`.
 pub(crate) fn start_logging() {
-    let filter = EnvFilter::try_from_env("TIDEGATE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter =
+        EnvFilter::try_from_env("TIDEGATE_LOG").unwrap_or_else(|_| EnvFilter::new(tidegate_server::log_filter()));
     let color = std::io::IsTerminal::is_terminal(&std::io::stderr());
     // A second call would fail, which is as good: one is enough.
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(color).try_init();

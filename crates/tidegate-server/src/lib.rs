@@ -20,3 +20,9 @@ mod wiring;
 pub use listen::ListenError;
 pub use server::{Server, StartError};
 pub use tidegate_transports::Action;
+
+/// What is logged where nobody asks for something else.
+pub fn log_filter() -> String {
+    let quiet = tidegate_sources::QUIET.iter().map(|library| format!(",{library}=off"));
+    std::iter::once("info".to_owned()).chain(quiet).collect()
+}

@@ -87,6 +87,12 @@ pub trait Source: Send + Sync + Debug {
 /// The settings of a source as the config has them, without its `kind`; scalars are texts.
 pub type Settings = Map<String, Value>;
 
+/// Libraries that log what they also return: what of it matters is logged by the source, once and in its words.
+pub const QUIET: &[&str] = &[
+    #[cfg(feature = "postgres")]
+    "pgwire_replication",
+];
+
 /// One kind of source.
 pub struct Kind {
     /// As `kind:` in the config.

@@ -94,6 +94,10 @@ async fn a_user_who_may_not_replicate() {
     cluster.sql("postgres", SCHEMA);
     cluster.sql("postgres", "CREATE ROLE app LOGIN; GRANT SELECT ON people TO app");
     let server = reads(&cluster.url_as("app", "postgres"));
-    says(&server, &["people"]).await;
+    says(&server, &["ALTER ROLE app REPLICATION;"]).await;
+    is_loading(&server).await;
+    cluster.sql("postgres", "ALTER ROLE app REPLICATION");
+    // Next, it may not make the publication.
+    says(&server, &["CREATE PUBLICATION", "people"]).await;
     is_loading(&server).await;
 }

@@ -6,6 +6,7 @@ use pgwire_replication::{Lsn, PgWireError, ReplicationClient, ReplicationConfig}
 use tokio_postgres::config::Host;
 use tokio_postgres::{Client, Config};
 
+use super::catalog::plain;
 use super::tls::{self, Tls};
 use super::values::SESSION;
 
@@ -15,6 +16,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const EVENTS_MAX: usize = 256;
 /// How soon upstream hears what we hold.
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
+/// The state of SQL for a missing right.
+const NOT_ALLOWED: &str = "SQLSTATE 42501";
 
 /// Where a database is, and as whom we connect.
 #[derive(Clone)]
@@ -25,8 +28,12 @@ pub(crate) struct Endpoint {
 
 /// A connection could not be had, in words for the operator.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{0}")]
-pub(super) struct ConnectError(pub(super) String);
+#[error("{what}")]
+pub(super) struct ConnectError {
+    what: String,
+    /// SQL that somebody else has to run.
+    pub(super) remedy: Option<String>,
+}
 
 impl Endpoint {
     /// Reads a URL. The error says what is wrong with it, and never repeats the password.
@@ -133,11 +140,15 @@ impl Endpoint {
             client.simple_query("SELECT 1").await?;
             Ok::<_, PgWireError>(client)
         };
-        connected.await.map_err(|error| self.explain(&format!("{error} (replication connection)")))
+        connected.await.map_err(|error| {
+            let what = error.to_string();
+            let remedy = what.contains(NOT_ALLOWED).then(|| format!("ALTER ROLE {} REPLICATION;", plain(self.user())));
+            ConnectError { remedy, ..self.explain(&format!("{what}, on a replication connection")) }
+        })
     }
 
     fn explain(&self, why: &str) -> ConnectError {
-        ConnectError(format!("cannot connect to {} as {}: {why}", self.place(), self.user()))
+        ConnectError { what: format!("cannot connect to {} as {}: {why}", self.place(), self.user()), remedy: None }
     }
 }
 

@@ -45,7 +45,7 @@ impl From<PgWireError> for Failure {
 
 impl From<ConnectError> for Failure {
     fn from(error: ConnectError) -> Failure {
-        Failure::upstream(error.to_string())
+        Failure::Upstream { what: error.to_string(), remedy: error.remedy }
     }
 }
 
