@@ -6,26 +6,27 @@
 //!
 //! `TIDEGATE_CRASHES` says how many crashes, `TIDEGATE_SEED` which history to repeat.
 
+mod check;
+#[path = "../common/mod.rs"]
 mod common;
+mod large;
+mod model;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::{ALL, address, append, batch, clear, delete, gap, idempotency, names, notice, scope, upsert};
+use common::{append, batch, clear, delete, gap, idempotency, notice, upsert};
+use large::Open;
+use model::{CHANNELS, Model};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
-use tidegate_core::{ChannelId, Op};
+use tidegate_core::Op;
 use tidegate_log::disk::{Disk, SimDisk};
-use tidegate_log::{
-    AppendError, Appended, Batch, ChannelSpec, Clock, Entry, Health, LargeBatch, LargeCommit, Options, ReadError,
-    SteppedLog, loaded_mark,
-};
+use tidegate_log::{AppendError, Appended, Batch, ChannelSpec, Clock, Entry, Health, Options, SteppedLog, loaded_mark};
 
-const CHANNELS: [&str; 4] = ["plain", "bounded", "keyed", "keyed2"];
 /// Crashes of one folder before a new one is begun.
 const CRASHES_PER_FOLDER: u64 = 40;
 
@@ -87,95 +88,6 @@ struct Sent {
     answer: Option<Appended>,
 }
 
-/// A record as the model knows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Known {
-    op: Op,
-    address: String,
-    key: Option<String>,
-    data: Bytes,
-    before: Option<Bytes>,
-    /// Whether it is the last of its transaction.
-    tx: Option<(String, bool)>,
-}
-
-type Rows = BTreeMap<(String, String), (Bytes, u64)>;
-
-/// What the log must hold.
-#[derive(Clone, Default)]
-struct Model {
-    records: BTreeMap<&'static str, Vec<Known>>,
-    rows: BTreeMap<&'static str, Rows>,
-    checkpoint: Option<Bytes>,
-    answers: BTreeMap<String, (Batch, Appended)>,
-}
-
-impl Model {
-    /// The whole of what the log must do with a batch.
-    fn apply(&mut self, batch: &Batch) -> Appended {
-        let mut last: Vec<(ChannelId, u64)> = Vec::new();
-        let before = self.heads();
-        for entry in &batch.entries {
-            let name = *CHANNELS.iter().find(|name| ChannelId::of(name) == entry.channel).expect("a channel");
-            let records = self.records.entry(name).or_default();
-            let rows = self.rows.entry(name).or_default();
-            let row = (entry.address.as_str().to_owned(), entry.key.clone().unwrap_or_default().into_string());
-            let before = rows.get(&row).map(|(data, _)| data.clone());
-            let offset = records.len() as u64 + 1;
-            let keep = match entry.op {
-                Op::Append | Op::Gap | Op::Notice => true,
-                Op::Upsert => {
-                    rows.insert(row, (entry.data.clone(), offset));
-                    true
-                }
-                Op::Delete => rows.remove(&row).is_some(),
-                Op::Clear => {
-                    rows.clear();
-                    true
-                }
-            };
-            if keep {
-                records.push(Known {
-                    op: entry.op,
-                    address: entry.address.as_str().to_owned(),
-                    key: entry.key.as_deref().map(str::to_owned),
-                    data: entry.data.clone(),
-                    before: before.filter(|_| !entry.op.is_channel_wide()),
-                    tx: batch.tx.as_ref().map(|id| (id.to_string(), false)),
-                });
-            }
-            let head = records.len() as u64;
-            match last.iter_mut().find(|(id, _)| *id == entry.channel) {
-                Some((_, offset)) => *offset = head,
-                None => last.push((entry.channel, head)),
-            }
-        }
-        for (name, before) in CHANNELS.iter().zip(before) {
-            let records = self.records.get_mut(name).map(|records| &mut records[before as usize..]);
-            if let Some((_, last)) = records.and_then(<[Known]>::last_mut).and_then(|record| record.tx.as_mut()) {
-                *last = true;
-            }
-        }
-        for (_, bytes) in &batch.checkpoints {
-            self.checkpoint = Some(bytes.clone());
-        }
-        let answer = Appended { last, count: batch.entries.len() as u64, replayed: false };
-        if let Some(key) = &batch.idempotency {
-            self.answers.insert(key.key.clone(), (batch.clone(), answer.clone()));
-        }
-        answer
-    }
-
-    fn addresses_of(&self, name: &str, key: &str) -> Vec<String> {
-        let rows = self.rows.get(name).into_iter().flat_map(BTreeMap::keys);
-        rows.filter(|(_, own)| own == key).map(|(address, _)| address.clone()).collect()
-    }
-
-    fn heads(&self) -> [u64; 4] {
-        CHANNELS.map(|name| self.records.get(name).map_or(0, |records| records.len() as u64))
-    }
-}
-
 /// One folder and what is done to it.
 struct History {
     rng: StdRng,
@@ -190,14 +102,6 @@ struct History {
     by_key: bool,
     /// Crashes, batches, drains, merges, large batches.
     counts: [u64; 5],
-}
-
-/// A large batch that has not ended, and what it will be.
-struct Open {
-    large: LargeBatch,
-    whole: Batch,
-    /// Channels that it owns.
-    owned: BTreeSet<u64>,
 }
 
 impl History {
@@ -379,90 +283,6 @@ impl History {
         }
     }
 
-    /// Whether a large batch owns what a batch needs; a repeat needs nothing.
-    fn is_busy(&self, batch: &Batch) -> bool {
-        let owned = |open: &Open| batch.entries.iter().any(|entry| open.owned.contains(&entry.channel.to_bits()));
-        let there = batch.idempotency.as_ref().is_some_and(|key| self.model.answers.contains_key(&key.key));
-        !there && self.open.iter().any(owned)
-    }
-
-    /// One step of some large batch.
-    fn large(&mut self, log: &SteppedLog) {
-        let at = self.rng.random_range(0..3);
-        if at >= self.open.len() {
-            let tx = self.rng.random_bool(0.5).then(|| format!("large {}", self.serial).into());
-            match log.begin(tx.clone()) {
-                Ok(large) => {
-                    let whole = Batch { tx, ..Batch::default() };
-                    self.open.push(Open { large, whole, owned: BTreeSet::new() });
-                }
-                Err(error) => assert!(self.disk.is_off(), "{error}"),
-            }
-            return;
-        }
-        match self.rng.random_range(0..10) {
-            0..6 => self.part(at),
-            6..9 => self.commit(log, at),
-            _ => self.open.swap_remove(at).large.abort(),
-        }
-    }
-
-    fn part(&mut self, at: usize) {
-        let count = *[0, 1, 5, 30, 30, 200].choose(&mut self.rng).expect("not empty");
-        let entries: Vec<Entry> = (0..count).map(|_| self.entry()).collect();
-        let touched: BTreeSet<u64> = entries.iter().map(|entry| entry.channel.to_bits()).collect();
-        let others = self.open.iter().enumerate().filter(|(other, _)| *other != at);
-        let busy = others.flat_map(|(_, open)| &open.owned).any(|id| touched.contains(id));
-        match self.open[at].large.part(entries.clone()) {
-            Ok(()) => {
-                assert!(!busy, "the channel is another's");
-                self.open[at].owned.extend(touched);
-                self.open[at].whole.entries.extend(entries);
-                self.check_unfinished(at);
-            }
-            Err(AppendError::Busy) => assert!(busy),
-            Err(error) => {
-                assert!(self.disk.is_off(), "{error}");
-                self.open.swap_remove(at);
-            }
-        }
-    }
-
-    /// An open batch shows the rows that it would make.
-    fn check_unfinished(&mut self, at: usize) {
-        if self.disk.is_off() {
-            return;
-        }
-        let mut model = self.model.clone();
-        model.apply(&self.open[at].whole);
-        for name in ["keyed", "keyed2"] {
-            for n in 0..6 {
-                let (address, key) = (address(&format!("a/{n}")), format!("k{}", self.rng.random_range(0..5)));
-                let row = self.open[at].large.row(ChannelId::of(name), &address, &key).expect("a row");
-                let rows = model.rows.get(name);
-                let known = rows.and_then(|rows| rows.get(&(address.as_str().to_owned(), key)));
-                assert_eq!(row.as_ref(), known.map(|(data, _)| data));
-            }
-        }
-    }
-
-    fn commit(&mut self, log: &SteppedLog, at: usize) {
-        let Open { mut large, mut whole, .. } = self.open.swap_remove(at);
-        (whole.checkpoints, whole.idempotency) = {
-            let made = self.batch();
-            (made.checkpoints, made.idempotency)
-        };
-        let whole = self.showing(whole);
-        let commit = LargeCommit { checkpoints: whole.checkpoints.clone(), idempotency: whole.idempotency.clone() };
-        if self.disk.is_off() {
-            return;
-        }
-        let answer = large.commit(commit);
-        assert!(answer.is_ok() || self.disk.is_off(), "{answer:?}");
-        self.counts[4] += u64::from(answer.is_ok());
-        self.account(log, whole, answer.ok());
-    }
-
     fn batch(&mut self) -> Batch {
         let count = *[0, 1, 1, 2, 5, 30].choose(&mut self.rng).expect("not empty");
         let entries: Vec<Entry> = (0..count).map(|_| self.entry()).collect();
@@ -516,88 +336,10 @@ impl History {
         let serial: u64 = batch.idempotency.as_ref()?.key[1..].parse().ok()?;
         (serial + 60 > self.serial).then(|| batch.clone())
     }
-
-    /// Everything that the log shows is what the model says.
-    fn check(&mut self, log: &SteppedLog) {
-        if self.disk.is_off() {
-            return;
-        }
-        for name in CHANNELS {
-            if let Err(error) = self.check_channel(log, name) {
-                panic!("{name}: {error}");
-            }
-        }
-        assert_eq!(log.checkpoint("source"), self.model.checkpoint);
-        assert_eq!(log.checkpoint(&loaded_mark("source", CHANNELS[0])), self.model.checkpoint);
-    }
-
-    fn check_channel(&mut self, log: &SteppedLog, name: &'static str) -> Result<(), ReadError> {
-        let channel = log.channel(name).expect("a channel");
-        let empty = Vec::new();
-        let known = self.model.records.get(name).unwrap_or(&empty);
-        assert_eq!(channel.head(), known.len() as u64, "{name}");
-        let start = channel.start();
-        assert!(start <= channel.head() && (start == 0 || name == "bounded" || name == "keyed"), "{name} {start}");
-        let held = &known[start as usize..];
-
-        let mut after = start;
-        let mut seen = Vec::new();
-        let mut appended = 0;
-        while after < channel.head() {
-            let page = channel.read(after, u64::MAX, &scope("a/*"), ALL)?;
-            assert!(page.upto > after);
-            for record in &page.records {
-                assert!(record.offset > after && record.appended.0 >= appended);
-                (after, appended) = (record.offset, record.appended.0);
-                seen.push((record.offset, as_known(record)));
-            }
-            after = page.upto;
-        }
-        let expected: Vec<(u64, Known)> = (start + 1..).zip(held.iter().cloned()).collect();
-        assert_eq!(seen, expected, "{name}");
-
-        let at = format!("a/{}", self.rng.random_range(0..6));
-        let mine = |(_, known): &&(u64, Known)| known.address == at || known.op.is_channel_wide();
-        let expected: Vec<(u64, Known)> = expected.iter().filter(mine).cloned().collect();
-        let page = channel.read(start, u64::MAX, &scope(&at), ALL)?;
-        let seen: Vec<(u64, Known)> = page.records.iter().map(|record| (record.offset, as_known(record))).collect();
-        assert_eq!(seen, expected, "{name} {at}");
-        let newest = channel.newest(&scope(&at), 3)?;
-        let newest: Vec<u64> = newest.iter().map(|record| record.offset).collect();
-        let tail: Vec<u64> = expected[expected.len().saturating_sub(3)..].iter().map(|(offset, _)| *offset).collect();
-        assert_eq!(newest, tail, "{name} {at}");
-
-        if channel.keyed() {
-            let page = channel.rows(&scope("a/*"), None, ALL)?;
-            assert_eq!((page.at, page.next), (channel.head(), None));
-            let rows = page.rows.iter().map(|row| {
-                ((row.address.as_str().to_owned(), row.key.clone().into_string()), (row.data.clone(), row.offset))
-            });
-            assert_eq!(rows.collect::<Rows>(), self.model.rows.get(name).cloned().unwrap_or_default(), "{name}");
-            for key in (0..5).map(|key| format!("k{key}")) {
-                match channel.addresses_of(&key) {
-                    Err(ReadError::NotByKey) => assert!(name == "keyed" && !self.by_key),
-                    found => assert_eq!(names(&found?), self.model.addresses_of(name, &key), "{name} {key}"),
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
 /// What a source notes, and with it that it has loaded.
 fn checkpoint(serial: u64) -> Vec<(String, Bytes)> {
     let mark = loaded_mark("source", CHANNELS[0]);
     vec![("source".into(), serial.to_string().into()), (mark, serial.to_string().into())]
-}
-
-fn as_known(record: &tidegate_core::Record) -> Known {
-    Known {
-        op: record.op,
-        address: record.address.as_str().to_owned(),
-        key: record.key.as_deref().map(str::to_owned),
-        data: record.data.clone(),
-        before: record.before.clone(),
-        tx: record.tx.as_ref().map(|tx| (tx.id.to_string(), tx.last)),
-    }
 }
