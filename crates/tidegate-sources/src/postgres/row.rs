@@ -1,5 +1,7 @@
 //! A row of a table as JSON: the same bytes from a snapshot and from the stream, so that the two can be compared.
 
+use std::cell::Cell;
+
 use bytes::Bytes;
 use tidegate_core::json;
 
@@ -15,6 +17,8 @@ pub(super) const ROW_BYTES_MAX: usize = 16 << 20;
 pub(super) struct RowShape {
     columns: Vec<ColumnShape>,
     all_known: bool,
+    /// Size of the last row: rows of a table are alike.
+    size: Cell<usize>,
 }
 
 #[derive(Debug)]
@@ -66,7 +70,8 @@ impl RowShape {
             all_known &= shape.is_some();
             ColumnShape { name: name.to_owned(), member, shape: shape.unwrap_or(Shape::Text) }
         });
-        RowShape { columns: columns.collect(), all_known }
+        let columns = columns.collect();
+        RowShape { columns, all_known, size: Cell::new(0) }
     }
 
     /// Whether the types of all columns are known.
@@ -86,7 +91,7 @@ impl RowShape {
 
     /// Begins a row.
     pub(super) fn writer(&self, numbers: Numbers) -> RowWriter<'_> {
-        RowWriter { shape: self, numbers, out: Vec::with_capacity(256), next: 0, failed: None }
+        RowWriter { shape: self, numbers, out: Vec::with_capacity(self.size.get()), next: 0, failed: None }
     }
 }
 
@@ -135,6 +140,7 @@ impl<'s> RowWriter<'s> {
         if self.out.len() > ROW_BYTES_MAX {
             return Err(RowError::Large(self.out.len()));
         }
+        self.shape.size.set(self.out.len());
         // Each value was checked when it was written.
         Ok(Bytes::from(self.out))
     }
