@@ -166,6 +166,9 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.kill9();
+        if std::thread::panicking() {
+            eprintln!("what the server at {} said last:\n{}", self.address, self.output());
+        }
     }
 }
 

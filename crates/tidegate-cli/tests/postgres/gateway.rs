@@ -9,6 +9,7 @@ use serde_json::Value;
 use tidegate_testkit::client::get_json;
 use tidegate_testkit::postgres::Cluster;
 use tidegate_testkit::process::Server;
+use tidegate_testkit::replica::Rows;
 
 use crate::tables::Table;
 
@@ -58,9 +59,14 @@ pub(crate) fn serve(cluster: &Cluster, tables: &[Table]) -> Server {
 }
 
 /// The address and key of each row, and what it holds, as the table has it.
-pub(crate) fn rows(cluster: &Cluster, table: &Table) -> tidegate_testkit::replica::Rows {
-    let Table { table: name, .. } = table;
-    let text = cluster.sql("postgres", &format!("SET timezone = 'UTC'; SELECT to_jsonb(t) FROM {name} t"));
+pub(crate) fn rows(cluster: &Cluster, table: &Table) -> Rows {
+    rows_after(cluster, table, "")
+}
+
+/// The same after other statements of the session.
+pub(crate) fn rows_after(cluster: &Cluster, table: &Table, statements: &str) -> Rows {
+    let select = format!("SET timezone = 'UTC'; SELECT to_jsonb(t) FROM {} t", table.table);
+    let text = cluster.sql("postgres", &format!("{statements} {select}"));
     text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")).map(|row| table.row(row)).collect()
 }
 

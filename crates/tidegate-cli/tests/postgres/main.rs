@@ -12,6 +12,7 @@ mod loss;
 mod refusals;
 mod rig;
 mod schema;
+mod settings;
 mod tables;
 mod traffic;
 mod truth;

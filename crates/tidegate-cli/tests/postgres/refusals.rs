@@ -13,7 +13,7 @@ use crate::gateway::{self, PATIENCE, SLOT, config};
 use crate::rig::{CHANGES, PEOPLE, Rig, SCHEMA};
 
 /// Waits until the server has said all of `words` in one line.
-async fn says(server: &Server, words: &[&str]) -> String {
+pub(crate) async fn says(server: &Server, words: &[&str]) -> String {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let output = server.output();
