@@ -23,11 +23,11 @@ async fn a_slot_dropped_while_nobody_looked() {
         block_in_place(|| rig.server.restart()).unwrap_or_else(|error| panic!("{error}"));
         rig.equal("healed").await;
         rig.was_never_reset();
-        assert_eq!(rig.after_the_gap().len(), RECORDS, "only differences are told");
+        assert_eq!(rig.after_the_gap().await.len(), RECORDS, "only differences are told");
         // And it goes on from there, with the new slot.
         rig.sql("UPDATE people SET age = 5 WHERE id = 1");
         bounce_and_compare(&mut rig).await;
-        assert_eq!(rig.after_the_gap().len(), RECORDS + 1);
+        assert_eq!(rig.after_the_gap().await.len(), RECORDS + 1);
     }
 }
 
@@ -107,7 +107,7 @@ async fn a_failover_to_a_standby() {
         rig.sql(CHANGES);
         rig.equal("after the failover").await;
         rig.was_never_reset();
-        assert_eq!(rig.after_the_gap().len(), RECORDS + 4, "only differences are told");
+        assert_eq!(rig.after_the_gap().await.len(), RECORDS + 4, "only differences are told");
         bounce_and_compare(&mut rig).await;
     }
 }
@@ -137,7 +137,7 @@ async fn an_older_backup_put_back() {
         block_in_place(|| rig.server.restart()).unwrap_or_else(|error| panic!("{error}"));
         rig.equal("of the other future").await;
         rig.was_never_reset();
-        assert_eq!(rig.after_the_gap().len(), RECORDS + 2, "only differences are told");
+        assert_eq!(rig.after_the_gap().await.len(), RECORDS + 2, "only differences are told");
         bounce_and_compare(&mut rig).await;
     }
 }
@@ -158,7 +158,7 @@ async fn an_older_backup_put_back_under_a_running_server() {
     rig.sql("UPDATE people SET name = 'again' WHERE id = 3");
     rig.equal("of the other future").await;
     rig.was_never_reset();
-    rig.after_the_gap();
+    rig.after_the_gap().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -171,7 +171,7 @@ async fn another_cluster_behind_the_url() {
     rig.cluster = other;
     rig.equal("of the other cluster").await;
     rig.was_never_reset();
-    assert_eq!(rig.after_the_gap().len(), RECORDS, "only differences are told");
+    assert_eq!(rig.after_the_gap().await.len(), RECORDS, "only differences are told");
 }
 
 /// A log that takes nothing must not fill the database's disk.
@@ -205,6 +205,6 @@ async fn a_slot_that_holds_too_much_is_given_up_and_healed() {
     shim.full(false);
     rig.equal("healed").await;
     rig.was_never_reset();
-    rig.after_the_gap();
+    rig.after_the_gap().await;
     assert_eq!(rig.sql("SELECT slot_name FROM pg_replication_slots"), SLOT);
 }

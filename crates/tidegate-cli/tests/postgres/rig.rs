@@ -78,8 +78,10 @@ impl Rig {
         assert!(resets.iter().all(|reason| reason == "start"), "{resets:?}");
     }
 
-    /// What came after the one gap of the history.
-    pub(crate) fn after_the_gap(&self) -> Vec<Value> {
+    /// What came after the one gap of the history, until it showed the table.
+    pub(crate) async fn after_the_gap(&self) -> Vec<Value> {
+        self.history.until("a gap", |seen| seen.ops("gap") > 0).await;
+        self.equal("behind the gap").await;
         self.history.see(|seen| {
             assert_eq!(seen.ops("gap"), 1, "one gap, told once");
             let at = seen.frames.iter().position(|frame| frame["op"] == "gap").expect("a gap");

@@ -247,5 +247,5 @@ async fn a_temporary_slot_leaves_nothing() {
     block_in_place(|| rig.server.restart()).unwrap_or_else(|error| panic!("{error}"));
     rig.equal("healed").await;
     rig.was_never_reset();
-    assert_eq!(rig.after_the_gap().len(), 1);
+    assert_eq!(rig.after_the_gap().await.len(), 1);
 }

@@ -158,5 +158,5 @@ async fn wal_has_the_bound_of_the_database_while_we_are_gone() {
     block_in_place(|| rig.server.restart()).unwrap_or_else(|error| panic!("{error}"));
     rig.equal("healed").await;
     rig.was_never_reset();
-    rig.after_the_gap();
+    rig.after_the_gap().await;
 }
