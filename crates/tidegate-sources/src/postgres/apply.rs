@@ -13,6 +13,7 @@ use super::failure::Failure;
 use super::gather::Gather;
 use super::pgoutput::{Cell, Old, Tuple};
 use super::row::{RowError, RowShape, RowWriter};
+use super::values::ValueError;
 use crate::SourceStats;
 
 /// Reasons of dead letters that are logged; the rest is only counted.
@@ -35,7 +36,7 @@ pub(super) struct Applied<'t> {
     pub(super) shape: &'t RowShape,
     /// Which of them name the row.
     pub(super) keys: &'t [bool],
-    pub(super) destinations: &'t [Destination],
+    pub(super) destinations: &'t [&'t Destination],
     /// When it was committed.
     pub(super) time: Millis,
 }
@@ -47,6 +48,8 @@ pub(super) enum Outcome {
     Done,
     /// Its value is not known: the table has to be compared.
     Unknown,
+    /// A type is not what it was: the types have to be read again, and the change applied again. Nothing was done.
+    Retyped,
 }
 
 /// See the module.
@@ -56,6 +59,8 @@ pub(super) struct Apply<'p> {
     pub(super) stats: Arc<SourceStats>,
     /// Why rows had no place, as far as it was logged.
     pub(super) reasons: HashSet<String>,
+    /// The types were read for this very change.
+    pub(super) types_are_new: bool,
 }
 
 /// Why a row has no place.
@@ -89,8 +94,10 @@ impl Apply<'_> {
                 Change::Update { old, new } => self.update(gather, table, destination, (old.as_ref(), new))?,
                 Change::Delete(old) => self.delete(gather, table, destination, old)?,
             };
-            if done == Outcome::Unknown {
-                outcome = Outcome::Unknown;
+            match done {
+                Outcome::Retyped => return Ok(done),
+                Outcome::Unknown => outcome = done,
+                Outcome::Done => {}
             }
         }
         Ok(outcome)
@@ -106,6 +113,7 @@ impl Apply<'_> {
         match placed(table, destination, new, &Fill::Nothing) {
             Ok((address, key, data)) => gather.push(destination.upsert(address, key, data, table.time))?,
             Err(Poison::Row(RowError::Unknown(_))) => return Ok(Outcome::Unknown),
+            Err(poison) if self.retyped(&poison) => return Ok(Outcome::Retyped),
             Err(poison) => self.bury(gather, table, "insert", &poison, new)?,
         }
         Ok(Outcome::Done)
@@ -125,10 +133,13 @@ impl Apply<'_> {
         let before_key = key(table, destination, named);
         let left_out = new.iter().any(|cell| matches!(cell, Cell::Unchanged));
         let needed = destination.moves() || old.is_some() || (left_out && !matches!(old, Some(Old::Full(_))));
-        let before: Vec<Row> = match &before_key {
+        let mut before: Vec<Row> = match &before_key {
             Ok(key) if needed => gather.find(destination, key)?,
             _ => Vec::new(),
         };
+        if let Some(Old::Full(tuple)) = old {
+            before.retain(|row| is(table, destination, tuple, row));
+        }
         let fill = match (old, before.first()) {
             (Some(Old::Full(tuple)), _) => Fill::Old(tuple),
             (_, Some((_, data))) => Fill::Row(data),
@@ -150,11 +161,12 @@ impl Apply<'_> {
                 gather.push(destination.upsert(address, key, data, table.time))?;
             }
             Err(Poison::Row(RowError::Unknown(_))) => return Ok(Outcome::Unknown),
+            Err(poison) if self.retyped(&poison) => return Ok(Outcome::Retyped),
             Err(poison) => {
                 // What it was is no longer true, and what it is has no place.
                 match (&before_key, destination.fixed()) {
-                    (Ok(key), Some(address)) => {
-                        gather.push(destination.delete(address.clone(), key.clone(), table.time))?
+                    (Ok(key), Some(address)) if !needed => {
+                        gather.push(destination.delete(address.clone(), key.clone(), table.time))?;
                     }
                     _ => leave(gather, None)?,
                 }
@@ -174,10 +186,14 @@ impl Apply<'_> {
         let (Old::Key(tuple) | Old::Full(tuple)) = old;
         match key(table, destination, tuple) {
             Err(poison) => self.bury(gather, table, "delete", &poison, tuple)?,
-            Ok(key) => match destination.fixed() {
-                Some(address) => gather.push(destination.delete(address.clone(), key, table.time))?,
-                None => {
-                    for (address, _) in gather.find(destination, &key)? {
+            Ok(key) => match (destination.fixed(), old) {
+                (Some(address), Old::Key(_)) => gather.push(destination.delete(address.clone(), key, table.time))?,
+                _ => {
+                    let mut rows = gather.find(destination, &key)?;
+                    if let Old::Full(tuple) = old {
+                        rows.retain(|row| is(table, destination, tuple, row));
+                    }
+                    for (address, _) in rows {
                         gather.push(destination.delete(address, key.clone(), table.time))?;
                     }
                 }
@@ -201,6 +217,11 @@ impl Apply<'_> {
             Some(letter) => gather.push(letter),
             None => Ok(()),
         }
+    }
+
+    /// Whether reading the types again may help, which is tried once.
+    fn retyped(&self, poison: &Poison) -> bool {
+        !self.types_are_new && matches!(poison, Poison::Row(RowError::Value { error: ValueError::Attributes, .. }))
     }
 
     /// The dead letter of a row, if there is a channel for it; counted and logged in any case.
@@ -243,21 +264,50 @@ fn placed(
             Cell::Unchanged => fill.write(&mut writer, table.shape.name(at), at),
         }
     }
-    let data = writer.finish()?;
+    let data = match writer.finish() {
+        Err(error @ RowError::Unknown(_)) => {
+            // A row whose place is wrong whatever the missing value says needs no comparison to be found so.
+            destination.place(&known(table, destination, tuple, |_, cell| !matches!(cell, Cell::Unchanged))?)?;
+            return Err(error.into());
+        }
+        finished => finished?,
+    };
     let (address, key) = destination.place(&data)?;
     Ok((address, key, data))
 }
 
-/// The key that a tuple names; other columns may be missing from it.
-fn key(table: &Applied<'_>, destination: &Destination, tuple: &Tuple) -> Result<Key, Poison> {
+/// Whether the log's row is this one. Where uniqueness is checked late, an earlier change of the same transaction may
+/// have put another row under its key.
+fn is(table: &Applied<'_>, destination: &Destination, old: &Tuple, row: &Row) -> bool {
+    match placed(table, destination, old, &Fill::Nothing) {
+        Ok((address, _, data)) => (address, data) == *row,
+        // It was a dead letter; the log has never had it.
+        Err(_) => false,
+    }
+}
+
+/// An object of some columns alone.
+fn known(
+    table: &Applied<'_>,
+    destination: &Destination,
+    tuple: &Tuple,
+    wanted: impl Fn(usize, &Cell) -> bool,
+) -> Result<Bytes, RowError> {
     let mut writer = table.shape.writer(destination.numbers);
     for (at, cell) in tuple.iter().enumerate() {
         match cell {
-            Cell::Text(text) if table.keys.get(at) == Some(&true) => writer.text(text),
+            Cell::Text(text) if wanted(at, cell) => writer.text(text),
+            Cell::Null if wanted(at, cell) => writer.null(),
             _ => writer.skip(),
         }
     }
-    Ok(destination.key(&writer.finish()?)?)
+    writer.finish()
+}
+
+/// The key that a tuple names; other columns may be missing from it.
+fn key(table: &Applied<'_>, destination: &Destination, tuple: &Tuple) -> Result<Key, Poison> {
+    let named = |at: usize, cell: &Cell| matches!(cell, Cell::Text(_)) && table.keys.get(at) == Some(&true);
+    Ok(destination.key(&known(table, destination, tuple, named)?)?)
 }
 
 impl Fill<'_> {

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use tidegate_core::Template;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Error};
 
 /// A table as it is now.
@@ -29,9 +30,13 @@ pub(super) struct Table {
     pub(super) identity_kind: char,
     /// Partitions without an identity of their own.
     bare_partitions: Vec<String>,
-    /// Each partition and the file that it is in, as one text: another file means that it was emptied or rewritten,
-    /// which no publication tells.
-    pub(super) partitions: Vec<String>,
+    /// Rows of these are in other databases, and so is their WAL.
+    foreign_partitions: Vec<String>,
+    /// The table, or each of its partitions, and the file that it is in: another file means that it was emptied or
+    /// rewritten, which the stream may not tell.
+    pub(super) storage: Vec<String>,
+    /// Labels of enums and attributes of composite types that its columns have, a line each.
+    pub(super) shapes: Vec<String>,
 }
 
 /// One column.
@@ -54,11 +59,21 @@ pub(super) struct Unfit {
     pub(super) remedy: Option<String>,
 }
 
+/// Words that are no names without quotes: "reserved" in appendix C of the manual.
+const RESERVED: &str = "
+all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate collation column
+concurrently constraint create cross current_catalog current_date current_role current_schema current_time
+current_timestamp current_user default deferrable desc distinct do else end except false fetch for foreign freeze from
+full grant group having ilike in initially inner intersect into is isnull join lateral leading left like limit localtime
+localtimestamp natural not notnull null offset on only or order outer overlaps placing primary references returning
+right select session_user similar some symmetric system_user table tablesample then to trailing true union unique user
+using variadic verbose when where window with";
+
 const TABLES: &str = "
 SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistence::text, c.relreplident::text,
        c.relrowsecurity AND NOT (SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user)
          AND (c.relforcerowsecurity OR NOT pg_has_role(c.relowner, 'USAGE')),
-       has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE'),
+       COALESCE(has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE'), false),
        pg_has_role(c.relowner, 'USAGE'),
        COALESCE((SELECT i.indkey::int2[] FROM pg_index i
                  WHERE i.indrelid = c.oid AND i.indisvalid AND i.indimmediate AND
@@ -69,8 +84,22 @@ SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistenc
                  WHERE p.isleaf AND l.relkind = 'r' AND c.relkind = 'p' AND l.relreplident <> 'f' AND NOT EXISTS (
                    SELECT FROM pg_index i WHERE i.indrelid = l.oid AND i.indisvalid AND i.indimmediate AND
                      ((l.relreplident = 'd' AND i.indisprimary) OR (l.relreplident = 'i' AND i.indisreplident)))), '{}'),
-       COALESCE((SELECT array_agg(p.relid::oid || ' ' || pg_relation_filenode(p.relid) ORDER BY p.relid::oid)
-                 FROM pg_partition_tree(c.oid) p WHERE p.isleaf AND c.relkind = 'p'), '{}')
+       COALESCE((SELECT array_agg(p.relid::regclass::text ORDER BY 1)
+                 FROM pg_partition_tree(c.oid) p JOIN pg_class l ON l.oid = p.relid
+                 WHERE c.relkind = 'p' AND l.relkind = 'f'), '{}'),
+       COALESCE(CASE WHEN c.relkind = 'p' THEN
+           (SELECT array_agg(p.relid::oid || ' ' || COALESCE(pg_relation_filenode(p.relid)::text, '-') ORDER BY p.relid::oid)
+            FROM pg_partition_tree(c.oid) p WHERE p.isleaf)
+         ELSE ARRAY[c.oid || ' ' || COALESCE(pg_relation_filenode(c.oid)::text, '-')] END, '{}'),
+       COALESCE((SELECT array_agg(line ORDER BY line) FROM (
+         SELECT DISTINCT COALESCE(e.oid || ' ' || e.enumlabel, t.oid || ' ' || (
+                  SELECT string_agg(f.attname || ' ' || format_type(f.atttypid, f.atttypmod), ', ' ORDER BY f.attnum)
+                  FROM pg_attribute f WHERE f.attrelid = t.typrelid AND f.attnum > 0 AND NOT f.attisdropped)) AS line
+         FROM pg_attribute a JOIN pg_type own ON own.oid = a.atttypid
+         JOIN pg_type t ON t.oid IN (own.oid, own.typelem, own.typbasetype)
+         LEFT JOIN pg_enum e ON e.enumtypid = t.oid
+         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND t.typtype IN ('e', 'c')) lines
+         WHERE line IS NOT NULL), '{}')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.oid = ANY($1)";
 
@@ -80,6 +109,12 @@ SELECT a.attrelid, a.attnum, a.attname::text, format_type(a.atttypid, a.atttypmo
 FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
 WHERE a.attrelid = ANY($1) AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attrelid, a.attnum";
+
+/// By the parts of its name, so that a table in a schema that we may not use is found, too.
+const NAMED: &str = "
+SELECT c.oid FROM parse_ident($1) AS parts, pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = CASE cardinality(parts) WHEN 1 THEN 'public' ELSE parts[1] END
+  AND c.relname = parts[cardinality(parts)] AND cardinality(parts) < 3";
 
 /// Every table that an application may have made.
 const ALL: &str = "
@@ -91,12 +126,10 @@ ORDER BY n.nspname, c.relname";
 pub(super) async fn by_name(client: &Client, names: &[&str]) -> Result<Vec<Option<Table>>, Error> {
     let mut oids = Vec::with_capacity(names.len());
     for name in names {
-        let qualified = if name.contains('.') { (*name).to_owned() } else { format!("public.{name}") };
-        let found = client.query_one("SELECT to_regclass($1)::oid", &[&qualified]).await;
-        oids.push(match found {
-            Ok(row) => row.get::<_, Option<u32>>(0),
+        oids.push(match client.query_opt(NAMED, &[name]).await {
+            Ok(row) => row.map(|row| row.get::<_, u32>(0)),
             // A name that cannot be one is a name of nothing.
-            Err(error) if error.as_db_error().is_some() => None,
+            Err(error) if error.code() == Some(&SqlState::INVALID_PARAMETER_VALUE) => None,
             Err(error) => return Err(error),
         });
     }
@@ -151,7 +184,9 @@ pub(super) async fn by_oid(client: &Client, oids: &[u32]) -> Result<Vec<Table>, 
                 identity,
                 identity_kind,
                 bare_partitions: row.get(10),
-                partitions: row.get(11),
+                foreign_partitions: row.get(11),
+                storage: row.get(12),
+                shapes: row.get(13),
             }
         })
         .collect())
@@ -170,7 +205,8 @@ pub(super) fn quoted(name: &str) -> String {
 pub(super) fn plain(name: &str) -> String {
     let begins = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
     let rest = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-    if begins && rest { name.to_owned() } else { quoted(name) }
+    let reserved = RESERVED.split_whitespace().any(|word| word == name);
+    if begins && rest && !reserved { name.to_owned() } else { quoted(name) }
 }
 
 impl Table {
@@ -240,6 +276,12 @@ impl Table {
                 _ => "it has no primary key, so its updates and deletes do not say which row they mean",
             };
             return unfit(why.to_owned(), Some(self.identity_remedy(&title, key)));
+        }
+        if let Some(partition) = self.foreign_partitions.first() {
+            return unfit(
+                format!("its partition {partition} is a foreign table, whose changes are in no WAL of ours"),
+                None,
+            );
         }
         if let Some(partition) = self.bare_partitions.first() {
             let others = self.bare_partitions.len() - 1;

@@ -4,7 +4,7 @@ use tokio_postgres::Client;
 
 use super::catalog::{self, Table, plain};
 use super::failure::Failure;
-use super::publication::Publication;
+use super::publication::{self, Publication};
 use super::serving;
 use super::settings::Postgres;
 use super::slot::Slot;
@@ -138,7 +138,7 @@ async fn tables(
     version: u32,
     findings: &mut Vec<Finding>,
 ) -> Result<(), Failure> {
-    let mut fit = Vec::new();
+    let (mut fit, mut names) = (Vec::new(), Vec::new());
     for target in targets {
         let (Takes::Rows(placement), Some(wanted)) = (&target.takes, &target.table) else { continue };
         let found = catalog::by_name(client, &[wanted.as_str()]).await?.pop().flatten();
@@ -178,6 +178,7 @@ async fn tables(
                  within a heartbeat after one"
             )));
         }
+        names.push((wanted.clone(), table.oid));
         fit.push(table);
     }
     if fit.is_empty() {
@@ -191,6 +192,18 @@ async fn tables(
         findings.push(Finding::warning(format!(
             "the publication `{publication}` is for all tables: updates and deletes fail on each that has no identity"
         )));
+    }
+    let published = publication::published(client, &publication).await?;
+    for target in targets {
+        let Takes::Rows(placement) = &target.takes else { continue };
+        let table = target.table.as_deref().and_then(|name| names.iter().find(|(own, _)| own == name));
+        let Some(columns) = table.and_then(|(_, oid)| published.get(oid)) else { continue };
+        if let Some(missing) = columns.lacks(placement) {
+            findings.push(Finding::missing(format!(
+                "the publication `{publication}` leaves out the column `{missing}`, which `{}` needs",
+                target.channel
+            )));
+        }
     }
     let wanted: Vec<_> = fit.iter().collect();
     findings.push(match Publication::remedy(found.as_ref(), &publication, &wanted, version) {

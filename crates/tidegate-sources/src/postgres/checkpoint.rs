@@ -5,6 +5,9 @@ use pgwire_replication::Lsn;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::catalog::Table;
+use super::destination::Destination;
+use super::publication::Published;
+use crate::Numbers;
 
 /// Everything that was committed upstream before this place is in the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,17 +31,32 @@ pub(super) struct Known {
 }
 
 /// A table and the channels that have its rows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct KnownTable {
     pub(super) oid: u32,
     /// Schema and name.
     pub(super) title: String,
-    pub(super) channels: Vec<String>,
+    pub(super) channels: Vec<KnownChannel>,
     pub(super) columns: Vec<KnownColumn>,
     /// As in the catalog.
-    pub(super) partitions: Vec<String>,
+    pub(super) storage: Vec<String>,
+    /// As in the catalog.
+    pub(super) shapes: Vec<String>,
+    /// What of it is published.
+    pub(super) published: Published,
     /// Rows in the log may differ from the table: it has to be compared.
     pub(super) stale: bool,
+}
+
+/// A channel as its rows in the log are made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct KnownChannel {
+    pub(super) name: String,
+    address: String,
+    key: Vec<String>,
+    numbers_as_text: bool,
+    /// Addresses that it had before, where rows may still be.
+    pub(super) older: Vec<String>,
 }
 
 /// A column as it was.
@@ -51,7 +69,7 @@ pub(super) struct KnownColumn {
 }
 
 impl KnownTable {
-    pub(super) fn of(table: &Table, channels: Vec<String>, stale: bool) -> KnownTable {
+    pub(super) fn of(table: &Table, channels: Vec<KnownChannel>, published: Published) -> KnownTable {
         let column = |column: &super::catalog::Column| KnownColumn {
             number: column.number,
             name: column.name.clone(),
@@ -62,9 +80,72 @@ impl KnownTable {
             title: table.title(),
             channels,
             columns: table.columns.iter().map(column).collect(),
-            partitions: table.partitions.clone(),
-            stale,
+            storage: table.storage.clone(),
+            shapes: table.shapes.clone(),
+            published,
+            stale: false,
         }
+    }
+
+    /// Goes on from what was known; stale if rows of then may not be those of now.
+    pub(super) fn after(mut self, before: Option<&KnownTable>) -> KnownTable {
+        let Some(before) = before else { return KnownTable { stale: true, ..self } };
+        let same_channels = self.channels.len() == before.channels.len()
+            && self.channels.iter().zip(&before.channels).all(|(now, before)| now.same(before));
+        // A new label of an enum is in no row yet.
+        let same_shapes = before.shapes.iter().all(|line| self.shapes.contains(line));
+        let same = same_channels
+            && same_shapes
+            && (self.oid, &self.columns, &self.storage, &self.published)
+                == (before.oid, &before.columns, &before.storage, &before.published);
+        self.stale = before.stale || !same;
+        for channel in &mut self.channels {
+            if let Some(before) = before.channels.iter().find(|before| before.name == channel.name) {
+                let older = before.older.iter().chain([&before.address]);
+                channel.older = older.filter(|address| **address != channel.address).cloned().collect();
+            }
+        }
+        self
+    }
+
+    /// The same with other storage: it was emptied, which the stream told.
+    pub(super) fn emptied(&mut self, table: &Table) {
+        self.storage.clone_from(&table.storage);
+    }
+
+    /// It was compared.
+    pub(super) fn compared(&mut self) {
+        self.stale = false;
+        self.channels.iter_mut().for_each(|channel| channel.older.clear());
+    }
+
+    /// Whether the channel has its rows.
+    pub(super) fn has(&self, channel: &str) -> bool {
+        self.channels.iter().any(|own| own.name == channel)
+    }
+}
+
+impl KnownChannel {
+    pub(super) fn of(destination: &Destination) -> KnownChannel {
+        KnownChannel {
+            name: destination.channel.name().to_owned(),
+            address: destination.placement.template.as_str().to_owned(),
+            key: destination.placement.key.iter().flat_map(|key| key.fields()).map(str::to_owned).collect(),
+            numbers_as_text: destination.numbers == Numbers::Text,
+            older: Vec::new(),
+        }
+    }
+
+    fn same(&self, before: &KnownChannel) -> bool {
+        (&self.name, &self.address, &self.key, self.numbers_as_text)
+            == (&before.name, &before.address, &before.key, before.numbers_as_text)
+    }
+}
+
+impl Known {
+    /// The table whose rows a channel has.
+    pub(super) fn of_channel(&self, channel: &str) -> Option<&KnownTable> {
+        self.tables.iter().find(|table| table.has(channel))
     }
 }
 

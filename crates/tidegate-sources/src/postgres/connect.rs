@@ -16,6 +16,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const EVENTS_MAX: usize = 256;
 /// How soon upstream hears what we hold.
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
+/// One more setting as in [`SESSION`], which only newer servers know.
+const NO_TIMEOUT: &str =
+    "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name = 'transaction_timeout'";
 /// The state of SQL for a missing right.
 const NOT_ALLOWED: &str = "SQLSTATE 42501";
 
@@ -110,6 +113,7 @@ impl Endpoint {
             // What broke it is told to whoever waits for an answer.
             let _ = connection.await;
         });
+        client.batch_execute(NO_TIMEOUT).await.map_err(|error| self.explain(&reason(&error)))?;
         Ok(client)
     }
 
@@ -137,7 +141,7 @@ impl Endpoint {
         let connected = async {
             let mut client = ReplicationClient::connect_gated(config).await?;
             // Connecting happens in the background; the first answer shows how it went.
-            client.simple_query("SELECT 1").await?;
+            client.simple_query(NO_TIMEOUT).await?;
             Ok::<_, PgWireError>(client)
         };
         connected.await.map_err(|error| {

@@ -28,7 +28,7 @@ pub(super) fn discover(url: &str) -> Result<Discovery, DiscoverError> {
 async fn look(postgres: &Postgres) -> Result<Discovery, Failure> {
     let client = postgres.endpoint.sql().await?;
     let version = server_version(&client).await?;
-    let publication = settings::upstream_name(postgres.endpoint.database());
+    let publication = settings::upstream_name(&format!("url_{}", postgres.endpoint.database()));
     let mut discovery = Discovery {
         settings: vec![("publication".to_owned(), publication.clone()), ("temporary".to_owned(), "true".to_owned())],
         findings: check::server(&client, postgres, version, true).await?,

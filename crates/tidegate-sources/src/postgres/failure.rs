@@ -39,7 +39,13 @@ impl From<tokio_postgres::Error> for Failure {
 
 impl From<PgWireError> for Failure {
     fn from(error: PgWireError) -> Failure {
-        Failure::upstream(error.to_string())
+        let what = error.to_string();
+        // Up to version 17 the server looks for the publication as it was when a change was made: one that was made anew
+        // since helps the changes that come, not those that wait.
+        if what.contains("SQLSTATE 42704") && what.contains("publication") {
+            return Failure::Lost("the publication was dropped");
+        }
+        Failure::upstream(what)
     }
 }
 

@@ -2,18 +2,28 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+use tidegate_core::Placement;
 use tokio_postgres::{Client, Error};
 
 use super::catalog::{self, Table, quoted};
 use super::connect::reason;
 
 /// What of a table is published.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Published {
     /// Names, in the order of the table.
     pub(super) columns: Vec<String>,
     /// Only rows for which this SQL is true.
     pub(super) rows: Option<String>,
+}
+
+impl Published {
+    /// A column that rows need for their place and do not have.
+    pub(super) fn lacks<'p>(&self, placement: &'p Placement) -> Option<&'p str> {
+        let key = placement.key.iter().flat_map(|key| key.fields());
+        key.chain(placement.template.parameters()).find(|name| self.columns.iter().all(|column| column != name))
+    }
 }
 
 /// Why the publication is not as it has to be.
@@ -104,11 +114,6 @@ impl Publication {
         (!statements.is_empty()).then(|| statements.join("\n"))
     }
 
-    /// Whether a table is in it.
-    pub(super) fn has(&self, table: &Table) -> bool {
-        self.for_all || self.tables.contains(&table.oid)
-    }
-
     /// Whether it publishes every table, wanted or not.
     pub(super) fn for_all(&self) -> bool {
         self.for_all
@@ -152,6 +157,11 @@ pub(super) async fn ensure(
             format!("the publication `{name}` is not as it has to be, and we may not change it: {}", reason(&error));
         return Err(PublicationError::Missing { why, remedy: sql });
     }
+    Ok(published(client, name).await?)
+}
+
+/// What it publishes of each table, by oid.
+pub(super) async fn published(client: &Client, name: &str) -> Result<HashMap<u32, Published>, Error> {
     let rows = client.query(PUBLISHED, &[&name]).await?;
     let published = |row: &tokio_postgres::Row| (row.get(0), Published { columns: row.get(1), rows: row.get(2) });
     Ok(rows.iter().map(published).collect())

@@ -56,6 +56,7 @@ fn run(context: &Context) {
     // What fails now, as it was logged.
     let mut failing: Option<String> = None;
     while !stop.requested() {
+        context.upkeep.ensure();
         let began = Instant::now();
         let failure = context.session(lost.take());
         if began.elapsed() >= WORKED {

@@ -66,14 +66,7 @@ mod tests {
             type_name: (*type_name).to_owned(),
         };
         let columns = columns.iter().map(column).collect();
-        KnownTable {
-            oid: 1,
-            title: title.to_owned(),
-            channels: Vec::new(),
-            columns,
-            partitions: Vec::new(),
-            stale: false,
-        }
+        KnownTable { title: title.to_owned(), columns, ..KnownTable::default() }
     }
 
     #[test]

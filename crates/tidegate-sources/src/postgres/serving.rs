@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use tidegate_log::Log;
 
 use super::catalog::{self, Table, Unfit};
-use super::checkpoint::{self, Known, KnownTable};
+use super::checkpoint::{self, Known, KnownChannel, KnownTable};
 use super::connect::Endpoint;
 use super::destination::{Destination, Plan};
 use super::failure::Failure;
-use super::publication::{self, Publication, PublicationError, Published};
+use super::publication::{self, PublicationError, Published};
 use super::types::Types;
 use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
 
@@ -17,7 +17,7 @@ use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
 pub(super) struct Served<'p> {
     pub(super) table: Table,
     pub(super) published: Published,
-    pub(super) destinations: &'p [Destination],
+    pub(super) destinations: Vec<&'p Destination>,
 }
 
 /// All of them, in the order of the config.
@@ -42,6 +42,14 @@ pub(super) async fn types(client: &Client) -> Result<Types, tokio_postgres::Erro
     Ok(Types::read(&rows.collect::<Vec<SimpleQueryRow>>()))
 }
 
+/// A table that the config wants, with all of its channels, however each of them spells it.
+pub(super) struct Wanted<'p> {
+    /// As the config has it.
+    pub(super) name: &'p str,
+    pub(super) destinations: Vec<&'p Destination>,
+    pub(super) table: Result<Table, Unfit>,
+}
+
 /// The tables of the config as they are, each with its reason if it cannot be served. One that was renamed is found
 /// by what the log knows of it.
 pub(super) async fn look<'p>(
@@ -49,32 +57,39 @@ pub(super) async fn look<'p>(
     endpoint: &Endpoint,
     plan: &'p Plan,
     known: &Known,
-) -> Result<Vec<(&'p str, &'p [Destination], Result<Table, Unfit>)>, tokio_postgres::Error> {
+) -> Result<Vec<Wanted<'p>>, tokio_postgres::Error> {
     let names: Vec<&str> = plan.tables.iter().map(|(name, _)| name.as_str()).collect();
     let mut found = catalog::by_name(client, &names).await?;
-    let remembered = |destinations: &[Destination]| {
-        let channel = destinations.first()?.channel.name();
-        known.tables.iter().find(|table| table.channels.iter().any(|name| name == channel)).map(|table| table.oid)
-    };
     let taken: Vec<u32> = found.iter().flatten().map(|table| table.oid).collect();
-    let mut looked = Vec::with_capacity(names.len());
+    let mut wanted: Vec<Wanted<'p>> = Vec::with_capacity(names.len());
     for (at, (name, destinations)) in plan.tables.iter().enumerate() {
         let mut table = found[at].take();
+        let remembered = destinations.first().and_then(|channel| known.of_channel(channel.channel.name()));
         if table.is_none()
-            && let Some(oid) = remembered(destinations).filter(|oid| !taken.contains(oid))
+            && let Some(known) = remembered.filter(|known| !taken.contains(&known.oid))
         {
-            table = catalog::by_oid(client, &[oid]).await?.pop();
+            table = catalog::by_oid(client, &[known.oid]).await?.pop();
         }
-        let fit = match table {
-            None => Err(Unfit { why: format!("there is no table `{name}` in {}", endpoint.database()), remedy: None }),
-            Some(table) => fits(&table, endpoint, destinations).map(|()| table),
+        let Some(table) = table else {
+            let unfit = Unfit { why: format!("there is no table `{name}` in {}", endpoint.database()), remedy: None };
+            wanted.push(Wanted { name, destinations: destinations.iter().collect(), table: Err(unfit) });
+            continue;
         };
-        looked.push((name.as_str(), destinations.as_slice(), fit));
+        match wanted.iter_mut().find(|own| own.table.as_ref().is_ok_and(|own| own.oid == table.oid)) {
+            Some(same) => same.destinations.extend(destinations),
+            None => wanted.push(Wanted { name, destinations: destinations.iter().collect(), table: Ok(table) }),
+        }
     }
-    Ok(looked)
+    for wanted in &mut wanted {
+        let unfit = wanted.table.as_ref().ok().and_then(|table| fits(table, endpoint, &wanted.destinations).err());
+        if let Some(unfit) = unfit {
+            wanted.table = Err(unfit);
+        }
+    }
+    Ok(wanted)
 }
 
-fn fits(table: &Table, endpoint: &Endpoint, destinations: &[Destination]) -> Result<(), Unfit> {
+fn fits(table: &Table, endpoint: &Endpoint, destinations: &[&Destination]) -> Result<(), Unfit> {
     destinations.iter().try_for_each(|destination| {
         let key = destination.placement.key.iter().flat_map(|key| key.fields());
         table.fits(endpoint.user(), key, destination.placement.template.parameters())
@@ -85,15 +100,15 @@ fn fits(table: &Table, endpoint: &Endpoint, destinations: &[Destination]) -> Res
 pub(super) struct Looked<'p> {
     pub(super) fit: Vec<Fit<'p>>,
     /// What was wanted and cannot be served, with the name of the config.
-    pub(super) unfit: Vec<(String, Unfit)>,
+    pub(super) unfit: Vec<(&'p str, Unfit)>,
 }
 
 /// A table that can be served.
 pub(super) struct Fit<'p> {
     pub(super) table: Table,
-    pub(super) destinations: &'p [Destination],
-    /// It was published all the time, so the stream has all of its changes.
-    published: bool,
+    pub(super) destinations: Vec<&'p Destination>,
+    /// What the stream had of it lately; `None`: nothing.
+    published: Option<Published>,
 }
 
 impl<'p> Looked<'p> {
@@ -105,15 +120,15 @@ impl<'p> Looked<'p> {
         plan: &'p Plan,
         known: &Known,
     ) -> Result<Looked<'p>, Failure> {
-        let publication = Publication::find(client, publication).await?;
+        let mut published = publication::published(client, publication).await?;
         let mut looked = Looked { fit: Vec::new(), unfit: Vec::new() };
-        for (name, destinations, table) in look(client, endpoint, plan, known).await? {
+        for Wanted { name, destinations, table } in look(client, endpoint, plan, known).await? {
             match table {
                 Ok(table) => {
-                    let published = publication.as_ref().is_some_and(|publication| publication.has(&table));
+                    let published = published.remove(&table.oid);
                     looked.fit.push(Fit { table, destinations, published });
                 }
-                Err(why) => looked.unfit.push((name.to_owned(), why)),
+                Err(why) => looked.unfit.push((name, why)),
             }
         }
         Ok(looked)
@@ -122,22 +137,35 @@ impl<'p> Looked<'p> {
     /// What the log is to know of the tables, from what it knows: those that are new, or look otherwise, are stale.
     pub(super) fn known(&self, before: &Known) -> Known {
         let tables = self.fit.iter().map(|fit| {
-            let channels = fit.destinations.iter().map(|channel| channel.channel.name().to_owned()).collect();
-            let now = KnownTable::of(&fit.table, channels, true);
-            let same = |table: &&KnownTable| KnownTable { stale: true, ..(*table).clone() } == now;
-            let stale = !fit.published || before.tables.iter().find(same).is_none_or(|table| table.stale);
-            KnownTable { stale, ..now }
+            let channels: Vec<KnownChannel> =
+                fit.destinations.iter().map(|channel| KnownChannel::of(channel)).collect();
+            let earlier = channels.first().and_then(|channel| before.of_channel(&channel.name));
+            let published = fit.published.clone();
+            let stale = published.is_none();
+            let now = KnownTable::of(&fit.table, channels, published.unwrap_or_default()).after(earlier);
+            KnownTable { stale: now.stale || stale, ..now }
         });
         Known { tables: tables.collect() }
     }
 
-    /// The channels whose changes were not published for a while, before they are again.
-    pub(super) fn unpublished(&self) -> impl Iterator<Item = &'p Destination> {
-        self.fit.iter().filter(|fit| !fit.published).flat_map(|fit| fit.destinations)
+    /// The channels whose changes the stream did not have for a while: their table was not published, or not for them.
+    pub(super) fn missed(&self, before: &Known) -> Vec<&'p Destination> {
+        let missed = |fit: &&Fit<'p>, channel: &&'p Destination| {
+            fit.published.is_none() || before.of_channel(channel.channel.name()).is_none()
+        };
+        let of = |fit: &Fit<'p>| {
+            fit.destinations.iter().copied().filter(|channel| missed(&fit, channel)).collect::<Vec<_>>()
+        };
+        self.fit.iter().flat_map(of).collect()
     }
 
-    /// Brings the publication in step with the tables that can be served.
-    pub(super) async fn publish(self, client: &Client, publication: &str) -> Result<Serving<'p>, Failure> {
+    /// Brings the publication in step with the tables that can be served, and `known` with what it publishes.
+    pub(super) async fn publish(
+        self,
+        client: &Client,
+        publication: &str,
+        known: &mut Known,
+    ) -> Result<Serving<'p>, Failure> {
         let server_version = server_version(client).await?;
         let wanted: Vec<&Table> = self.fit.iter().map(|fit| &fit.table).collect();
         let published = publication::ensure(client, publication, &wanted, server_version).await;
@@ -146,15 +174,24 @@ impl<'p> Looked<'p> {
             PublicationError::Sql(error) => error.into(),
         })?;
         let mut tables = Vec::with_capacity(self.fit.len());
-        for Fit { table, destinations, .. } in self.fit {
+        for (Fit { table, destinations, .. }, known) in self.fit.into_iter().zip(&mut known.tables) {
+            let title = table.title();
             let Some(mut published) = published.remove(&table.oid) else {
-                let title = table.title();
                 let sql = format!("ALTER PUBLICATION {publication} ADD TABLE {title};");
                 let what = format!("the publication `{publication}` does not publish {title}");
                 return Err(Failure::Upstream { what, remedy: Some(sql) });
             };
+            if known.published != published {
+                known.published = published.clone();
+                known.stale = true;
+            }
             // Servers name generated columns among the published ones even where they do not send them.
             published.columns.retain(|name| table.unpublished(server_version).all(|column| column.name != *name));
+            if let Some(missing) = destinations.iter().find_map(|channel| published.lacks(&channel.placement)) {
+                let what =
+                    format!("the publication `{publication}` leaves out `{missing}` of {title}, which a channel needs");
+                return Err(Failure::upstream(what));
+            }
             tables.push(Served { table, published, destinations });
         }
         Ok(Serving { tables, types: types(client).await? })

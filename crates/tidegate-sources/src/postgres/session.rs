@@ -76,7 +76,7 @@ impl Context {
         for (name, unfit) in &looked.unfit {
             tracing::error!(source = self.name, table = name, why = unfit.why, "a table cannot be served");
         }
-        let known = looked.known(&before);
+        let mut known = looked.known(&before);
         if looked.fit.is_empty() {
             // What they miss from now on has to be compared when they can be served again.
             self.announce(&looked, &before, &known)?;
@@ -94,13 +94,17 @@ impl Context {
                 let position = Position { timeline: system.timeline, ..position };
                 // Before the publication is: a table that is only now published again must stay known as stale.
                 self.announce(&looked, &before, &known)?;
-                let serving = self.wait.on(looked.publish(&client, &publication))?;
+                let announced = known.clone();
+                let serving = self.wait.on(looked.publish(&client, &publication, &mut known))?;
+                if announced != known {
+                    self.remember(Vec::new(), &known)?;
+                }
                 let comparison = self.comparison(&known)?;
                 self.stream(client, serving, session, Start { position, verify, known, comparison })
             }
             Beginning::Afresh(loss) => {
                 let notices = notices(&looked, &before, &known);
-                let serving = self.wait.on(looked.publish(&client, &publication))?;
+                let serving = self.wait.on(looked.publish(&client, &publication, &mut known))?;
                 let exported = self.new_slot(&client, &mut session)?;
                 if let Some(why) = loss {
                     tracing::warn!(source = self.name, why, "what changed meanwhile is lost; comparing everything");
@@ -108,8 +112,7 @@ impl Context {
                 }
                 let (system, timeline) = (system.system_id, system.timeline);
                 let position = Position { system, timeline, lsn: exported.at, commit: Lsn::ZERO };
-                let known = fresh(known);
-                self.load(&serving, notices, &known, &exported, &position)?;
+                self.load(&serving, notices, &mut known, &exported, &position)?;
                 self.stream(client, serving, session, Start { position, verify: None, known, comparison: None })
             }
         }
@@ -211,7 +214,7 @@ impl Context {
         &self,
         serving: &Serving<'_>,
         mut entries: Vec<Entry>,
-        known: &Known,
+        known: &mut Known,
         exported: &Exported,
         position: &Position,
     ) -> Result<(), Failure> {
@@ -219,15 +222,16 @@ impl Context {
         let mut gather = Gather::new(self.log.clone(), self.wait.stop.clone());
         for served in &serving.tables {
             let loaded = |channel: &&Destination| self.loaded(channel.channel.name());
-            let gaps = served.destinations.iter().filter(loaded);
+            let gaps = served.destinations.iter().copied().filter(loaded);
             entries.extend(gaps.map(gap));
         }
         gather.add(entries, Vec::new());
         self.count(gather.flush()?, None);
         let snapshot = self.open(&exported.snapshot)?;
         let mut marks = Vec::new();
-        for served in &serving.tables {
-            self.compare(&snapshot, serving, served, &mut gather)?;
+        for (served, known) in serving.tables.iter().zip(&mut known.tables) {
+            self.compare(&snapshot, serving, (served, known), &mut gather)?;
+            known.compared();
             marks.extend(self.marks(served));
         }
         marks.push((self.name.clone(), checkpoint::write(position)));
@@ -247,12 +251,12 @@ impl Context {
         &self,
         snapshot: &Snapshot,
         serving: &Serving<'_>,
-        served: &Served<'_>,
+        (served, known): (&Served<'_>, &KnownTable),
         gather: &mut Gather,
     ) -> Result<(), Failure> {
         let mut apply = self.apply();
         let count = |flushed| self.count(flushed, None);
-        let compared = snapshot.compare(served, &serving.types, &mut apply, gather, count)?;
+        let compared = snapshot.compare((served, known), &serving.types, &mut apply, gather, count)?;
         tracing::info!(
             source = self.name,
             table = served.table.title(),
@@ -279,6 +283,7 @@ impl Context {
             dead_letters: self.plan.dead_letters.as_ref(),
             stats: self.stats.clone(),
             reasons: HashSet::new(),
+            types_are_new: false,
         }
     }
 
@@ -301,12 +306,16 @@ impl Context {
         if before == known {
             return Ok(());
         }
-        let mut gather = Gather::new(self.log.clone(), self.wait.stop.clone());
-        let tables = vec![(tables_of(&self.name), checkpoint::write(known))];
         let mut entries = notices(looked, before, known);
-        let loaded = |channel: &&Destination| self.loaded(channel.channel.name());
-        entries.extend(looked.unpublished().filter(loaded).map(gap));
-        gather.add(entries, tables);
+        let missed = looked.missed(before).into_iter();
+        entries.extend(missed.filter(|channel| self.loaded(channel.channel.name())).map(gap));
+        self.remember(entries, known)
+    }
+
+    /// Brings what is known of the tables into the log, with what is to be told of it.
+    fn remember(&self, entries: Vec<Entry>, known: &Known) -> Result<(), Failure> {
+        let mut gather = Gather::new(self.log.clone(), self.wait.stop.clone());
+        gather.add(entries, vec![(tables_of(&self.name), checkpoint::write(known))]);
         self.count(gather.flush()?, None);
         Ok(())
     }
@@ -351,11 +360,6 @@ pub(super) struct Start {
     pub(super) comparison: Option<Comparison>,
 }
 
-/// All of it was just compared.
-fn fresh(known: Known) -> Known {
-    Known { tables: known.tables.into_iter().map(|table| KnownTable { stale: false, ..table }).collect() }
-}
-
 /// What changed in the channel up to here is lost.
 fn gap(channel: &Destination) -> Entry {
     channel.whole(Op::Gap, bytes::Bytes::new(), Millis::now())
@@ -364,9 +368,9 @@ fn gap(channel: &Destination) -> Entry {
 fn notices(looked: &Looked<'_>, before: &Known, known: &Known) -> Vec<Entry> {
     let mut entries = Vec::new();
     for (fit, now) in looked.fit.iter().zip(&known.tables) {
-        let before = before.tables.iter().find(|table| table.channels.iter().any(|name| now.channels.contains(name)));
+        let before = now.channels.first().and_then(|channel| before.of_channel(&channel.name));
         if let Some(notice) = before.and_then(|before| schema::notice(before, now)) {
-            entries.extend(notice_entries(fit.destinations, &notice));
+            entries.extend(notice_entries(&fit.destinations, &notice));
         }
     }
     entries
@@ -374,7 +378,7 @@ fn notices(looked: &Looked<'_>, before: &Known, known: &Known) -> Vec<Entry> {
 
 /// A notice to all channels of a table.
 pub(super) fn notice_entries<'d>(
-    destinations: &'d [Destination],
+    destinations: &'d [&'d Destination],
     notice: &Value,
 ) -> impl Iterator<Item = Entry> + use<'d> {
     let data = bytes::Bytes::from(notice.to_string());

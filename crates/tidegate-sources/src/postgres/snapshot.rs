@@ -12,12 +12,13 @@ use std::pin::{Pin, pin};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::Fuse;
-use tidegate_core::{Address, Key, Millis, Scope};
+use tidegate_core::{Address, Key, Millis, Scope, Target, Template};
 use tidegate_log::{Entry, ReadLimit};
 use tokio_postgres::{Client, CopyOutStream};
 
 use super::apply::{Apply, Poison, shown_text};
 use super::catalog::quoted;
+use super::checkpoint::KnownTable;
 use super::copy;
 use super::destination::Destination;
 use super::failure::Failure;
@@ -33,6 +34,8 @@ const PAGE: ReadLimit = ReadLimit { records: 1_000, bytes: 1 << 20 };
 const LINES: usize = 512;
 /// Entries that go into one batch.
 const BATCH: usize = 1_024;
+/// … or so many bytes; as much of the connection is taken at once.
+const BATCH_BYTES: usize = 512 << 10;
 
 /// A connection whose transaction shows one exported snapshot.
 pub(super) struct Snapshot {
@@ -51,6 +54,8 @@ pub(super) struct Compared {
 /// One channel while its table is read.
 struct Side<'d> {
     destination: &'d Destination,
+    /// All addresses at which it may have rows: those of now, and those of an earlier config.
+    scopes: Vec<Scope>,
     /// The channel had rows when this began, so each row is looked up.
     filled: bool,
     /// Hashes of the places that the snapshot has.
@@ -70,9 +75,9 @@ impl Snapshot {
     }
 
     /// Reads a table, and appends to each of its channels what differs. Ends when all of it is in the log.
-    pub(super) fn compare(
+    pub(super) fn compare<'s>(
         &self,
-        served: &Served<'_>,
+        (served, known): (&'s Served<'_>, &KnownTable),
         types: &Types,
         apply: &mut Apply<'_>,
         gather: &mut Gather,
@@ -82,11 +87,12 @@ impl Snapshot {
         let named = columns.iter().map(|(name, oid)| (name.as_str(), *oid));
         let shape = RowShape::new(named, types);
         let stream = self.wait.on(self.client.copy_out(&copy_sql(served, &columns)))?;
-        let mut sides = served.destinations.iter().map(Side::new).collect::<Result<Vec<_>, _>>()?;
+        let side = |destination: &&'s Destination| Side::new(destination, known);
+        let mut sides = served.destinations.iter().map(side).collect::<Result<Vec<_>, _>>()?;
         let mut compared = Compared::default();
         let mut stream = pin!(stream.fuse());
         let mut scratch = Vec::new();
-        let mut entries = Vec::with_capacity(BATCH);
+        let (mut entries, mut bytes) = (Vec::with_capacity(BATCH), 0);
         let hasher = RandomState::new();
         loop {
             let lines = self.wait.on(lines(stream.as_mut()))?;
@@ -101,6 +107,7 @@ impl Snapshot {
                         Ok(None) => {}
                         Ok(Some((address, key, data))) => {
                             compared.changed += 1;
+                            bytes += data.len();
                             entries.push(side.destination.upsert(address, key, data, time));
                         }
                         Err(RowFailure::Poison(poison)) => {
@@ -111,8 +118,9 @@ impl Snapshot {
                         Err(RowFailure::Failure(failure)) => return Err(failure),
                     }
                 }
-                if entries.len() >= BATCH || gather.is_full() {
+                if entries.len() >= BATCH || bytes >= BATCH_BYTES {
                     append(gather, &mut entries, &mut appended)?;
+                    bytes = 0;
                 }
             }
         }
@@ -131,13 +139,21 @@ enum RowFailure {
 }
 
 impl<'d> Side<'d> {
-    fn new(destination: &'d Destination) -> Result<Side<'d>, Failure> {
-        let first = ReadLimit { records: 1, bytes: 1 };
-        let mut page = destination.channel.rows(&everything(destination), None, first)?;
-        while page.rows.is_empty() && page.next.is_some() {
-            page = destination.channel.rows(&everything(destination), page.next.as_ref(), first)?;
+    fn new(destination: &'d Destination, known: &KnownTable) -> Result<Side<'d>, Failure> {
+        let scopes = scopes(destination, known);
+        let mut side = Side { destination, scopes, filled: false, seen: Vec::new() };
+        for scope in &side.scopes {
+            let (mut after, first) = (None, ReadLimit { records: 1, bytes: 1 });
+            loop {
+                let page = destination.channel.rows(scope, after.as_ref(), first)?;
+                side.filled |= !page.rows.is_empty();
+                after = page.next.filter(|_| !side.filled);
+                if after.is_none() {
+                    break;
+                }
+            }
         }
-        Ok(Side { destination, filled: !page.rows.is_empty(), seen: Vec::new() })
+        Ok(side)
     }
 
     /// The row of a line, if the view does not have it.
@@ -175,24 +191,27 @@ impl<'d> Side<'d> {
         hasher: &RandomState,
         appended: &mut impl FnMut(Flushed),
     ) -> Result<u64, Failure> {
-        let scope = everything(self.destination);
-        let (mut after, mut gone) = (None, 0);
-        loop {
-            let page = self.destination.channel.rows(&scope, after.as_ref(), PAGE)?;
-            let mut entries = Vec::new();
-            for row in page.rows {
-                let place = hasher.hash_one((row.address.as_str(), &*row.key));
-                if self.seen.binary_search(&place).is_err() {
-                    entries.push(self.destination.delete(row.address, row.key, Millis::now()));
+        let mut gone = 0;
+        for scope in &self.scopes {
+            let mut after = None;
+            loop {
+                let page = self.destination.channel.rows(scope, after.as_ref(), PAGE)?;
+                let mut entries = Vec::new();
+                for row in page.rows {
+                    let place = hasher.hash_one((row.address.as_str(), &*row.key));
+                    if self.seen.binary_search(&place).is_err() {
+                        entries.push(self.destination.delete(row.address, row.key, Millis::now()));
+                    }
+                }
+                gone += entries.len() as u64;
+                append(gather, &mut entries, appended)?;
+                after = page.next;
+                if after.is_none() {
+                    break;
                 }
             }
-            gone += entries.len() as u64;
-            append(gather, &mut entries, appended)?;
-            after = page.next;
-            if after.is_none() {
-                return Ok(gone);
-            }
         }
+        Ok(gone)
     }
 }
 
@@ -207,11 +226,11 @@ fn append(gather: &mut Gather, entries: &mut Vec<Entry>, appended: &mut impl FnM
 /// Some lines, or none at the end.
 async fn lines(mut stream: Pin<&mut Fuse<CopyOutStream>>) -> Result<Vec<Bytes>, tokio_postgres::Error> {
     let mut lines = Vec::with_capacity(LINES);
-    while lines.len() < LINES {
-        match stream.next().await {
-            Some(line) => lines.push(line?),
-            None => break,
-        }
+    let mut bytes = 0;
+    while lines.len() < LINES && bytes < BATCH_BYTES {
+        let Some(line) = stream.next().await.transpose()? else { break };
+        bytes += line.len();
+        lines.push(line);
     }
     Ok(lines)
 }
@@ -230,7 +249,13 @@ fn copy_sql(served: &Served<'_>, columns: &[(String, u32)]) -> String {
     format!("COPY (SELECT {} FROM {only}{}{rows}) TO STDOUT", names.join(", "), served.table.sql())
 }
 
-fn everything(destination: &Destination) -> Scope {
-    let target = tidegate_core::Target::parse(&destination.placement.template.pattern());
-    Scope { target: target.expect("a template's pattern is one"), key: None }
+fn scopes(destination: &Destination, known: &KnownTable) -> Vec<Scope> {
+    let older = known.channels.iter().find(|channel| channel.name == destination.channel.name());
+    let older = older.iter().flat_map(|channel| &channel.older).filter_map(|address| Template::parse(address).ok());
+    let templates = older.chain([destination.placement.template.clone()]);
+    let scope = |template: Template| {
+        let target = Target::parse(&template.pattern()).expect("a template's pattern is one");
+        Scope { target, key: None }
+    };
+    templates.map(scope).collect()
 }

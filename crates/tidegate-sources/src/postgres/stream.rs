@@ -76,6 +76,7 @@ struct Shown {
     table: Option<usize>,
     shape: RowShape,
     keys: Vec<bool>,
+    relation: Relation,
 }
 
 struct Transaction {
@@ -154,6 +155,7 @@ impl<'s> Stream<'s> {
                 () = tokio::time::sleep(QUIET) => Ok(None),
             }
         })?;
+        self.context.upkeep.ensure();
         if self.heard.elapsed() > SILENCE_MAX.max(6 * self.context.settings.heartbeat) {
             return Err(Failure::upstream("nothing was heard of the server for too long"));
         }
@@ -189,7 +191,7 @@ impl<'s> Stream<'s> {
         let message = pgoutput::decode(data).map_err(|error| Failure::upstream(error.to_string()))?;
         let held = self.transaction.as_ref().is_none_or(|transaction| transaction.held);
         match message {
-            Message::Relation(relation) => self.relation(&relation, held),
+            Message::Relation(relation) => self.relation(relation, held),
             _ if held => Ok(()),
             Message::Insert { relation, new } => self.change(relation, &Change::Insert(new)),
             Message::Update { relation, old, new } => self.change(relation, &Change::Update { old, new }),
@@ -267,24 +269,36 @@ impl<'s> Stream<'s> {
     }
 
     fn change(&mut self, relation: u32, change: &Change) -> Result<(), Failure> {
-        let Some(transaction) = &self.transaction else { return Ok(()) };
+        let mut outcome = self.applied(relation, change)?;
+        if outcome == Outcome::Retyped {
+            self.serving.types = self.context.wait.on(serving::types(&self.client))?;
+            let described: Vec<Relation> = self.relations.values().map(|shown| shown.relation.clone()).collect();
+            described.into_iter().for_each(|relation| self.show(relation));
+            self.apply.types_are_new = true;
+            outcome = self.applied(relation, change)?;
+            self.apply.types_are_new = false;
+        }
+        if outcome == Outcome::Unknown {
+            self.stale(relation);
+        }
+        Ok(())
+    }
+
+    fn applied(&mut self, relation: u32, change: &Change) -> Result<Outcome, Failure> {
+        let Some(transaction) = &self.transaction else { return Ok(Outcome::Done) };
         let Some(shown) = self.relations.get(&relation) else {
             return Err(Failure::upstream("a change of a table that the server has not described"));
         };
-        let Some(table) = shown.table.map(|at| &self.serving.tables[at]) else { return Ok(()) };
+        let Some(table) = shown.table.map(|at| &self.serving.tables[at]) else { return Ok(Outcome::Done) };
         let title = table.table.title();
         let applied = Applied {
             title: &title,
             shape: &shown.shape,
             keys: &shown.keys,
-            destinations: table.destinations,
+            destinations: &table.destinations,
             time: transaction.time,
         };
-        let oid = table.table.oid;
-        if self.apply.change(&mut self.gather, &applied, change)? == Outcome::Unknown {
-            self.stale(oid, "a row that is not known has changed");
-        }
-        Ok(())
+        self.apply.change(&mut self.gather, &applied, change)
     }
 
     fn truncate(&mut self, relation: u32) -> Result<(), Failure> {
@@ -293,39 +307,55 @@ impl<'s> Stream<'s> {
         };
         let Some(table) = shown.table.map(|at| &self.serving.tables[at]) else { return Ok(()) };
         let time = transaction.time;
-        let entries = table.destinations.iter().map(|channel| channel.whole(Op::Clear, Bytes::new(), time));
-        entries.collect::<Vec<_>>().into_iter().try_for_each(|entry| self.gather.push(entry))
+        let entries: Vec<_> =
+            table.destinations.iter().map(|channel| channel.whole(Op::Clear, Bytes::new(), time)).collect();
+        let oid = table.table.oid;
+        entries.into_iter().try_for_each(|entry| self.gather.push(entry))?;
+        // Its rows are in another file now, which is no news.
+        let now = self.context.wait.on(catalog::by_oid(&self.client, &[oid]))?.pop();
+        if let Some((now, known)) = now.zip(self.known.tables.iter_mut().find(|table| table.oid == oid)) {
+            known.emptied(&now);
+            self.known_changed = true;
+            self.watch.expect(&self.known);
+        }
+        Ok(())
     }
 
-    /// A table is to be compared in a new session, once this transaction is in the log.
-    fn stale(&mut self, oid: u32, why: &'static str) {
-        if let Some(table) = self.known.tables.iter_mut().find(|table| table.oid == oid) {
-            self.known_changed |= !table.stale;
-            table.stale = true;
+    /// A row of this table is not known. A comparison that is under way brings it; else one is needed, in a new session,
+    /// once this transaction is in the log.
+    fn stale(&mut self, oid: u32) {
+        let Some(table) = self.known.tables.iter_mut().find(|table| table.oid == oid) else { return };
+        if table.stale && self.comparison.is_some() {
+            return;
         }
-        self.again = Some(why);
+        table.stale = true;
+        self.known_changed = true;
+        self.again = Some("a row that is not known has changed");
     }
 
     /// The server says what rows look like from now on.
-    fn relation(&mut self, relation: &Relation, held: bool) -> Result<(), Failure> {
-        let table = self.serving.tables.iter().position(|served| served.table.oid == relation.id);
-        let mut shape = self.shape(relation);
-        if !shape.all_known() {
+    fn relation(&mut self, relation: Relation, held: bool) -> Result<(), Failure> {
+        let id = relation.id;
+        self.show(relation);
+        if self.relations.get(&id).is_some_and(|shown| !shown.shape.all_known()) {
             // A type that was made since we looked.
             self.serving.types = self.context.wait.on(serving::types(&self.client))?;
-            shape = self.shape(relation);
+            if let Some(shown) = self.relations.remove(&id) {
+                self.show(shown.relation);
+            }
         }
-        let keys = relation.columns.iter().map(|column| column.key).collect();
-        self.relations.insert(relation.id, Shown { table, shape, keys });
-        match table {
+        match self.relations.get(&id).and_then(|shown| shown.table) {
             Some(at) if !held => self.changed(at),
             _ => Ok(()),
         }
     }
 
-    fn shape(&self, relation: &Relation) -> RowShape {
+    fn show(&mut self, relation: Relation) {
+        let table = self.serving.tables.iter().position(|served| served.table.oid == relation.id);
         let columns = relation.columns.iter().map(|column| (column.name.as_str(), column.type_oid));
-        RowShape::new(columns, &self.serving.types)
+        let shape = RowShape::new(columns, &self.serving.types);
+        let keys = relation.columns.iter().map(|column| column.key).collect();
+        self.relations.insert(relation.id, Shown { table, shape, keys, relation });
     }
 
     /// If the table looks otherwise than the log knows, its watchers are told here, before the first row that shows
@@ -337,9 +367,9 @@ impl<'s> Stream<'s> {
         let Some((now, before)) = now.zip(self.known.tables.iter().find(|table| table.oid == oid)) else {
             return Ok(());
         };
-        let now = KnownTable::of(&now, before.channels.clone(), true);
+        let now = KnownTable::of(&now, before.channels.clone(), before.published.clone()).after(Some(before));
         let Some(notice) = schema::notice(before, &now) else { return Ok(()) };
-        let entries: Vec<_> = notice_entries(served.destinations, &notice).collect();
+        let entries: Vec<_> = notice_entries(&served.destinations, &notice).collect();
         entries.into_iter().try_for_each(|entry| self.gather.push(entry))?;
         if let Some(known) = self.known.tables.iter_mut().find(|table| table.oid == oid) {
             *known = now;
@@ -360,8 +390,8 @@ impl<'s> Stream<'s> {
         for served in &self.serving.tables {
             let stale = |table: &&mut KnownTable| table.oid == served.table.oid && table.stale;
             let Some(known) = self.known.tables.iter_mut().find(stale) else { continue };
-            self.context.compare(&snapshot, &self.serving, served, &mut self.gather)?;
-            known.stale = false;
+            self.context.compare(&snapshot, &self.serving, (served, known), &mut self.gather)?;
+            known.compared();
             marks.extend(self.context.marks(served));
         }
         drop(comparison.session);

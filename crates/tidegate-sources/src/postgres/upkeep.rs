@@ -11,18 +11,20 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_postgres::Client;
 
-use super::checkpoint::{Known, KnownTable};
+use super::checkpoint::{Known, KnownChannel, KnownTable};
 use super::destination::Plan;
 use super::failure::Failure;
 use super::publication;
-use super::serving;
+use super::serving::{self, Wanted};
 use super::settings::Postgres;
 use super::slot::Slot;
 use crate::SourceStats;
 
 /// Looks after one source; ends with it.
 pub(super) struct Upkeep {
-    task: JoinHandle<()>,
+    care: Arc<Care>,
+    runtime: Handle,
+    task: Mutex<JoinHandle<()>>,
     stream: Arc<Watched>,
 }
 
@@ -56,8 +58,18 @@ pub(super) struct Watch(Arc<Watched>);
 impl Upkeep {
     /// Begins.
     pub(super) fn start(care: Care, runtime: &Handle) -> Upkeep {
-        let stream = Arc::new(Watched::default());
-        Upkeep { task: runtime.spawn(care.run(stream.clone())), stream }
+        let (care, stream) = (Arc::new(care), Arc::new(Watched::default()));
+        let task = Mutex::new(runtime.spawn(care.clone().run(stream.clone())));
+        Upkeep { care, runtime: runtime.clone(), task, stream }
+    }
+
+    /// Begins again if it ended, which only a defect makes it do.
+    pub(super) fn ensure(&self) {
+        let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+        if task.is_finished() {
+            tracing::error!(source = self.care.name, "nobody looked after the slot; beginning again");
+            *task = self.runtime.spawn(self.care.clone().run(self.stream.clone()));
+        }
     }
 
     /// Looks after a stream, which takes the tables to be as `known`.
@@ -69,11 +81,16 @@ impl Upkeep {
 
 impl Drop for Upkeep {
     fn drop(&mut self) {
-        self.task.abort();
+        self.task.lock().unwrap_or_else(PoisonError::into_inner).abort();
     }
 }
 
 impl Watch {
+    /// The stream takes the tables to be otherwise from now on.
+    pub(super) fn expect(&self, known: &Known) {
+        self.0.lock().known = Some(known.clone());
+    }
+
     /// Returns when the session has to end.
     pub(super) async fn alarm(&self) -> Failure {
         loop {
@@ -106,7 +123,7 @@ impl Watched {
 }
 
 impl Care {
-    async fn run(self, stream: Arc<Watched>) {
+    async fn run(self: Arc<Care>, stream: Arc<Watched>) {
         let mut client: Option<Client> = None;
         let mut ticks = tokio::time::interval(self.settings.heartbeat);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -167,14 +184,21 @@ impl Care {
     /// The tables as they are, to be compared with what the stream takes them to be.
     async fn tables(&self, client: &Client, known: &Known) -> Result<Vec<KnownTable>, Failure> {
         let looked = serving::look(client, &self.settings.endpoint, &self.plan, known).await?;
-        let fit = looked.into_iter().filter_map(|(_, destinations, table)| {
-            let channels = destinations.iter().map(|destination| destination.channel.name().to_owned()).collect();
-            table.ok().map(|table| KnownTable::of(&table, channels, false))
+        let mut published = publication::published(client, &self.settings.publication(&self.name)).await?;
+        let fit = looked.into_iter().filter_map(|Wanted { destinations, table, .. }| {
+            let table = table.ok()?;
+            let channels = destinations.iter().map(|channel| KnownChannel::of(channel)).collect();
+            Some(KnownTable::of(&table, channels, published.remove(&table.oid).unwrap_or_default()))
         });
         Ok(fit.collect())
     }
 }
 
 fn settled(known: &Known) -> Vec<KnownTable> {
-    known.tables.iter().map(|table| KnownTable { stale: false, ..table.clone() }).collect()
+    let settled = |table: &KnownTable| {
+        let mut table = table.clone();
+        table.compared();
+        table
+    };
+    known.tables.iter().map(settled).collect()
 }

@@ -23,6 +23,13 @@ pub(super) const SESSION: &[(&str, &str)] = &[
     ("bytea_output", "hex"),
     ("quote_all_identifiers", "off"),
     ("search_path", "pg_catalog"),
+    // What is set for short queries must not end a snapshot, a stream, or the session that holds a snapshot.
+    ("statement_timeout", "0"),
+    ("lock_timeout", "0"),
+    ("idle_in_transaction_session_timeout", "0"),
+    ("idle_session_timeout", "0"),
+    // The publication is made on purpose.
+    ("default_transaction_read_only", "off"),
 ];
 
 /// Why a value is no JSON. The text is not in it, since it may be secret and long.
