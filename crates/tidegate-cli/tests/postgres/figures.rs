@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use pgwire_replication::{Lsn, ReplicationClient, ReplicationConfig, ReplicationEvent};
-use tidegate_testkit::load::{Watchers, quantile};
+use tidegate_bench::{Load, Mark, Target};
 use tidegate_testkit::postgres::{Cluster, Version, connect};
 use tidegate_testkit::process::Server;
 use tokio::task::block_in_place;
@@ -144,7 +144,7 @@ async fn figures_of_catching_up() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn figures_of_latency() {
     /// Each writes an eighth of the thousand rows a second.
-    const WRITERS: u64 = 8;
+    const WRITERS: u32 = 8;
     const PER_SECOND: u64 = 1_000;
     let time = Duration::from_secs(if rows() > 1_000_000 { 60 } else { 3 });
     let cluster = block_in_place(cluster);
@@ -152,39 +152,47 @@ async fn figures_of_latency() {
     let server = block_in_place(|| gateway::serve(&cluster, &[EVENTS]));
     cluster.sql("postgres", "INSERT INTO events (body) VALUES ('first')");
     until_events(&server, 1).await;
-    let watchers = block_in_place(|| Watchers::connect(server.address(), "/v1/events?snapshot=false&from=now", 1))
-        .expect("a watcher");
+    let target = Target { publishers: WRITERS, ..Target::new(server.address(), "events") };
+    let mut load = Load::new(target, None, |_| {}).expect("a load");
+    block_in_place(|| load.watch(1)).expect("a watcher");
+    let (clock, run) = (load.clock(), load.run());
     let cpu = server.cpu();
     let mut writers = tokio::task::JoinSet::new();
-    for _ in 0..WRITERS {
+    for stream in 0..WRITERS {
         let url = cluster.url("postgres");
         writers.spawn(async move {
             let client = connect(&url).await.expect("connected");
-            let insert = "INSERT INTO events (us, mark, body) VALUES ((extract(epoch FROM clock_timestamp()) * 1000000)::bigint, '~', repeat('x', 100))";
+            let insert = "INSERT INTO events (us, mark, body) VALUES (0, $1, repeat('x', 100))";
             let insert = client.prepare(insert).await.expect("prepared");
-            let mut ticks = tokio::time::interval(Duration::from_micros(1_000_000 * WRITERS / PER_SECOND));
+            let mut ticks = tokio::time::interval(Duration::from_micros(1_000_000 * u64::from(WRITERS) / PER_SECOND));
             let (end, mut rows) = (Instant::now() + time, 0);
             while Instant::now() < end {
                 ticks.tick().await;
-                client.execute(&insert, &[]).await.expect("a row");
+                let mark = Mark { stream, number: rows, at_us: clock.now_us() };
+                client.execute(&insert, &[&mark.text(run)]).await.expect("a row");
                 rows += 1;
             }
-            rows
+            (stream, rows)
         });
     }
-    let rows: u64 = writers.join_all().await.into_iter().sum();
-    block_in_place(|| watchers.wait_for(rows));
+    block_in_place(|| load.run_for("watching", time)).expect("the watcher");
+    let mut rows = 0;
+    for (stream, events) in writers.join_all().await {
+        load.published_by_others(stream, events);
+        rows += u64::from(events);
+    }
+    let tally = block_in_place(|| load.finish()).expect("the watcher");
     let cpu = server.cpu() - cpu;
-    let seen = block_in_place(|| watchers.stop()).expect("the watcher");
+    let latency = load.latency();
     println!(
         "{:.0} rows/s: from the INSERT to the socket p50 {} us, p99 {} us, largest {} us; server CPU {:.1} us each",
         rows as f64 / time.as_secs_f64(),
-        quantile(&seen.latencies_us, 0.5),
-        quantile(&seen.latencies_us, 0.99),
-        quantile(&seen.latencies_us, 1.0),
+        latency.p50_us,
+        latency.p99_us,
+        latency.max_us,
         cpu.as_micros() as f64 / rows as f64,
     );
-    assert_eq!(seen.events, [rows], "each row once");
+    assert!(tally.is_clean() && latency.count == rows, "each row once: {tally:?}, {} of {rows}", latency.count);
 }
 
 /// Samples the memory of a process until it is told to stop.

@@ -39,8 +39,12 @@ async fn limits_for_applications_do_not_hurt() {
         }
         let server = block_in_place(|| gateway::serve(&cluster, &[PEOPLE]));
         let follower = state(&server, "people/*");
-        let limits_off = "SET statement_timeout = 0; SET transaction_timeout = 0;";
-        let limits_off = if version == Version::V18 { limits_off } else { "SET statement_timeout = 0;" };
+        // The test's own sessions write and read UTF-8.
+        let limits_off = "SET client_encoding = 'UTF8'; SET statement_timeout = 0; SET transaction_timeout = 0;";
+        let limits_off = match version {
+            Version::V18 => limits_off,
+            Version::V15 => "SET client_encoding = 'UTF8'; SET statement_timeout = 0;",
+        };
         let table = || block_in_place(|| gateway::rows_after(&cluster, &PEOPLE, limits_off));
         follower.until_rows("the table", &table()).await;
         cluster.sql("postgres", &format!("{limits_off} SET search_path = public; {CHANGES}; ALTER TABLE people ADD COLUMN later text DEFAULT 'ä€'; UPDATE people SET age = 2 WHERE id = 2"));

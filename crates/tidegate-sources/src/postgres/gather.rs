@@ -50,7 +50,7 @@ pub(super) struct Gather {
 
 /// A transaction that has begun.
 struct Open {
-    tx: Box<str>,
+    tx: Option<Box<str>>,
     entries: Vec<Entry>,
     bytes: usize,
     large: Option<LargeBatch>,
@@ -78,9 +78,10 @@ impl Gather {
         }
     }
 
-    /// A transaction begins.
-    pub(super) fn begin(&mut self, tx: String) {
-        self.open = Some(Open { tx: tx.into(), entries: Vec::new(), bytes: 0, large: None, parted: 0 });
+    /// A transaction begins; one without a name is of ours, not of upstream.
+    pub(super) fn begin(&mut self, tx: Option<String>) {
+        let tx = tx.map(Into::into);
+        self.open = Some(Open { tx, entries: Vec::new(), bytes: 0, large: None, parted: 0 });
     }
 
     /// Whether a transaction is open.
@@ -102,7 +103,7 @@ impl Gather {
         let Some(open) = self.open.take() else { return Ok(Flushed::default()) };
         let Open { tx, entries, bytes, large, parted } = open;
         let Some(mut large) = large else {
-            self.waiting.push(Batch { entries, checkpoints, idempotency: None, tx: Some(tx) });
+            self.waiting.push(Batch { entries, checkpoints, idempotency: None, tx });
             self.waiting_bytes += bytes;
             return Ok(Flushed::default());
         };
@@ -176,7 +177,7 @@ impl Gather {
             None => {
                 self.flush()?;
                 let log = self.log.clone();
-                self.retrying(|| log.begin(Some(open.tx.clone())))?
+                self.retrying(|| log.begin(open.tx.clone()))?
             }
         };
         let entries = std::mem::take(&mut open.entries);

@@ -50,12 +50,15 @@ pub(super) struct Publication {
     /// It gives all four: insert, update, delete, truncate.
     complete: bool,
     for_all: bool,
+    /// It gives stored generated columns, which servers before 18 never do.
+    generated: bool,
     /// Oids of what it names.
     tables: Vec<u32>,
 }
 
 const FIND: &str = "
-SELECT p.oid, p.pubviaroot, p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate, p.puballtables
+SELECT p.oid, p.pubviaroot, p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate, p.puballtables,
+       COALESCE(to_jsonb(p) ->> 'pubgencols' = 's', false)
 FROM pg_publication p WHERE p.pubname = $1";
 
 const PUBLISHED: &str = "
@@ -74,6 +77,7 @@ impl Publication {
             via_root: row.get(1),
             complete: row.get(2),
             for_all: row.get(3),
+            generated: row.get(4),
             tables: tables.iter().map(|row| row.get(0)).collect(),
         }))
     }
@@ -96,7 +100,8 @@ impl Publication {
             ));
         };
         let mut statements = Vec::new();
-        if !found.complete || (!found.via_root && tables.iter().any(|table| table.partitioned())) {
+        let incomplete = !found.complete || (generated && !found.generated);
+        if incomplete || (!found.via_root && tables.iter().any(|table| table.partitioned())) {
             statements.push(format!(
                 "ALTER PUBLICATION {name} SET (publish = 'insert, update, delete, truncate', \
                  publish_via_partition_root = true{stored});"

@@ -58,7 +58,7 @@ fn run(context: &Context) {
     while !stop.requested() {
         context.upkeep.ensure();
         let began = Instant::now();
-        let failure = context.session(lost.take());
+        let failure = context.session(&mut lost);
         if began.elapsed() >= WORKED {
             wait = RETRY_MIN;
             failing = None;

@@ -58,15 +58,15 @@ enum Beginning {
 }
 
 impl Context {
-    /// Runs one session. `lost` is why the one before could not go on.
-    pub(super) fn session(&self, lost: Option<&'static str>) -> Failure {
+    /// Runs one session. `lost` is why an earlier one could not go on; it is taken when that has healed.
+    pub(super) fn session(&self, lost: &mut Option<&'static str>) -> Failure {
         match self.connected(lost) {
             Ok(never) => match never {},
             Err(failure) => failure,
         }
     }
 
-    fn connected(&self, lost: Option<&'static str>) -> Result<Infallible, Failure> {
+    fn connected(&self, lost: &mut Option<&'static str>) -> Result<Infallible, Failure> {
         self.stats.set_state(SourceState::Connecting);
         let endpoint = &self.settings.endpoint;
         let publication = self.publication();
@@ -89,7 +89,7 @@ impl Context {
             let system = session.identify_system().await?;
             Ok::<_, Failure>((session, system))
         })?;
-        match self.beginning(&mut session, &client, &system, lost)? {
+        match self.beginning(&mut session, &client, &system, *lost)? {
             Beginning::On { position, verify } => {
                 let position = Position { timeline: system.timeline, ..position };
                 // Before the publication is: a table that is only now published again must stay known as stale.
@@ -113,6 +113,7 @@ impl Context {
                 let (system, timeline) = (system.system_id, system.timeline);
                 let position = Position { system, timeline, lsn: exported.at, commit: Lsn::ZERO };
                 self.load(&serving, notices, &mut known, &exported, &position)?;
+                *lost = None;
                 self.stream(client, serving, session, Start { position, verify: None, known, comparison: None })
             }
         }
@@ -340,7 +341,9 @@ impl Context {
         mut session: ReplicationClient,
         start: Start,
     ) -> Result<Infallible, Failure> {
-        session.update_applied_lsn(start.position.lsn);
+        if start.verify.is_none() {
+            session.update_applied_lsn(start.position.lsn);
+        }
         self.wait.on(async {
             session.start().await?;
             session.wait_started().await

@@ -32,10 +32,10 @@ use super::wait::Wait;
 const PAGE: ReadLimit = ReadLimit { records: 1_000, bytes: 1 << 20 };
 /// Lines that are taken from the connection at once.
 const LINES: usize = 512;
-/// Entries that go into one batch.
-const BATCH: usize = 1_024;
-/// … or so many bytes; as much of the connection is taken at once.
-const BATCH_BYTES: usize = 512 << 10;
+/// … or lines of so many bytes.
+const LINES_BYTES: usize = 512 << 10;
+/// So many changes become visible at once: memory does not grow with them, and a sync is nothing beside them.
+const BATCH: u64 = 100_000;
 
 /// A connection whose transaction shows one exported snapshot.
 pub(super) struct Snapshot {
@@ -81,7 +81,7 @@ impl Snapshot {
         types: &Types,
         apply: &mut Apply<'_>,
         gather: &mut Gather,
-        mut appended: impl FnMut(Flushed),
+        appended: impl FnMut(Flushed),
     ) -> Result<Compared, Failure> {
         let columns = self.wait.on(served.columns(&self.client))?;
         let named = columns.iter().map(|(name, oid)| (name.as_str(), *oid));
@@ -92,8 +92,8 @@ impl Snapshot {
         let mut compared = Compared::default();
         let mut stream = pin!(stream.fuse());
         let mut scratch = Vec::new();
-        let (mut entries, mut bytes) = (Vec::with_capacity(BATCH), 0);
         let hasher = RandomState::new();
+        let mut batch = Batches { gather, count: 0, appended };
         loop {
             let lines = self.wait.on(lines(stream.as_mut()))?;
             if lines.is_empty() {
@@ -107,28 +107,25 @@ impl Snapshot {
                         Ok(None) => {}
                         Ok(Some((address, key, data))) => {
                             compared.changed += 1;
-                            bytes += data.len();
-                            entries.push(side.destination.upsert(address, key, data, time));
+                            batch.push(side.destination.upsert(address, key, data, time))?;
                         }
                         Err(RowFailure::Poison(poison)) => {
                             let row = columns.iter().map(|(name, _)| name.clone());
                             let row = row.zip(shown(line, &mut scratch)).collect();
-                            entries.extend(apply.letter(&served.table.title(), "snapshot", &poison, row, time));
+                            let letter = apply.letter(&served.table.title(), "snapshot", &poison, row, time);
+                            letter.map_or(Ok(()), |letter| batch.push(letter))?;
                         }
                         Err(RowFailure::Failure(failure)) => return Err(failure),
                     }
                 }
-                if entries.len() >= BATCH || bytes >= BATCH_BYTES {
-                    append(gather, &mut entries, &mut appended)?;
-                    bytes = 0;
-                }
             }
         }
-        append(gather, &mut entries, &mut appended)?;
+        batch.end()?;
         for side in sides.iter_mut().filter(|side| side.filled) {
             side.seen.sort_unstable();
-            compared.gone += side.sweep(gather, &hasher, &mut appended)?;
+            compared.gone += side.sweep(&mut batch, &hasher)?;
         }
+        batch.end()?;
         Ok(compared)
     }
 }
@@ -185,26 +182,19 @@ impl<'d> Side<'d> {
     }
 
     /// Deletes the rows of the view that the snapshot does not have.
-    fn sweep(
-        &self,
-        gather: &mut Gather,
-        hasher: &RandomState,
-        appended: &mut impl FnMut(Flushed),
-    ) -> Result<u64, Failure> {
+    fn sweep(&self, batch: &mut Batches<'_, impl FnMut(Flushed)>, hasher: &RandomState) -> Result<u64, Failure> {
         let mut gone = 0;
         for scope in &self.scopes {
             let mut after = None;
             loop {
                 let page = self.destination.channel.rows(scope, after.as_ref(), PAGE)?;
-                let mut entries = Vec::new();
                 for row in page.rows {
                     let place = hasher.hash_one((row.address.as_str(), &*row.key));
                     if self.seen.binary_search(&place).is_err() {
-                        entries.push(self.destination.delete(row.address, row.key, Millis::now()));
+                        batch.push(self.destination.delete(row.address, row.key, Millis::now()))?;
+                        gone += 1;
                     }
                 }
-                gone += entries.len() as u64;
-                append(gather, &mut entries, appended)?;
                 after = page.next;
                 if after.is_none() {
                     break;
@@ -215,19 +205,37 @@ impl<'d> Side<'d> {
     }
 }
 
-fn append(gather: &mut Gather, entries: &mut Vec<Entry>, appended: &mut impl FnMut(Flushed)) -> Result<(), Failure> {
-    if !entries.is_empty() {
-        gather.add(std::mem::take(entries), Vec::new());
+/// Differences on their way into the log.
+struct Batches<'g, A> {
+    gather: &'g mut Gather,
+    count: u64,
+    appended: A,
+}
+
+impl<A: FnMut(Flushed)> Batches<'_, A> {
+    fn push(&mut self, entry: Entry) -> Result<(), Failure> {
+        if !self.gather.is_open() {
+            self.gather.begin(None);
+        }
+        self.gather.push(entry)?;
+        self.count += 1;
+        if self.count >= BATCH { self.end() } else { Ok(()) }
     }
-    appended(gather.flush()?);
-    Ok(())
+
+    /// Everything so far is in the log.
+    fn end(&mut self) -> Result<(), Failure> {
+        self.count = 0;
+        (self.appended)(self.gather.commit(Vec::new())?);
+        (self.appended)(self.gather.flush()?);
+        Ok(())
+    }
 }
 
 /// Some lines, or none at the end.
 async fn lines(mut stream: Pin<&mut Fuse<CopyOutStream>>) -> Result<Vec<Bytes>, tokio_postgres::Error> {
     let mut lines = Vec::with_capacity(LINES);
     let mut bytes = 0;
-    while lines.len() < LINES && bytes < BATCH_BYTES {
+    while lines.len() < LINES && bytes < LINES_BYTES {
         let Some(line) = stream.next().await.transpose()? else { break };
         bytes += line.len();
         lines.push(line);

@@ -1,6 +1,7 @@
 //! Changes as they happen: from the replication stream into the log, and the place back to the server.
 //!
-//! **Invariant:** the server is told that we hold a place only after the log has it.
+//! **Invariant:** the server is told that we hold a place only after the log has it, and after the server has shown that
+//! it is the one whose changes the log has.
 //!
 //! What is ready is gathered without waiting; when nothing more is ready, or enough has been gathered, it goes into
 //! the log in one group. So a busy database shares syncs, and a lone change waits for nothing.
@@ -181,7 +182,7 @@ impl<'s> Stream<'s> {
         if !held {
             self.verified()?;
             self.compare_before(commit)?;
-            self.gather.begin(format!("{xid}:{commit}"));
+            self.gather.begin(Some(format!("{xid}:{commit}")));
         }
         self.transaction = Some(Transaction { time, held });
         Ok(())
@@ -250,7 +251,9 @@ impl<'s> Stream<'s> {
     fn flush(&mut self) -> Result<(), Failure> {
         let flushed = self.gather.flush()?;
         self.context.count(flushed, self.committed.take());
-        self.session.update_applied_lsn(self.logged);
+        if self.verify.is_none() {
+            self.session.update_applied_lsn(self.logged);
+        }
         match self.again.filter(|_| !self.gather.is_open()) {
             Some(why) => Err(Failure::Again(why)),
             None => Ok(()),
