@@ -61,6 +61,11 @@ impl Remote {
         Ok(Remote { authority: if named { authority.to_owned() } else { format!("{authority}:80") } })
     }
 
+    /// Host and port.
+    pub(crate) fn authority(&self) -> &str {
+        &self.authority
+    }
+
     /// Sends a request; `path` begins with `/`.
     pub(crate) async fn send(
         &self,
@@ -96,7 +101,8 @@ impl Remote {
 }
 
 impl Refusal {
-    fn read(status: u16, body: &str) -> Refusal {
+    /// Reads the answer that says no.
+    pub(crate) fn read(status: u16, body: &str) -> Refusal {
         let Ok(problem) = serde_json::from_str::<serde_json::Value>(body) else {
             // No problem of ours: a proxy in between.
             let retry = matches!(status, 429 | 502..=504).then(|| Duration::from_secs(1));

@@ -3,6 +3,7 @@
 //! Each command is a file. Exit codes: 0 done, 1 it did not work (the reason is on stderr), 2 the
 //! command line makes no sense.
 
+mod bench;
 mod check;
 mod client;
 mod demo;
@@ -44,6 +45,8 @@ enum Command {
     Watch(watch::Arguments),
     /// Publish events to an address.
     Publish(publish::Arguments),
+    /// Load a server: how fast, how many, at what cost, and whether anything is lost.
+    Bench(bench::Arguments),
     /// Look into a log.
     Log(log::Arguments),
     /// Write the pages that are generated.
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::run(arguments),
         Command::Watch(arguments) => watch::run(arguments),
         Command::Publish(arguments) => publish::run(arguments),
+        Command::Bench(arguments) => bench::run(arguments),
         Command::Log(arguments) => log::run(arguments),
         Command::Docs(arguments) => docs::run(arguments),
     };

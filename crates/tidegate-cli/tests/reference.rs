@@ -8,6 +8,23 @@ use tidegate_core::ErrorCode;
 
 const BEGIN: &str = "<!-- problems: written by `cargo xtask docs` -->\n";
 const END: &str = "<!-- end of problems -->\n";
+const COMMANDS: [&str; 15] = [
+    "",
+    "serve",
+    "demo",
+    "check",
+    "watch",
+    "publish",
+    "bench",
+    "bench fanout",
+    "bench publish",
+    "bench idle",
+    "bench resume",
+    "bench churn",
+    "bench slow",
+    "log",
+    "log verify",
+];
 
 #[test]
 fn pages_of_the_server_agree() {
@@ -32,12 +49,21 @@ fn the_table_of_problems_agrees() {
 #[test]
 fn the_command_line_agrees() {
     let mut page = String::from("# The command line\n\nWritten by `cargo xtask docs`.\n");
-    for command in ["", "serve", "demo", "check", "watch", "publish", "log", "log verify"] {
+    for command in COMMANDS {
         let help = help(command);
         let title = format!("tidegate {command}");
         write!(page, "\n## `{}`\n\n```\n{}\n```\n", title.trim_end(), help.trim_end()).expect("writing to memory");
     }
     assert!(agrees(&root().join("docs/cli.md"), &page), "docs/cli.md has drifted: `cargo xtask docs` writes it");
+}
+
+#[test]
+fn the_shape_of_figures_agrees() {
+    let path = root().join("docs/bench.schema.json");
+    assert!(
+        agrees(&path, &tidegate_bench::schema()),
+        "docs/bench.schema.json has drifted: `cargo xtask docs` writes it"
+    );
 }
 
 #[test]

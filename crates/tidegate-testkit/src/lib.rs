@@ -7,7 +7,6 @@
 pub mod client;
 pub mod follower;
 pub mod histories;
-pub mod load;
 pub mod model;
 pub mod postgres;
 pub mod process;

@@ -9,6 +9,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tidegate_bench::Process;
+
 /// A start that takes longer has failed, however slow the machine.
 const START: Duration = Duration::from_secs(60);
 /// Lines of output kept for failure messages.
@@ -143,23 +145,19 @@ impl Server {
         lines.iter().map(|line| format!("{line}\n")).collect()
     }
 
-    /// Proportional set size in bytes, from `/proc/PID/smaps_rollup`.
+    /// Proportional set size in bytes.
     pub fn pss_bytes(&self) -> u64 {
-        let text = self.proc("smaps_rollup");
-        let line = text.lines().find_map(|line| line.strip_prefix("Pss:")).expect("a Pss line");
-        line.trim().trim_end_matches(" kB").parse::<u64>().expect("kilobytes") * 1024
+        self.process().pss_bytes().expect("a running server")
     }
 
-    /// CPU time of the process, user and system, from `/proc/PID/stat` (ticks of 10 ms).
+    /// CPU time of the process, user and system.
     pub fn cpu(&self) -> Duration {
-        let text = self.proc("stat");
-        let after = text.rsplit(')').next().expect("the fields after the name");
-        let ticks = |at: usize| after.split_whitespace().nth(at).and_then(|text| text.parse::<u64>().ok());
-        Duration::from_millis(10 * (ticks(11).expect("utime") + ticks(12).expect("stime")))
+        self.process().cpu().expect("a running server")
     }
 
-    fn proc(&self, file: &str) -> String {
-        std::fs::read_to_string(format!("/proc/{}/{file}", self.pid())).expect("a running server")
+    /// What its costs are read from.
+    pub fn process(&self) -> Process {
+        Process::of(self.pid())
     }
 }
 

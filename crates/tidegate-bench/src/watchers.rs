@@ -1,0 +1,391 @@
+//! Watchers: each a socket, a cursor, and the piece of a frame that one read left over.
+//!
+//! ```text
+//!   closed ─► connecting ─► head ─┬─► stream ─────────── cut ─► connecting, with the cursor held
+//!                            ▲    └─► body (long-poll)
+//!                            └────────── next request
+//! ```
+//!
+//! A cursor that comes with an event is held once the event is there: what is cut between the two
+//! comes again, and is counted once.
+
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+
+use rustix::event::epoll::{self, EventFlags};
+use socket2::{Domain, Socket, Type};
+
+use crate::gauge::Gauge;
+use crate::head::{Cursor, Head};
+use crate::load::{Context, WATCHER};
+use crate::mark::Mark;
+use crate::order::Order;
+use crate::scan::{Found, Of, Scanner};
+use crate::target::Transport;
+use crate::{Error, Target};
+
+/// Connections that are being opened at once: what a listener's backlog takes.
+const OPENING_MAX: u32 = 256;
+/// What a read may leave over: a head that is not whole, or the beginning of a frame.
+const CARRY_BYTES_MAX: usize = 16 * 1024;
+/// One read of one watcher.
+const READ_BYTES_MAX: usize = 256 * 1024;
+
+pub(crate) struct Watchers {
+    list: Vec<Watcher>,
+    to_open: VecDeque<u32>,
+    opening: u32,
+    /// Watchers that have begun, whatever became of them.
+    pub(crate) begun: u32,
+    /// Connections that the server ended.
+    pub(crate) cut: u64,
+    /// Watchers that have come back and still miss something.
+    pub(crate) behind: u32,
+    pub(crate) order: Order,
+    scanner: Scanner,
+    /// One buffer for all; what a read left over goes before the next.
+    buffer: Vec<u8>,
+}
+
+struct Watcher {
+    socket: Option<TcpStream>,
+    phase: Phase,
+    begun: bool,
+    /// Whether it counts among those being opened.
+    opening: bool,
+    /// Whether its latencies count.
+    timed: bool,
+    /// Events until it has caught up.
+    behind: u32,
+    opened_us: u64,
+    carry: Vec<u8>,
+    held: Cursor,
+    /// Of an event that has not come yet.
+    pending: Cursor,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Phase {
+    Closed,
+    Connecting,
+    Head,
+    /// Of another server: what this step of its handshake waits for.
+    Hearing(usize),
+    Stream,
+    /// So many bytes of an answer are to come.
+    Body(usize),
+}
+
+impl Watchers {
+    pub(crate) fn new(target: &Target, scanner: Scanner) -> Watchers {
+        Watchers {
+            list: Vec::new(),
+            to_open: VecDeque::new(),
+            opening: 0,
+            begun: 0,
+            cut: 0,
+            behind: 0,
+            order: Order::new(target.streams_of_one() as usize),
+            scanner,
+            buffer: vec![0; CARRY_BYTES_MAX + READ_BYTES_MAX],
+        }
+    }
+
+    pub(crate) fn count(&self) -> u32 {
+        self.list.len() as u32
+    }
+
+    /// Adds one, which is opened in its turn and begins now or behind a cursor.
+    pub(crate) fn add(&mut self, timed: bool, held: Cursor, behind: u32) {
+        self.to_open.push_back(self.count());
+        self.order.add_watcher();
+        self.behind += u32::from(behind > 0);
+        self.list.push(Watcher {
+            socket: None,
+            phase: Phase::Closed,
+            begun: false,
+            opening: false,
+            timed,
+            behind,
+            opened_us: 0,
+            carry: Vec::new(),
+            held,
+            pending: Cursor::NONE,
+        });
+    }
+
+    /// The cursor of a watcher.
+    pub(crate) fn held(&self, number: usize) -> Cursor {
+        self.list[number].held
+    }
+
+    /// Cuts a watcher off where it is, unless it is just being opened, and lets it come back.
+    pub(crate) fn cut_off(&mut self, number: usize) -> bool {
+        let watcher = &self.list[number];
+        let open = watcher.socket.is_some() && !watcher.opening;
+        if open {
+            self.reopen(number);
+        }
+        open
+    }
+
+    /// Lets the watchers with these numbers read no more, or again; from then on they are not timed.
+    pub(crate) fn read(&mut self, numbers: std::ops::Range<u32>, read: bool, context: &Context) -> Result<(), Error> {
+        for number in numbers {
+            let watcher = &mut self.list[number as usize];
+            watcher.timed = false;
+            let flags = if read { EventFlags::IN } else { EventFlags::empty() };
+            if let Some(socket) = &watcher.socket {
+                epoll::modify(&context.poll, socket, WATCHER.data(number as usize), flags)
+                    .map_err(Error::errno("epoll"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens what is to be opened, a few at a time.
+    pub(crate) fn open_some(&mut self, context: &Context) -> Result<(), Error> {
+        while self.opening < OPENING_MAX {
+            let Some(number) = self.to_open.pop_front() else { return Ok(()) };
+            let watcher = &mut self.list[number as usize];
+            let socket = connect(context).map_err(Error::system("cannot connect a watcher"))?;
+            epoll::add(&context.poll, &socket, WATCHER.data(number as usize), EventFlags::OUT)
+                .map_err(Error::errno("epoll"))?;
+            (watcher.socket, watcher.phase) = (Some(socket), Phase::Connecting);
+            (watcher.opening, watcher.opened_us) = (true, context.clock.now_us());
+            self.opening += 1;
+        }
+        Ok(())
+    }
+
+    /// Something can be read, or the connection stands.
+    pub(crate) fn ready(&mut self, number: usize, context: &Context, gauge: &mut Gauge) -> Result<(), Error> {
+        let watcher = &mut self.list[number];
+        let Some(socket) = &mut watcher.socket else { return Ok(()) };
+        if watcher.phase == Phase::Connecting {
+            if let Some(error) = socket.take_error().map_err(Error::system("cannot connect a watcher"))? {
+                return Err(Error::system("cannot connect a watcher")(error));
+            }
+            epoll::modify(&context.poll, &*socket, WATCHER.data(number), EventFlags::IN)
+                .map_err(Error::errno("epoll"))?;
+            return watcher.request(number, context);
+        }
+        let start = CARRY_BYTES_MAX - watcher.carry.len();
+        self.buffer[start..CARRY_BYTES_MAX].copy_from_slice(&watcher.carry);
+        watcher.carry = Vec::new();
+        let bytes = match socket.read(&mut self.buffer[CARRY_BYTES_MAX..]) {
+            Ok(0) => 0,
+            Ok(bytes) => bytes,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+                watcher.carry = self.buffer[start..CARRY_BYTES_MAX].to_vec();
+                return Ok(());
+            }
+            Err(_) => 0,
+        };
+        if bytes == 0 {
+            if watcher.opening {
+                return Err(Error::Gone);
+            }
+            self.cut += 1;
+            self.reopen(number);
+            return Ok(());
+        }
+        gauge.bytes += bytes as u64;
+        self.take(number, start, CARRY_BYTES_MAX + bytes, context, gauge)
+    }
+
+    /// Takes in what stands in the buffer.
+    fn take(
+        &mut self,
+        number: usize,
+        mut at: usize,
+        end: usize,
+        context: &Context,
+        gauge: &mut Gauge,
+    ) -> Result<(), Error> {
+        let Watchers { list, order, scanner, buffer, behind, .. } = self;
+        let watcher = &mut list[number];
+        let mut reading = Reading { context, number, now_us: context.clock.now_us(), scanner, order, gauge, behind };
+        while at < end || watcher.phase == Phase::Body(0) {
+            match watcher.phase {
+                Phase::Closed | Phase::Connecting => return Ok(()),
+                Phase::Head => {
+                    let Some(head) = Head::read(&buffer[at..end])? else { break };
+                    at += head.bytes;
+                    if !matches!(head.status, 101 | 200 | 204) {
+                        let body = String::from_utf8_lossy(&buffer[at..end]).into_owned();
+                        return Err(Error::Refused { status: head.status, body });
+                    }
+                    watcher.began(&head, context.target.transport);
+                    reading.opened(watcher, &mut self.opening, &mut self.begun);
+                }
+                Phase::Hearing(step) => {
+                    let steps = context.target.foreign.iter().flat_map(|subject| subject.watch(reading.address()));
+                    let mut steps = steps.skip(step);
+                    let Some(heard) = steps.next().and_then(|step| step.heard(&buffer[at..end])) else { break };
+                    at += heard;
+                    if let Some(next) = steps.next() {
+                        watcher.phase = Phase::Hearing(step + 1);
+                        watcher.say(&next.say)?;
+                    } else {
+                        watcher.phase = Phase::Stream;
+                        reading.opened(watcher, &mut self.opening, &mut self.begun);
+                    }
+                }
+                Phase::Stream => {
+                    at += reading.read(watcher, &buffer[at..end]);
+                    break;
+                }
+                Phase::Body(0) => watcher.request(number, context)?,
+                Phase::Body(left) => {
+                    let whole = left <= end - at;
+                    let used = reading.read(watcher, &buffer[at..at + left.min(end - at)]);
+                    let used = if whole { left } else { used };
+                    at += used;
+                    watcher.phase = Phase::Body(left - used);
+                    if !whole {
+                        break;
+                    }
+                }
+            }
+        }
+        if end - at > CARRY_BYTES_MAX {
+            return Err(Error::Strange("a head that does not end"));
+        }
+        watcher.carry = buffer[at..end].to_vec();
+        Ok(())
+    }
+
+    fn reopen(&mut self, number: usize) {
+        let watcher = &mut self.list[number];
+        watcher.socket = None;
+        watcher.phase = Phase::Closed;
+        watcher.carry = Vec::new();
+        watcher.pending = Cursor::NONE;
+        self.to_open.push_back(number as u32);
+    }
+}
+
+/// What one read is taken in with.
+struct Reading<'r> {
+    context: &'r Context,
+    number: usize,
+    now_us: u64,
+    scanner: &'r Scanner,
+    order: &'r mut Order,
+    gauge: &'r mut Gauge,
+    behind: &'r mut u32,
+}
+
+impl Reading<'_> {
+    /// Takes in frames; returns how many bytes need not be seen again.
+    fn read(&mut self, watcher: &mut Watcher, bytes: &[u8]) -> usize {
+        let scanner = self.scanner;
+        scanner.scan(bytes, |found| match found {
+            Found::Mark(mark) => self.event(watcher, mark),
+            Found::Cursor { text, prev, of } => self.cursor(watcher, text, prev, of),
+        })
+    }
+
+    /// A watch has begun.
+    fn opened(&mut self, watcher: &mut Watcher, opening: &mut u32, begun: &mut u32) {
+        if std::mem::take(&mut watcher.opening) {
+            self.gauge.opening.record(self.now_us - watcher.opened_us);
+            *opening -= 1;
+        }
+        if !std::mem::replace(&mut watcher.begun, true) {
+            *begun += 1;
+        }
+    }
+
+    /// The number of the address that is watched.
+    fn address(&self) -> u32 {
+        self.number as u32 % self.context.target.addresses
+    }
+
+    fn event(&mut self, watcher: &mut Watcher, mark: Mark) {
+        let target = &self.context.target;
+        if mark.stream >= target.streams() || mark.stream % target.addresses != self.address() {
+            // Of another address: the watch is wider than the load.
+            return;
+        }
+        if !watcher.pending.is_none() {
+            watcher.held = watcher.pending.take();
+        }
+        self.gauge.deliveries += 1;
+        self.order.see(self.number, (mark.stream / target.addresses) as usize, mark.number);
+        if watcher.timed {
+            self.gauge.delivered(mark.at_us, self.now_us);
+        }
+        if watcher.behind > 0 {
+            watcher.behind -= 1;
+            if watcher.behind == 0 {
+                *self.behind -= 1;
+                self.gauge.catch_up.record(self.now_us - watcher.opened_us);
+            }
+        }
+    }
+
+    fn cursor(&mut self, watcher: &mut Watcher, text: &[u8], prev: Option<&[u8]>, of: Of) {
+        let last = if watcher.pending.is_none() { watcher.held } else { watcher.pending };
+        let links = matches!(of, Of::Control | Of::Data) && self.context.target.chain && !last.is_none();
+        if links && prev.is_none_or(|prev| Cursor::of(prev) != last) {
+            self.order.tally.broken_links += 1;
+        }
+        let cursor = Cursor::of(text);
+        if of == Of::Data {
+            // The event before was not one of ours, and it is whole.
+            if !watcher.pending.is_none() {
+                watcher.held = watcher.pending;
+            }
+            watcher.pending = cursor;
+        } else {
+            (watcher.held, watcher.pending) = (cursor, Cursor::NONE);
+        }
+    }
+}
+
+impl Watcher {
+    fn request(&mut self, number: usize, context: &Context) -> Result<(), Error> {
+        let target = &context.target;
+        let address = number as u32 % target.addresses;
+        if let Some(subject) = &target.foreign {
+            self.phase = Phase::Hearing(0);
+            return subject.watch(address).first().map_or(Ok(()), |step| self.say(&step.say));
+        }
+        self.phase = Phase::Head;
+        self.say(target.watch(address, self.held.text()).as_bytes())
+    }
+
+    fn say(&mut self, request: &[u8]) -> Result<(), Error> {
+        let Some(socket) = &mut self.socket else { return Ok(()) };
+        match socket.write(request) {
+            // It is smaller than any socket's buffer.
+            Ok(bytes) if bytes == request.len() => Ok(()),
+            Ok(_) => Err(Error::Strange("a socket that takes half a request")),
+            Err(error) => Err(Error::system("cannot watch")(error)),
+        }
+    }
+
+    fn began(&mut self, head: &Head, transport: Transport) {
+        if transport == Transport::Poll {
+            self.phase = Phase::Body(head.content_length);
+        } else {
+            self.phase = Phase::Stream;
+        }
+        // Of an answer with a body it holds once the body is there, and stands in it.
+        if !head.cursor.is_none() && head.content_length == 0 {
+            (self.held, self.pending) = (head.cursor, Cursor::NONE);
+        }
+    }
+}
+
+fn connect(context: &Context) -> std::io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(context.target.watch_address()), Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    match socket.connect(&context.target.watch_address().into()) {
+        Err(error) if error.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => Err(error),
+        _ => Ok(socket.into()),
+    }
+}
