@@ -1,0 +1,50 @@
+//! The servers that are measured: a file each, which starts it and says how it is talked to.
+//! What it is configured with is in `bench/peers/NAME/`.
+
+mod naive;
+mod nats;
+mod nchan;
+mod pushpin;
+mod tidegate;
+mod ws;
+mod yardstick;
+
+use std::sync::Arc;
+
+use tidegate_bench::Subject;
+
+use crate::place::{Missing, Place};
+use crate::process::Process;
+
+/// A column of the table.
+pub(crate) struct Peer {
+    /// How `--only` calls it.
+    pub(crate) name: &'static str,
+    /// What stands above its column.
+    pub(crate) title: &'static str,
+    pub(crate) start: fn(Place) -> Result<Running, Missing>,
+}
+
+/// A server that runs; it ends and its folder is removed when this is dropped.
+pub(crate) struct Running {
+    pub(crate) subject: Arc<dyn Subject>,
+    pub(crate) process: Process,
+    /// After the process, which writes into it.
+    pub(crate) _place: Place,
+}
+
+/// All, in the order of the table; the ratios are to the first.
+pub(crate) const PEERS: &[Peer] = &[
+    yardstick::LIMIT,
+    yardstick::REFERENCE,
+    tidegate::SSE,
+    tidegate::WEBSOCKET,
+    tidegate::DURABLE,
+    naive::SSE,
+    naive::WEBSOCKET,
+    nchan::SSE,
+    nchan::WEBSOCKET,
+    nats::WEBSOCKET,
+    ws::WEBSOCKET,
+    pushpin::SSE,
+];
