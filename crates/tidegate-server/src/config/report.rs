@@ -71,7 +71,7 @@ impl Problems {
         let mut problems = self.0.into_inner();
         problems.sort_by_key(|problem| problem.span.start);
         problems.dedup();
-        (!problems.is_empty()).then(|| Report { file: file.to_owned(), source: source.to_owned(), problems })
+        (!problems.is_empty()).then(|| Report { file: file.to_owned(), source: masked(source), problems })
     }
 }
 
@@ -99,3 +99,38 @@ impl fmt::Display for Report {
 }
 
 impl std::error::Error for Report {}
+
+/// The text with a `*` for each byte of the passwords of its URLs, so that places in it stay.
+fn masked(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, url) = rest.split_at(at + 3);
+        out.push_str(before);
+        let end = url.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'')).unwrap_or(url.len());
+        let password = url[..end].rfind('@').and_then(|at| url[..at].find(':').map(|colon| colon + 1..at));
+        if let Some(password) = &password {
+            out.push_str(&url[..password.start]);
+            out.extend(std::iter::repeat_n('*', password.len()));
+        }
+        rest = &url[password.map_or(0, |password| password.end)..];
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod masking {
+    use super::masked;
+
+    #[test]
+    fn passwords_of_urls_are_not_shown() {
+        let text = "url: postgres://me:p@ss:wörd@db:99999/shop # http://plain/a:b\nurl: \"http://u:x@h\" t://u@h:1/";
+        let shown = masked(text);
+        assert_eq!(
+            shown,
+            "url: postgres://me:**********@db:99999/shop # http://plain/a:b\nurl: \"http://u:*@h\" t://u@h:1/"
+        );
+        assert_eq!(shown.len(), text.len());
+    }
+}

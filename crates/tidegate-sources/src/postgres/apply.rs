@@ -133,13 +133,10 @@ impl Apply<'_> {
         let before_key = key(table, destination, named);
         let left_out = new.iter().any(|cell| matches!(cell, Cell::Unchanged));
         let needed = destination.moves() || old.is_some() || (left_out && !matches!(old, Some(Old::Full(_))));
-        let mut before: Vec<Row> = match &before_key {
-            Ok(key) if needed => gather.find(destination, key)?,
+        let before: Vec<Row> = match &before_key {
+            Ok(key) if needed => rows_of(gather, table, destination, (old, named), key)?,
             _ => Vec::new(),
         };
-        if let Some(Old::Full(tuple)) = old {
-            before.retain(|row| is(table, destination, tuple, row));
-        }
         let fill = match (old, before.first()) {
             (Some(Old::Full(tuple)), _) => Fill::Old(tuple),
             (_, Some((_, data))) => Fill::Row(data),
@@ -187,13 +184,11 @@ impl Apply<'_> {
         match key(table, destination, tuple) {
             Err(poison) => self.bury(gather, table, "delete", &poison, tuple)?,
             Ok(key) => match (destination.fixed(), old) {
-                (Some(address), Old::Key(_)) => gather.push(destination.delete(address.clone(), key, table.time))?,
+                (Some(address), Old::Key(_)) => {
+                    gather.push(destination.delete(address.clone(), key, table.time))?;
+                }
                 _ => {
-                    let mut rows = gather.find(destination, &key)?;
-                    if let Old::Full(tuple) = old {
-                        rows.retain(|row| is(table, destination, tuple, row));
-                    }
-                    for (address, _) in rows {
+                    for (address, _) in rows_of(gather, table, destination, (Some(old), tuple), &key)? {
                         gather.push(destination.delete(address, key.clone(), table.time))?;
                     }
                 }
@@ -276,8 +271,29 @@ fn placed(
     Ok((address, key, data))
 }
 
+/// The rows of the log that a change is about: at the address that the old row tells, or else wherever its key is.
+fn rows_of(
+    gather: &Gather,
+    table: &Applied<'_>,
+    destination: &Destination,
+    (old, named): (Option<&Old>, &Tuple),
+    key: &Key,
+) -> Result<Vec<Row>, Failure> {
+    let told = |at: usize, cell: &Cell| matches!(cell, Cell::Text(_)) && table.keys.get(at) == Some(&true);
+    let address = known(table, destination, named, told).ok();
+    let address = address.and_then(|data| destination.placement.address(&data).ok());
+    let mut rows = match address {
+        Some(address) => gather.find_at(destination, &address, key)?.into_iter().collect(),
+        None => gather.find(destination, key)?,
+    };
+    if let Some(Old::Full(tuple)) = old {
+        rows.retain(|row| is(table, destination, tuple, row));
+    }
+    Ok(rows)
+}
+
 /// Whether the log's row is this one. Where uniqueness is checked late, an earlier change of the same transaction may
-/// have put another row under its key.
+/// have put another row in its place.
 fn is(table: &Applied<'_>, destination: &Destination, old: &Tuple, row: &Row) -> bool {
     match placed(table, destination, old, &Fill::Nothing) {
         Ok((address, _, data)) => (address, data) == *row,

@@ -28,13 +28,16 @@ pub(super) struct Table {
     /// Numbers of the columns that changes and deletes name a row by; empty: none do.
     identity: Vec<i16>,
     pub(super) identity_kind: char,
-    /// Partitions without an identity of their own.
-    bare_partitions: Vec<String>,
+    /// Partitions that name their rows by other columns than the whole table does.
+    odd_partitions: Vec<String>,
     /// Rows of these are in other databases, and so is their WAL.
     foreign_partitions: Vec<String>,
     /// The table, or each of its partitions, and the file that it is in: another file means that it was emptied or
     /// rewritten, which the stream may not tell.
     pub(super) storage: Vec<String>,
+    /// Columns, by number, that no two rows have the same of.
+    uniques: Vec<Vec<i16>>,
+    pub(super) server_version: u32,
     /// Labels of enums and attributes of composite types that its columns have, a line each.
     pub(super) shapes: Vec<String>,
 }
@@ -45,6 +48,7 @@ pub(super) struct Column {
     pub(super) number: i16,
     pub(super) name: String,
     pub(super) type_name: String,
+    pub(super) type_oid: u32,
     pub(super) not_null: bool,
     /// ` ` none, `s` stored, `v` virtual.
     generated: char,
@@ -81,9 +85,18 @@ SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistenc
                  LIMIT 1), '{}'),
        COALESCE((SELECT array_agg(p.relid::regclass::text ORDER BY 1)
                  FROM pg_partition_tree(c.oid) p JOIN pg_class l ON l.oid = p.relid
-                 WHERE p.isleaf AND l.relkind = 'r' AND c.relkind = 'p' AND l.relreplident <> 'f' AND NOT EXISTS (
-                   SELECT FROM pg_index i WHERE i.indrelid = l.oid AND i.indisvalid AND i.indimmediate AND
-                     ((l.relreplident = 'd' AND i.indisprimary) OR (l.relreplident = 'i' AND i.indisreplident)))), '{}'),
+                 WHERE p.isleaf AND l.relkind = 'r' AND c.relkind = 'p' AND l.relreplident <> 'f' AND (
+                   c.relreplident = 'f' OR (
+                     SELECT array_agg(a.attname ORDER BY a.attname) FROM pg_index i JOIN pg_attribute a
+                       ON a.attrelid = l.oid AND a.attnum = ANY(i.indkey::int2[])
+                     WHERE i.indrelid = l.oid AND i.indisvalid AND i.indimmediate AND
+                       ((l.relreplident = 'd' AND i.indisprimary) OR (l.relreplident = 'i' AND i.indisreplident))
+                   ) IS DISTINCT FROM (
+                     SELECT array_agg(a.attname ORDER BY a.attname) FROM pg_index i JOIN pg_attribute a
+                       ON a.attrelid = c.oid AND a.attnum = ANY(i.indkey::int2[])
+                     WHERE i.indrelid = c.oid AND i.indisvalid AND i.indimmediate AND
+                       ((c.relreplident = 'd' AND i.indisprimary) OR (c.relreplident = 'i' AND i.indisreplident))
+                   ))), '{}'),
        COALESCE((SELECT array_agg(p.relid::regclass::text ORDER BY 1)
                  FROM pg_partition_tree(c.oid) p JOIN pg_class l ON l.oid = p.relid
                  WHERE c.relkind = 'p' AND l.relkind = 'f'), '{}'),
@@ -99,13 +112,16 @@ SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistenc
          JOIN pg_type t ON t.oid IN (own.oid, own.typelem, own.typbasetype)
          LEFT JOIN pg_enum e ON e.enumtypid = t.oid
          WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND t.typtype IN ('e', 'c')) lines
-         WHERE line IS NOT NULL), '{}')
+         WHERE line IS NOT NULL), '{}'),
+       COALESCE((SELECT array_agg(array_to_string((i.indkey::int2[])[0:i.indnkeyatts - 1], ' ')) FROM pg_index i
+                 WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL), '{}'),
+       current_setting('server_version_num')::int4
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.oid = ANY($1)";
 
 const COLUMNS: &str = "
 SELECT a.attrelid, a.attnum, a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull,
-       COALESCE(NULLIF(a.attgenerated::text, ''), ' '), t.typcategory::text
+       COALESCE(NULLIF(a.attgenerated::text, ''), ' '), t.typcategory::text, a.atttypid
 FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
 WHERE a.attrelid = ANY($1) AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attrelid, a.attnum";
@@ -155,6 +171,7 @@ pub(super) async fn by_oid(client: &Client, oids: &[u32]) -> Result<Vec<Table>, 
             number: row.get(1),
             name: row.get(2),
             type_name: row.get(3),
+            type_oid: row.get(7),
             not_null: row.get(4),
             generated: letter(row.get(5)),
             type_category: letter(row.get(6)),
@@ -183,13 +200,19 @@ pub(super) async fn by_oid(client: &Client, oids: &[u32]) -> Result<Vec<Table>, 
                 columns,
                 identity,
                 identity_kind,
-                bare_partitions: row.get(10),
+                odd_partitions: row.get(10),
                 foreign_partitions: row.get(11),
                 storage: row.get(12),
                 shapes: row.get(13),
+                uniques: row.get::<_, Vec<String>>(14).iter().map(|columns| numbers(columns)).collect(),
+                server_version: row.get::<_, i32>(15).unsigned_abs(),
             }
         })
         .collect())
+}
+
+fn numbers(text: &str) -> Vec<i16> {
+    text.split_whitespace().filter_map(|number| number.parse().ok()).collect()
 }
 
 fn letter(text: &str) -> char {
@@ -240,15 +263,9 @@ impl Table {
 
     /// Columns whose values are made by the database and are not in its changes: stored ones before Postgres 18,
     /// virtual ones always.
-    pub(super) fn unpublished(&self, server_version: u32) -> impl Iterator<Item = &Column> {
-        self.columns
-            .iter()
-            .filter(move |column| column.generated == 'v' || (column.generated == 's' && server_version < 180_000))
-    }
-
-    /// Whether any column is generated and stored.
-    pub(super) fn generated(&self) -> bool {
-        self.columns.iter().any(|column| column.generated == 's')
+    pub(super) fn unpublished(&self) -> impl Iterator<Item = &Column> {
+        let stored = self.server_version >= 180_000;
+        self.columns.iter().filter(move |column| column.generated == 'v' || (column.generated == 's' && !stored))
     }
 
     /// Whether it can be published without harm, whatever the channel.
@@ -283,12 +300,20 @@ impl Table {
                 None,
             );
         }
-        if let Some(partition) = self.bare_partitions.first() {
-            let others = self.bare_partitions.len() - 1;
+        let virtual_one = self.identity().find(|column| column.generated == 'v');
+        if let Some(Column { name, .. }) = virtual_one.filter(|_| self.server_version >= 180_000) {
+            let why = format!("its identity has the virtual generated column `{name}`, which no publication has");
+            let remedy = format!("ALTER TABLE {title} REPLICA IDENTITY DEFAULT;  -- with a primary key");
+            return unfit(why, Some(remedy));
+        }
+        if let Some(partition) = self.odd_partitions.first() {
+            let others = self.odd_partitions.len() - 1;
             let more = if others > 0 { format!(" and {others} more") } else { String::new() };
             let remedies: Vec<String> =
-                self.bare_partitions.iter().map(|name| format!("ALTER TABLE {name} REPLICA IDENTITY FULL;")).collect();
-            return unfit(format!("its partition {partition}{more} has no identity"), Some(remedies.join("\n")));
+                self.odd_partitions.iter().map(|name| format!("ALTER TABLE {name} REPLICA IDENTITY FULL;")).collect();
+            let why =
+                format!("its partition {partition}{more} does not name rows by the columns that the whole table does");
+            return unfit(why, Some(remedies.join("\n")));
         }
         Ok(())
     }
@@ -328,8 +353,8 @@ impl Table {
             let why = format!("row-level security hides rows of it from {user}, but not their changes");
             return unfit(why, Some(format!("ALTER ROLE {user} BYPASSRLS;")));
         }
-        for name in key {
-            let Some(column) = self.columns.iter().find(|column| column.name == name) else {
+        for name in &key {
+            let Some(column) = self.columns.iter().find(|column| column.name == *name) else {
                 return unfit(format!("it has no column `{name}` for the key"), None);
             };
             if !self.identity.contains(&column.number) {
@@ -353,12 +378,37 @@ impl Table {
                 );
             }
         }
-        for name in parameters {
-            if !self.columns.iter().any(|column| column.name == name) {
+        let parameters: Vec<&str> = parameters.into_iter().collect();
+        for name in &parameters {
+            if !self.columns.iter().any(|column| column.name == *name) {
                 return unfit(format!("it has no column `{name}` for the address"), None);
             }
         }
-        Ok(())
+        let place = || key.iter().chain(&parameters).copied();
+        if let Some(name) = place().find(|name| self.unpublished().any(|column| column.name == *name)) {
+            return unfit(format!("`{name}` is generated, and its values are not published"), None);
+        }
+        self.told_apart(&key, &parameters)
+    }
+
+    /// Whether no two rows have the same place, and a change of a row tells which place that is.
+    fn told_apart(&self, key: &[&str], parameters: &[&str]) -> Result<(), Unfit> {
+        let number = |name: &&str| self.columns.iter().find(|column| column.name == **name).map(|column| column.number);
+        let key: Vec<i16> = key.iter().filter_map(number).collect();
+        let place: Vec<i16> = parameters.iter().filter_map(number).chain(key.iter().copied()).collect();
+        // An address that the old row does not tell is looked up by the key, which must be enough then.
+        let told = place.iter().all(|number| self.identity.contains(number));
+        let by = if told { &place } else { &key };
+        let covers = |unique: &Vec<i16>| !unique.is_empty() && unique.iter().all(|number| by.contains(number));
+        if self.uniques.iter().any(covers) {
+            return Ok(());
+        }
+        let columns = by.iter().filter_map(|number| self.columns.iter().find(|column| column.number == *number));
+        let columns: Vec<String> = columns.map(|column| plain(&column.name)).collect();
+        Err(Unfit {
+            why: format!("nothing says that ({}) tells its rows apart", columns.join(", ")),
+            remedy: Some(format!("CREATE UNIQUE INDEX ON {} ({});", self.title(), columns.join(", "))),
+        })
     }
 
     /// The same, with what a `template` or `key` may stumble over at run time.

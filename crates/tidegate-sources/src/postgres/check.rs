@@ -6,7 +6,7 @@ use super::catalog::{self, Table, plain};
 use super::failure::Failure;
 use super::publication::{self, Publication};
 use super::serving;
-use super::settings::Postgres;
+use super::settings::{self, Postgres};
 use super::slot::Slot;
 use crate::{Finding, Takes, Target};
 
@@ -38,7 +38,8 @@ async fn look(postgres: &Postgres, name: &str, targets: &[Target], findings: &mu
     let slot_needed = slot.is_none() || postgres.temporary;
     findings.extend(server(&client, postgres, version, slot_needed).await?);
     findings.extend(slot_finding(&postgres.slot(name), slot.as_ref()));
-    tables(postgres, &client, name, targets, version, findings).await?;
+    findings.extend(forgotten(&client, postgres, name).await?);
+    tables(postgres, &client, name, targets, findings).await?;
     if !targets.iter().any(|target| matches!(target.takes, Takes::DeadLetters(_))) {
         findings.push(
             Finding::warning("no channel takes the rows that have no place: they are counted and logged only").remedy(
@@ -114,6 +115,21 @@ pub(super) async fn server(
     Ok(findings)
 }
 
+/// A slot that other settings of this source made, and that nobody reads any more.
+async fn forgotten(client: &Client, postgres: &Postgres, name: &str) -> Result<Option<Finding>, Failure> {
+    let earlier = settings::upstream_name(name);
+    if !postgres.temporary && postgres.slot(name) == earlier {
+        return Ok(None);
+    }
+    let slot = Slot::find(client, &earlier).await?.filter(|slot| slot.ours && slot.reader.is_none());
+    Ok(slot.map(|_| {
+        Finding::warning(format!(
+            "nobody reads the slot `{earlier}`, which earlier settings made: it holds WAL without end"
+        ))
+        .remedy(format!("SELECT pg_drop_replication_slot('{earlier}');"))
+    }))
+}
+
 fn slot_finding(name: &str, slot: Option<&Slot>) -> Option<Finding> {
     match slot? {
         Slot { ours: false, .. } => Some(
@@ -135,7 +151,6 @@ async fn tables(
     client: &Client,
     name: &str,
     targets: &[Target],
-    version: u32,
     findings: &mut Vec<Finding>,
 ) -> Result<(), Failure> {
     let (mut fit, mut names) = (Vec::new(), Vec::new());
@@ -166,7 +181,7 @@ async fn tables(
                 .remedy(format!("ALTER TABLE {title} ALTER COLUMN {} SET NOT NULL;", plain(&column))),
             );
         }
-        for column in table.unpublished(version) {
+        for column in table.unpublished() {
             findings.push(Finding::warning(format!(
                 "{title}: the column `{}` is generated, and this server does not publish it: it is left out",
                 column.name
@@ -206,14 +221,20 @@ async fn tables(
         }
     }
     let wanted: Vec<_> = fit.iter().collect();
-    findings.push(match Publication::remedy(found.as_ref(), &publication, &wanted, version) {
+    findings.push(match wanting(found.as_ref(), &publication, &wanted) {
         None => Finding::good(format!("the publication `{publication}` is as it has to be")),
-        Some(_) if may_publish(client, &wanted).await? => {
+        Some(_) if publication::is_ours(&publication) && may_publish(client, &wanted).await? => {
             Finding::good(format!("the publication `{publication}` will be made, or brought in step, at the start"))
         }
         Some(sql) => Finding::missing(format!("{} may not make the publication", postgres.endpoint.user())).remedy(sql),
     });
     Ok(())
+}
+
+/// The SQL that makes the publication do.
+fn wanting(found: Option<&Publication>, name: &str, tables: &[&Table]) -> Option<String> {
+    let will_do = !publication::is_ours(name) && found.is_some_and(|found| found.will_do(tables));
+    if will_do { None } else { Publication::remedy(found, name, tables) }
 }
 
 async fn may_publish(client: &Client, tables: &[&Table]) -> Result<bool, Failure> {

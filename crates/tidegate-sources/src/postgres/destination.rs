@@ -86,7 +86,7 @@ impl Destination {
         }
     }
 
-    /// Whether rows of one key may be at more than one address.
+    /// Whether a row may come to another address.
     pub(super) fn moves(&self) -> bool {
         self.fixed.is_none()
     }

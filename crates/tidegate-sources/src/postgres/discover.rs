@@ -5,7 +5,7 @@ use super::check;
 use super::connect::Endpoint;
 use super::failure::Failure;
 use super::serving::server_version;
-use super::settings::{self, Postgres};
+use super::settings::Postgres;
 use crate::{DiscoverError, Discovered, Discovery, LeftOut, Made};
 
 /// Looks at the database behind a URL; changes nothing.
@@ -28,7 +28,7 @@ pub(super) fn discover(url: &str) -> Result<Discovery, DiscoverError> {
 async fn look(postgres: &Postgres) -> Result<Discovery, Failure> {
     let client = postgres.endpoint.sql().await?;
     let version = server_version(&client).await?;
-    let publication = settings::upstream_name(&format!("url_{}", postgres.endpoint.database()));
+    let publication = postgres.publication(postgres.endpoint.database());
     let mut discovery = Discovery {
         settings: vec![("publication".to_owned(), publication.clone()), ("temporary".to_owned(), "true".to_owned())],
         findings: check::server(&client, postgres, version, true).await?,
@@ -55,6 +55,11 @@ fn offered(table: &Table, postgres: &Postgres) -> Result<Discovered, LeftOut> {
         "public" => table.name.clone(),
         schema => format!("{schema}/{}", table.name),
     };
+    if key.is_empty() && table.publishable().is_ok() {
+        let why = "its replica identity is FULL, so only you know which columns tell its rows apart";
+        let remedy = format!("table: {}\nkey: […]   # in a config of your own", table.title());
+        return Err(left_out(why.to_owned(), Some(remedy)));
+    }
     table
         .fits(postgres.endpoint.user(), key.iter().map(String::as_str), [])
         .map_err(|unfit| left_out(unfit.why, unfit.remedy))?;

@@ -13,7 +13,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tidegate_core::{ChannelId, Key, Op};
+use tidegate_core::{Address, ChannelId, Key, Op};
 use tidegate_log::{AppendError, Batch, Entry, LargeBatch, LargeCommit, Log, ReadError};
 
 use super::destination::{Destination, Row};
@@ -42,11 +42,14 @@ pub(super) struct Gather {
     waiting: Vec<Batch>,
     waiting_bytes: usize,
     open: Option<Open>,
-    /// The rows that `waiting` and `open` leave.
-    rows: HashMap<(ChannelId, Key), Option<Row>>,
+    /// What `waiting` and `open` make of rows: by channel and key, for each address.
+    rows: HashMap<(ChannelId, Key), Places>,
     /// Channels that they clear before those rows.
     cleared: HashSet<ChannelId>,
 }
+
+/// What was made of the rows of one key: `None` where there is none any more.
+type Places = Vec<(Address, Option<Bytes>)>;
 
 /// A transaction that has begun.
 struct Open {
@@ -151,22 +154,51 @@ impl Gather {
     /// The rows of a key, as all changes so far leave them.
     pub(super) fn find(&self, destination: &Destination, key: &Key) -> Result<Vec<Row>, ReadError> {
         let id = destination.id();
-        if let Some(row) = self.rows.get(&(id, key.clone())) {
-            return Ok(row.iter().cloned().collect());
+        let mut rows = if self.cleared.contains(&id) { Vec::new() } else { self.before(destination, key)? };
+        for (address, data) in self.rows.get(&(id, key.clone())).into_iter().flatten() {
+            rows.retain(|(own, _)| own != address);
+            rows.extend(data.clone().map(|data| (address.clone(), data)));
         }
-        if self.cleared.contains(&id) {
-            return Ok(Vec::new());
-        }
-        let Some(large) = self.open.as_ref().and_then(|open| open.large.as_ref()) else { return destination.find(key) };
+        Ok(rows)
+    }
+
+    /// The row of a key at one address.
+    pub(super) fn find_at(
+        &self,
+        destination: &Destination,
+        address: &Address,
+        key: &Key,
+    ) -> Result<Option<Row>, ReadError> {
+        let id = destination.id();
+        let made = self.rows.get(&(id, key.clone())).into_iter().flatten().find(|(own, _)| own == address);
+        let data = match made {
+            Some((_, data)) => data.clone(),
+            None if self.cleared.contains(&id) => None,
+            None => match self.large() {
+                Some(large) => large.row(id, address, key)?,
+                None => destination.channel.row(address, key)?.0.map(|row| row.data),
+            },
+        };
+        Ok(data.map(|data| (address.clone(), data)))
+    }
+
+    /// The rows of a key without what is noted here.
+    fn before(&self, destination: &Destination, key: &Key) -> Result<Vec<Row>, ReadError> {
+        let Some(large) = self.large() else { return destination.find(key) };
+        let id = destination.id();
         let addresses = match destination.fixed() {
             Some(address) => vec![address.clone()],
             None => large.addresses_of(id, key)?,
         };
-        let row = |address: tidegate_core::Address| {
+        let row = |address: Address| {
             let data = large.row(id, &address, key)?;
             Ok(data.map(|data| (address, data)))
         };
         addresses.into_iter().filter_map(|address| row(address).transpose()).collect()
+    }
+
+    fn large(&self) -> Option<&LargeBatch> {
+        self.open.as_ref()?.large.as_ref()
     }
 
     /// Moves what is open into a large batch.
@@ -198,24 +230,21 @@ impl Gather {
     }
 
     fn note(&mut self, entry: &Entry) {
-        match (entry.op, &entry.key) {
+        let data = match (entry.op, &entry.key) {
             (Op::Clear, _) => {
                 self.rows.retain(|(channel, _), _| *channel != entry.channel);
                 self.cleared.insert(entry.channel);
+                return;
             }
-            (Op::Upsert, Some(key)) => {
-                let row = Some((entry.address.clone(), entry.data.clone()));
-                self.rows.insert((entry.channel, key.clone()), row);
-            }
-            (Op::Delete, Some(key)) => {
-                let place = (entry.channel, key.clone());
-                // A move deletes at the old address before or after it comes to the new one.
-                let elsewhere = matches!(self.rows.get(&place), Some(Some((address, _))) if *address != entry.address);
-                if !elsewhere {
-                    self.rows.insert(place, None);
-                }
-            }
-            _ => {}
+            (Op::Upsert, Some(_)) => Some(entry.data.clone()),
+            (Op::Delete, Some(_)) => None,
+            _ => return,
+        };
+        let Some(key) = entry.key.clone() else { return };
+        let rows = self.rows.entry((entry.channel, key)).or_default();
+        match rows.iter_mut().find(|(address, _)| *address == entry.address) {
+            Some((_, noted)) => *noted = data,
+            None => rows.push((entry.address.clone(), data)),
         }
     }
 

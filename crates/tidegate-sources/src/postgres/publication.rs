@@ -83,14 +83,10 @@ impl Publication {
     }
 
     /// The SQL that makes it publish exactly these tables; `None` if it does.
-    pub(super) fn remedy(
-        found: Option<&Publication>,
-        name: &str,
-        tables: &[&Table],
-        server_version: u32,
-    ) -> Option<String> {
+    pub(super) fn remedy(found: Option<&Publication>, name: &str, tables: &[&Table]) -> Option<String> {
         let list = |tables: &[&Table]| tables.iter().map(|table| only(table)).collect::<Vec<_>>().join(", ");
-        let generated = server_version >= 180_000 && tables.iter().any(|table| table.generated());
+        // Always where it can be: a column that is generated and stored may come later, and be part of an identity.
+        let generated = tables.iter().any(|table| table.server_version >= 180_000);
         let stored = if generated { ", publish_generated_columns = stored" } else { "" };
         let name = quoted(name);
         let Some(found) = found else {
@@ -119,16 +115,26 @@ impl Publication {
         (!statements.is_empty()).then(|| statements.join("\n"))
     }
 
+    /// Whether one that is not ours gives what we need of the tables that it has.
+    pub(super) fn will_do(&self, tables: &[&Table]) -> bool {
+        self.complete && (self.via_root || tables.iter().all(|table| !table.partitioned()))
+    }
+
     /// Whether it publishes every table, wanted or not.
     pub(super) fn for_all(&self) -> bool {
         self.for_all
     }
 }
 
+/// Whether we make it and keep it in step: any other is taken as it is.
+pub(super) fn is_ours(name: &str) -> bool {
+    name.starts_with("tidegate_")
+}
+
 /// Takes out, at once, every table that lost its identity: the application's updates and deletes of it would fail.
 /// Returns their names.
 pub(super) async fn retire(client: &Client, name: &str) -> Result<Vec<String>, Error> {
-    let Some(found) = Publication::find(client, name).await? else { return Ok(Vec::new()) };
+    let Some(found) = Publication::find(client, name).await?.filter(|_| is_ours(name)) else { return Ok(Vec::new()) };
     let mut retired = Vec::new();
     for table in catalog::by_oid(client, &found.tables).await? {
         if table.publishable().is_err() && table.owned {
@@ -149,10 +155,19 @@ pub(super) async fn ensure(
     client: &Client,
     name: &str,
     tables: &[&Table],
-    server_version: u32,
 ) -> Result<HashMap<u32, Published>, PublicationError> {
     let found = Publication::find(client, name).await?;
-    if let Some(sql) = Publication::remedy(found.as_ref(), name, tables, server_version)
+    if !is_ours(name) {
+        return match &found {
+            Some(found) if found.will_do(tables) => Ok(published(client, name).await?),
+            found => {
+                let why = format!("the publication `{name}` is somebody else's, and is not there or not complete");
+                let remedy = Publication::remedy(found.as_ref(), name, tables).unwrap_or_default();
+                Err(PublicationError::Missing { why, remedy })
+            }
+        };
+    }
+    if let Some(sql) = Publication::remedy(found.as_ref(), name, tables)
         && let Err(error) = client.batch_execute(&sql).await
     {
         if error.as_db_error().is_none() {

@@ -1,5 +1,6 @@
 //! The source's thread: one session after the other, for ever.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -41,7 +42,8 @@ impl Source for Postgres {
                 stats: counted.clone(),
             };
             let upkeep = Upkeep::start(care, &wait.runtime);
-            let context = Context { name, settings, log, plan, stats: counted, wait, slot, upkeep };
+            let told = RefCell::default();
+            let context = Context { name, settings, log, plan, stats: counted, wait, slot, upkeep, told };
             run(&context);
             // Connections that are still open have nothing to say any more.
             runtime.shutdown_background();

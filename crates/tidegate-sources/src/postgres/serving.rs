@@ -166,9 +166,8 @@ impl<'p> Looked<'p> {
         publication: &str,
         known: &mut Known,
     ) -> Result<Serving<'p>, Failure> {
-        let server_version = server_version(client).await?;
         let wanted: Vec<&Table> = self.fit.iter().map(|fit| &fit.table).collect();
-        let published = publication::ensure(client, publication, &wanted, server_version).await;
+        let published = publication::ensure(client, publication, &wanted).await;
         let mut published: HashMap<u32, Published> = published.map_err(|error| match error {
             PublicationError::Missing { why, remedy } => Failure::Upstream { what: why, remedy: Some(remedy) },
             PublicationError::Sql(error) => error.into(),
@@ -186,7 +185,7 @@ impl<'p> Looked<'p> {
                 known.stale = true;
             }
             // Servers name generated columns among the published ones even where they do not send them.
-            published.columns.retain(|name| table.unpublished(server_version).all(|column| column.name != *name));
+            published.columns.retain(|name| table.unpublished().all(|column| column.name != *name));
             if let Some(missing) = destinations.iter().find_map(|channel| published.lacks(&channel.placement)) {
                 let what =
                     format!("the publication `{publication}` leaves out `{missing}` of {title}, which a channel needs");

@@ -5,6 +5,7 @@
 //!                                                └─ lost, or the first time ─► new slot ─► compare all ─► stream
 //! ```
 
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -42,6 +43,8 @@ pub(super) struct Context {
     /// The name of the slot.
     pub(super) slot: String,
     pub(super) upkeep: Upkeep,
+    /// Tables that cannot be served, each with its reason, as they were logged.
+    pub(super) told: RefCell<Vec<(String, String)>>,
 }
 
 /// Where a session begins.
@@ -73,9 +76,7 @@ impl Context {
         let before = serving::known(&self.log, &self.name);
         let client = self.wait.on(endpoint.sql())?;
         let looked = self.wait.on(Looked::new(&client, endpoint, &publication, &self.plan, &before))?;
-        for (name, unfit) in &looked.unfit {
-            tracing::error!(source = self.name, table = name, why = unfit.why, "a table cannot be served");
-        }
+        self.tell_unfit(&looked);
         let mut known = looked.known(&before);
         if looked.fit.is_empty() {
             // What they miss from now on has to be compared when they can be served again.
@@ -111,7 +112,7 @@ impl Context {
                     SourceStats::add(&self.stats.resyncs, 1);
                 }
                 let (system, timeline) = (system.system_id, system.timeline);
-                let position = Position { system, timeline, lsn: exported.at, commit: Lsn::ZERO };
+                let position = Position { system, timeline, lsn: exported.at, commit: exported.at };
                 self.load(&serving, notices, &mut known, &exported, &position)?;
                 *lost = None;
                 self.stream(client, serving, session, Start { position, verify: None, known, comparison: None })
@@ -121,6 +122,17 @@ impl Context {
 
     pub(super) fn publication(&self) -> String {
         self.settings.publication(&self.name)
+    }
+
+    /// Logs what cannot be served, once for each reason.
+    fn tell_unfit(&self, looked: &Looked<'_>) {
+        let mut told = self.told.borrow_mut();
+        let unfit: Vec<(String, String)> =
+            looked.unfit.iter().map(|(name, unfit)| ((*name).to_owned(), unfit.why.clone())).collect();
+        for (table, why) in unfit.iter().filter(|unfit| !told.contains(unfit)) {
+            tracing::error!(source = self.name, table, why, "a table cannot be served");
+        }
+        *told = unfit;
     }
 
     /// Whether upstream goes on from what we hold.
@@ -220,6 +232,7 @@ impl Context {
         position: &Position,
     ) -> Result<(), Failure> {
         self.stats.set_state(SourceState::Loading);
+        let _loading = self.upkeep.loading();
         let mut gather = Gather::new(self.log.clone(), self.wait.stop.clone());
         for served in &serving.tables {
             let loaded = |channel: &&Destination| self.loaded(channel.channel.name());
@@ -326,7 +339,7 @@ impl Context {
         if !known.tables.iter().any(|table| table.stale) {
             return Ok(None);
         }
-        let name: String = self.slot.chars().take(60).chain("_c".chars()).collect();
+        let name = slot::of_comparison(&self.slot);
         self.wait.on(async {
             let mut session = self.settings.endpoint.replication(&name, &self.publication()).await?;
             let exported = slot::create(&mut session, &name, true).await?;
@@ -349,8 +362,6 @@ impl Context {
             session.wait_started().await
         })?;
         let watch = self.upkeep.watch(&start.known);
-        self.stats.set_state(SourceState::Live);
-        tracing::info!(source = self.name, lsn = %start.position.lsn, "changes arrive as they happen");
         Stream::new(self, client, serving, session, start, watch).run()
     }
 }

@@ -46,7 +46,8 @@ struct Shape {
     url: String,
     /// The replication slot. Default: `tidegate_` and the name of the source.
     slot: Option<String>,
-    /// The publication; made, and kept in step with the channels, if its owner is the user. Default: as `slot`.
+    /// The publication. One whose name begins with `tidegate_` is made and kept in step with the channels; any other is
+    /// taken as it is. Default: as `slot`.
     publication: Option<String>,
     /// How often a heartbeat is written into the WAL and the slot is looked after: 100ms to 5m.
     #[schemars(default = "heartbeat_default")]
@@ -138,7 +139,11 @@ impl Postgres {
 
     /// The publication of the source of this name.
     pub(super) fn publication(&self, source: &str) -> String {
-        self.publication.clone().unwrap_or_else(|| upstream_name(source))
+        self.publication.clone().unwrap_or_else(|| match self.temporary {
+            // Beside a source of the same name that is there to stay.
+            true => upstream_name(&format!("url_{source}")),
+            false => upstream_name(source),
+        })
     }
 }
 

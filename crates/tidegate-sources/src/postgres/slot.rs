@@ -69,6 +69,12 @@ impl Slot {
     }
 }
 
+/// The name of the temporary slot that marks the place of a comparison.
+pub(super) fn of_comparison(slot: &str) -> String {
+    // Names have 63 bytes.
+    slot.chars().take(60).chain("_c".chars()).collect()
+}
+
 /// Makes a slot on a replication connection and exports the snapshot at its beginning. The server waits for the
 /// transactions that are open now.
 pub(super) async fn create(

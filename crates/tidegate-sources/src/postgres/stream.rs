@@ -17,7 +17,7 @@ use tidegate_core::{Millis, Op};
 use tokio_postgres::Client;
 
 use super::apply::{Applied, Apply, Change, Outcome};
-use super::catalog;
+use super::catalog::{self, Table};
 use super::checkpoint::{self, Known, KnownTable, Position, tables_of};
 use super::failure::Failure;
 use super::gather::{Checkpoints, Gather};
@@ -28,6 +28,7 @@ use super::serving::{self, Serving};
 use super::session::{Context, Start, notice_entries};
 use super::slot::Exported;
 use super::upkeep::Watch;
+use crate::SourceState;
 
 /// A quiet stream's place is written down, and confirmed, this often at most.
 const QUIET: Duration = Duration::from_secs(1);
@@ -69,6 +70,7 @@ pub(super) struct Stream<'s> {
     /// A new session has to take something into account.
     again: Option<&'static str>,
     heard: Instant,
+    live: bool,
 }
 
 /// A table as the stream shows it.
@@ -78,6 +80,15 @@ struct Shown {
     shape: RowShape,
     keys: Vec<bool>,
     relation: Relation,
+}
+
+impl Shown {
+    /// Whether its columns are columns of the table as it is.
+    fn is_of(&self, table: &Table) -> bool {
+        self.relation.columns.iter().all(|shown| {
+            table.columns.iter().any(|column| (&column.name, column.type_oid) == (&shown.name, shown.type_oid))
+        })
+    }
 }
 
 struct Transaction {
@@ -116,6 +127,7 @@ impl<'s> Stream<'s> {
             committed: None,
             again: None,
             heard: Instant::now(),
+            live: false,
         }
     }
 
@@ -134,10 +146,19 @@ impl<'s> Stream<'s> {
             };
             let Some(event) = event else { return Err(Failure::upstream("the server ended the stream")) };
             self.heard = Instant::now();
+            self.begin_live();
             self.event(event)?;
             if self.gather.is_full() {
                 self.flush()?;
             }
+        }
+    }
+
+    /// The server has said something, so it takes us for the reader of the slot.
+    fn begin_live(&mut self) {
+        if !std::mem::replace(&mut self.live, true) {
+            self.context.stats.set_state(SourceState::Live);
+            tracing::info!(source = self.context.name, lsn = %self.position.lsn, "changes arrive as they happen");
         }
     }
 
@@ -177,7 +198,11 @@ impl<'s> Stream<'s> {
     }
 
     fn begin(&mut self, commit: Lsn, xid: u32, commit_time_micros: i64) -> Result<(), Failure> {
-        let held = commit < self.position.lsn;
+        // Between the last transaction that we hold and our place there was none.
+        if self.position.commit <= commit && commit < self.position.lsn {
+            return Err(Failure::Lost("the database has transactions where it had none"));
+        }
+        let held = commit < self.position.commit;
         let time = Millis(u64::try_from((commit_time_micros + EPOCH_MICROS) / 1_000).unwrap_or(0));
         if !held {
             self.verified()?;
@@ -282,7 +307,7 @@ impl<'s> Stream<'s> {
             self.apply.types_are_new = false;
         }
         if outcome == Outcome::Unknown {
-            self.stale(relation);
+            self.stale(relation, "a row that is not known has changed");
         }
         Ok(())
     }
@@ -326,14 +351,14 @@ impl<'s> Stream<'s> {
 
     /// A row of this table is not known. A comparison that is under way brings it; else one is needed, in a new session,
     /// once this transaction is in the log.
-    fn stale(&mut self, oid: u32) {
+    fn stale(&mut self, oid: u32, why: &'static str) {
         let Some(table) = self.known.tables.iter_mut().find(|table| table.oid == oid) else { return };
         if table.stale && self.comparison.is_some() {
             return;
         }
         table.stale = true;
         self.known_changed = true;
-        self.again = Some("a row that is not known has changed");
+        self.again = Some(why);
     }
 
     /// The server says what rows look like from now on.
@@ -370,8 +395,15 @@ impl<'s> Stream<'s> {
         let Some((now, before)) = now.zip(self.known.tables.iter().find(|table| table.oid == oid)) else {
             return Ok(());
         };
+        // A shape that has passed already leaves rows behind that nothing else will touch.
+        let passing = self.relations.get(&oid).is_some_and(|shown| !shown.is_of(&now));
         let now = KnownTable::of(&now, before.channels.clone(), before.published.clone()).after(Some(before));
-        let Some(notice) = schema::notice(before, &now) else { return Ok(()) };
+        let Some(notice) = schema::notice(before, &now) else {
+            if passing {
+                self.stale(oid, "a table had another shape for a while");
+            }
+            return Ok(());
+        };
         let entries: Vec<_> = notice_entries(&served.destinations, &notice).collect();
         entries.into_iter().try_for_each(|entry| self.gather.push(entry))?;
         if let Some(known) = self.known.tables.iter_mut().find(|table| table.oid == oid) {

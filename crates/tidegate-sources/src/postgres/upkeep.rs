@@ -17,7 +17,7 @@ use super::failure::Failure;
 use super::publication;
 use super::serving::{self, Wanted};
 use super::settings::Postgres;
-use super::slot::Slot;
+use super::slot::{self, Slot};
 use crate::SourceStats;
 
 /// Looks after one source; ends with it.
@@ -50,7 +50,12 @@ struct State {
     known: Option<Known>,
     /// Why it has to end.
     alarm: Option<&'static str>,
+    /// A slot is being loaded from, which holds WAL for a reason.
+    loading: bool,
 }
+
+/// Lasts as long as a load.
+pub(super) struct Loading(Arc<Watched>);
 
 /// A stream is looked after as long as this lives.
 pub(super) struct Watch(Arc<Watched>);
@@ -74,8 +79,14 @@ impl Upkeep {
 
     /// Looks after a stream, which takes the tables to be as `known`.
     pub(super) fn watch(&self, known: &Known) -> Watch {
-        *self.stream.lock() = State { known: Some(known.clone()), alarm: None };
+        *self.stream.lock() = State { known: Some(known.clone()), ..State::default() };
         Watch(self.stream.clone())
+    }
+
+    /// A load begins.
+    pub(super) fn loading(&self) -> Loading {
+        self.stream.lock().loading = true;
+        Loading(self.stream.clone())
     }
 }
 
@@ -101,6 +112,12 @@ impl Watch {
                 None => alarmed.await,
             }
         }
+    }
+}
+
+impl Drop for Loading {
+    fn drop(&mut self) {
+        self.0.lock().loading = false;
     }
 }
 
@@ -153,8 +170,11 @@ impl Care {
         }
         // A place in the WAL that is ours, so that a quiet database does not hold what others write.
         client.execute("SELECT pg_logical_emit_message(false, 'tidegate', '')", &[]).await?;
-        let known = stream.lock().known.clone();
-        self.slot(client, stream, known.is_some()).await?;
+        let (known, loading) = {
+            let state = stream.lock();
+            (state.known.clone(), state.loading)
+        };
+        self.slot(client, stream, loading).await?;
         if let Some(known) = known
             && self.tables(client, &known).await? != settled(&known)
         {
@@ -163,12 +183,11 @@ impl Care {
         Ok(())
     }
 
-    /// A slot that is being loaded from holds WAL for a reason.
-    async fn slot(&self, client: &Client, stream: &Watched, streaming: bool) -> Result<(), Failure> {
+    async fn slot(&self, client: &Client, stream: &Watched, loading: bool) -> Result<(), Failure> {
         let Some(slot) = Slot::find(client, &self.slot).await? else { return Ok(()) };
         self.stats.upstream_retained_bytes.store(slot.retained, Ordering::Relaxed);
         self.stats.upstream_lag_bytes.store(slot.lag, Ordering::Relaxed);
-        if streaming && slot.retained > self.settings.slot_lag_max {
+        if !loading && slot.retained > self.settings.slot_lag_max {
             tracing::error!(
                 source = self.name,
                 slot = self.slot,
@@ -176,6 +195,7 @@ impl Care {
                 "the slot holds back more WAL than `slot_lag_max` allows and is dropped; everything is compared later"
             );
             Slot::evict(client, &self.slot).await?;
+            Slot::evict(client, &slot::of_comparison(&self.slot)).await?;
             stream.alarm("the slot was dropped since it held back too much WAL");
         }
         Ok(())
