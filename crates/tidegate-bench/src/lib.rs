@@ -1,7 +1,7 @@
 //! A load generator that costs little beside the server it loads.
 //!
 //! One thread and one epoll for all its connections, so that it can share a machine with the
-//! server: a watcher is a socket and about a hundred bytes. `tidegate bench` runs the
+//! server: a watcher is a socket and 150 bytes. `tidegate bench` runs the
 //! [scenarios](Scenario), and so do tests and measurements.
 //!
 //! Each event carries a [`Mark`]: its stream, its number there, and the time at which it was *to

@@ -110,15 +110,15 @@ pub struct ServerCost {
     pub cpu_seconds: f64,
     /// CPU time divided by deliveries.
     pub cpu_us_per_delivery: Option<f64>,
-    /// CPU time divided by published events.
+    /// CPU time divided by published events; null where most of it went elsewhere.
     pub cpu_us_per_event: Option<f64>,
-    /// CPU time divided by connections opened meanwhile.
+    /// `churn`: CPU time divided by connections opened meanwhile.
     pub cpu_us_per_connection: Option<f64>,
     /// Proportional set size before any watcher came.
     pub pss_bytes_before: Option<u64>,
     /// Proportional set size at the end, with all watchers.
     pub pss_bytes: Option<u64>,
-    /// The difference of the two, divided by watchers.
+    /// `idle`: the difference of the two, divided by the watchers that came between.
     pub pss_bytes_per_watcher: Option<f64>,
 }
 

@@ -284,7 +284,9 @@ impl Running<'_, '_> {
             pid: server.pid(),
             cpu_seconds: cpu.as_secs_f64(),
             cpu_us_per_delivery: per(gauge.deliveries),
-            cpu_us_per_event: per(gauge.published),
+            cpu_us_per_event: matches!(scenario, Scenario::Fanout | Scenario::Publish | Scenario::Slow { .. })
+                .then(|| per(gauge.published))
+                .flatten(),
             cpu_us_per_connection: matches!(scenario, Scenario::Churn { .. }).then(|| per(opened)).flatten(),
             pss_bytes_before: self.pss_before,
             pss_bytes,

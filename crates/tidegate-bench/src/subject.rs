@@ -6,6 +6,9 @@ use std::net::SocketAddr;
 use crate::Error;
 use crate::head::Head;
 
+/// Connections that are being opened at once: what a listener's backlog takes.
+pub(crate) const OPENING_MAX: u32 = 128;
+
 /// A server as a load sees it: bytes that go in, bytes that come out. Events are found by their
 /// marks, whatever is around them.
 pub trait Subject: Send + Sync + Debug {
@@ -15,6 +18,11 @@ pub trait Subject: Send + Sync + Debug {
     /// What a watcher of the address with this number says and hears until it watches. A watcher
     /// that is cut begins again, and what it missed is lost.
     fn watch(&self, number: u32) -> Vec<Step>;
+
+    /// Watchers that may be on their way to watch at once.
+    fn opening_max(&self) -> u32 {
+        OPENING_MAX
+    }
 
     /// Where it takes events.
     fn publish_address(&self) -> SocketAddr;

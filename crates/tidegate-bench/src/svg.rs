@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::report::{Latency, Point, Report};
 
 const WIDTH: f64 = 860.0;
-const HEIGHT: f64 = 660.0;
+const HEIGHT: f64 = 635.0;
 /// The part of a panel that has the curves.
 const LEFT: f64 = 90.0;
 const RIGHT: f64 = 830.0;

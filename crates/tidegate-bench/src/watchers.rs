@@ -9,6 +9,8 @@
 //! A cursor that comes with an event is held once the event is there: what is cut between the two
 //! comes again, and is counted once.
 
+mod reading;
+
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -16,17 +18,16 @@ use std::net::TcpStream;
 use rustix::event::epoll::{self, EventFlags};
 use socket2::{Domain, Socket, Type};
 
+use self::reading::Reading;
 use crate::gauge::Gauge;
 use crate::head::{Cursor, Head};
 use crate::load::{Context, WATCHER};
-use crate::mark::Mark;
 use crate::order::Order;
-use crate::scan::{Found, Of, Scanner};
+use crate::scan::Scanner;
+use crate::subject::OPENING_MAX;
 use crate::target::Transport;
 use crate::{Error, Target};
 
-/// Connections that are being opened at once: what a listener's backlog takes.
-const OPENING_MAX: u32 = 256;
 /// What a read may leave over: a head that is not whole, or the beginning of a frame.
 const CARRY_BYTES_MAX: usize = 16 * 1024;
 /// One read of one watcher.
@@ -64,6 +65,9 @@ struct Watcher {
     /// Of an event that has not come yet.
     pending: Cursor,
 }
+
+/// So that twenty thousand of them are a few megabytes.
+const _: () = assert!(size_of::<Watcher>() <= 152);
 
 #[derive(Clone, Copy, PartialEq)]
 enum Phase {
@@ -146,7 +150,8 @@ impl Watchers {
 
     /// Opens what is to be opened, a few at a time.
     pub(crate) fn open_some(&mut self, context: &Context) -> Result<(), Error> {
-        while self.opening < OPENING_MAX {
+        let opening_max = context.target.foreign.as_ref().map_or(OPENING_MAX, |subject| subject.opening_max());
+        while self.opening < opening_max {
             let Some(number) = self.to_open.pop_front() else { return Ok(()) };
             let watcher = &mut self.list[number as usize];
             let socket = connect(context).map_err(Error::system("cannot connect a watcher"))?;
@@ -264,85 +269,6 @@ impl Watchers {
         watcher.carry = Vec::new();
         watcher.pending = Cursor::NONE;
         self.to_open.push_back(number as u32);
-    }
-}
-
-/// What one read is taken in with.
-struct Reading<'r> {
-    context: &'r Context,
-    number: usize,
-    now_us: u64,
-    scanner: &'r Scanner,
-    order: &'r mut Order,
-    gauge: &'r mut Gauge,
-    behind: &'r mut u32,
-}
-
-impl Reading<'_> {
-    /// Takes in frames; returns how many bytes need not be seen again.
-    fn read(&mut self, watcher: &mut Watcher, bytes: &[u8]) -> usize {
-        let scanner = self.scanner;
-        scanner.scan(bytes, |found| match found {
-            Found::Mark(mark) => self.event(watcher, mark),
-            Found::Cursor { text, prev, of } => self.cursor(watcher, text, prev, of),
-        })
-    }
-
-    /// A watch has begun.
-    fn opened(&mut self, watcher: &mut Watcher, opening: &mut u32, begun: &mut u32) {
-        if std::mem::take(&mut watcher.opening) {
-            self.gauge.opening.record(self.now_us - watcher.opened_us);
-            *opening -= 1;
-        }
-        if !std::mem::replace(&mut watcher.begun, true) {
-            *begun += 1;
-        }
-    }
-
-    /// The number of the address that is watched.
-    fn address(&self) -> u32 {
-        self.number as u32 % self.context.target.addresses
-    }
-
-    fn event(&mut self, watcher: &mut Watcher, mark: Mark) {
-        let target = &self.context.target;
-        if mark.stream >= target.streams() || mark.stream % target.addresses != self.address() {
-            // Of another address: the watch is wider than the load.
-            return;
-        }
-        if !watcher.pending.is_none() {
-            watcher.held = watcher.pending.take();
-        }
-        self.gauge.deliveries += 1;
-        self.order.see(self.number, (mark.stream / target.addresses) as usize, mark.number);
-        if watcher.timed {
-            self.gauge.delivered(mark.at_us, self.now_us);
-        }
-        if watcher.behind > 0 {
-            watcher.behind -= 1;
-            if watcher.behind == 0 {
-                *self.behind -= 1;
-                self.gauge.catch_up.record(self.now_us - watcher.opened_us);
-            }
-        }
-    }
-
-    fn cursor(&mut self, watcher: &mut Watcher, text: &[u8], prev: Option<&[u8]>, of: Of) {
-        let last = if watcher.pending.is_none() { watcher.held } else { watcher.pending };
-        let links = matches!(of, Of::Control | Of::Data) && self.context.target.chain && !last.is_none();
-        if links && prev.is_none_or(|prev| Cursor::of(prev) != last) {
-            self.order.tally.broken_links += 1;
-        }
-        let cursor = Cursor::of(text);
-        if of == Of::Data {
-            // The event before was not one of ours, and it is whole.
-            if !watcher.pending.is_none() {
-                watcher.held = watcher.pending;
-            }
-            watcher.pending = cursor;
-        } else {
-            (watcher.held, watcher.pending) = (cursor, Cursor::NONE);
-        }
     }
 }
 

@@ -5,6 +5,9 @@ use std::io::{IsTerminal, Write, stderr};
 
 use tidegate_bench::{Latency, Moment, Report};
 
+/// With less of its one thread left, the load may be what was slow.
+const LOAD_MAX: f64 = 0.9;
+
 /// What is told on stderr while a load goes on.
 pub(super) struct Progress {
     told: bool,
@@ -112,7 +115,9 @@ pub(super) fn report(report: &Report) -> String {
     }
     line("wrong", wrong);
     line("server", server(report));
-    line("this load", format!("{:.2} CPU", report.load_cpu_seconds / report.seconds.max(0.001)));
+    let load = report.load_cpu_seconds / report.seconds.max(0.001);
+    let slow = if load < LOAD_MAX { "" } else { ": it was at its own limit, and the latencies are its own, too" };
+    line("this load", format!("{load:.2} CPU{slow}"));
     out.trim_end().to_owned()
 }
 
@@ -128,7 +133,8 @@ fn server(report: &Report) -> String {
     ];
     for (us, what) in each {
         if let Some(us) = us {
-            let _ = write!(text, ", {us:.2} µs {what}");
+            let each = if us < 1e3 { format!("{us:.2} µs") } else { time(us as u64) };
+            let _ = write!(text, ", {each} {what}");
         }
     }
     if let Some(bytes) = server.pss_bytes {
