@@ -1,13 +1,11 @@
-//! What the database says of its tables, and whether we may publish one.
-//!
-//! **Invariant:** a table without a usable identity is never published: Postgres would refuse the application's own
-//! updates and deletes of it.
+//! What the database says of its tables.
 
 use std::collections::HashMap;
 
-use tidegate_core::Template;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Error};
+
+use super::names::{plain, quoted};
 
 /// A table as it is now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,27 +14,27 @@ pub(super) struct Table {
     pub(super) schema: String,
     pub(super) name: String,
     /// `r` ordinary, `p` partitioned, or something that has no changes to read.
-    kind: char,
+    pub(super) kind: char,
     /// `p` permanent, `u` unlogged, `t` temporary.
-    persistence: char,
+    pub(super) persistence: char,
     /// Policies hide rows from us.
-    rows_hidden: bool,
-    readable: bool,
+    pub(super) rows_hidden: bool,
+    pub(super) readable: bool,
     /// We own it, or are a superuser: it can be put into a publication.
     pub(super) owned: bool,
     pub(super) columns: Vec<Column>,
     /// Numbers of the columns that changes and deletes name a row by; empty: none do.
-    identity: Vec<i16>,
+    pub(super) identity: Vec<i16>,
     pub(super) identity_kind: char,
     /// Partitions that name their rows by other columns than the whole table does.
-    odd_partitions: Vec<String>,
+    pub(super) odd_partitions: Vec<String>,
     /// Rows of these are in other databases, and so is their WAL.
-    foreign_partitions: Vec<String>,
+    pub(super) foreign_partitions: Vec<String>,
     /// The table, or each of its partitions, and the file that it is in: another file means that it was emptied or
     /// rewritten, which the stream may not tell.
     pub(super) storage: Vec<String>,
     /// Columns, by number, that no two rows have the same of.
-    uniques: Vec<Vec<i16>>,
+    pub(super) uniques: Vec<Vec<i16>>,
     pub(super) server_version: u32,
     /// Labels of enums and attributes of composite types that its columns have, a line each.
     pub(super) shapes: Vec<String>,
@@ -51,27 +49,10 @@ pub(super) struct Column {
     pub(super) type_oid: u32,
     pub(super) not_null: bool,
     /// ` ` none, `s` stored, `v` virtual.
-    generated: char,
+    pub(super) generated: char,
     /// Values come in any order and spelling, so they cannot be told apart as keys.
-    type_category: char,
+    pub(super) type_category: char,
 }
-
-/// Why a table cannot be served, and what makes it fit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Unfit {
-    pub(super) why: String,
-    pub(super) remedy: Option<String>,
-}
-
-/// Words that are no names without quotes: "reserved" in appendix C of the manual.
-const RESERVED: &str = "
-all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate collation column
-concurrently constraint create cross current_catalog current_date current_role current_schema current_time
-current_timestamp current_user default deferrable desc distinct do else end except false fetch for foreign freeze from
-full grant group having ilike in initially inner intersect into is isnull join lateral leading left like limit localtime
-localtimestamp natural not notnull null offset on only or order outer overlaps placing primary references returning
-right select session_user similar some symmetric system_user table tablesample then to trailing true union unique user
-using variadic verbose when where window with";
 
 const TABLES: &str = "
 SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistence::text, c.relreplident::text,
@@ -219,19 +200,6 @@ fn letter(text: &str) -> char {
     text.chars().next().unwrap_or(' ')
 }
 
-/// A name as SQL has it.
-pub(super) fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// A name as SQL has it, without quotes where none are needed.
-pub(super) fn plain(name: &str) -> String {
-    let begins = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
-    let rest = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-    let reserved = RESERVED.split_whitespace().any(|word| word == name);
-    if begins && rest && !reserved { name.to_owned() } else { quoted(name) }
-}
-
 impl Table {
     /// Its name in SQL.
     pub(super) fn sql(&self) -> String {
@@ -266,154 +234,5 @@ impl Table {
     pub(super) fn unpublished(&self) -> impl Iterator<Item = &Column> {
         let stored = self.server_version >= 180_000;
         self.columns.iter().filter(move |column| column.generated == 'v' || (column.generated == 's' && !stored))
-    }
-
-    /// Whether it can be published without harm, whatever the channel.
-    pub(super) fn publishable(&self) -> Result<(), Unfit> {
-        self.identified(&[])
-    }
-
-    /// The same; `key` is what the config takes for one.
-    fn identified(&self, key: &[&str]) -> Result<(), Unfit> {
-        let title = self.title();
-        let unfit = |why: String, remedy: Option<String>| Err(Unfit { why, remedy });
-        match (self.kind, self.persistence) {
-            ('r' | 'p', 'p') => {}
-            ('r' | 'p', 'u') => {
-                let remedy = format!("ALTER TABLE {title} SET LOGGED;");
-                return unfit("it is unlogged, so its changes are in no WAL".to_owned(), Some(remedy));
-            }
-            ('r' | 'p', _) => return unfit("it is temporary, so its changes are in no WAL".to_owned(), None),
-            _ => return unfit("it is a view or a foreign table, which have no changes of their own".to_owned(), None),
-        }
-        if self.identity.is_empty() {
-            let why = match self.identity_kind {
-                'n' => "its replica identity is NOTHING",
-                'i' => "the index of its replica identity is gone",
-                _ => "it has no primary key, so its updates and deletes do not say which row they mean",
-            };
-            return unfit(why.to_owned(), Some(self.identity_remedy(&title, key)));
-        }
-        if let Some(partition) = self.foreign_partitions.first() {
-            return unfit(
-                format!("its partition {partition} is a foreign table, whose changes are in no WAL of ours"),
-                None,
-            );
-        }
-        let virtual_one = self.identity().find(|column| column.generated == 'v');
-        if let Some(Column { name, .. }) = virtual_one.filter(|_| self.server_version >= 180_000) {
-            let why = format!("its identity has the virtual generated column `{name}`, which no publication has");
-            let remedy = format!("ALTER TABLE {title} REPLICA IDENTITY DEFAULT;  -- with a primary key");
-            return unfit(why, Some(remedy));
-        }
-        if let Some(partition) = self.odd_partitions.first() {
-            let others = self.odd_partitions.len() - 1;
-            let more = if others > 0 { format!(" and {others} more") } else { String::new() };
-            let remedies: Vec<String> =
-                self.odd_partitions.iter().map(|name| format!("ALTER TABLE {name} REPLICA IDENTITY FULL;")).collect();
-            let why =
-                format!("its partition {partition}{more} does not name rows by the columns that the whole table does");
-            return unfit(why, Some(remedies.join("\n")));
-        }
-        Ok(())
-    }
-
-    /// What gives it an identity, and does so as it stands.
-    fn identity_remedy(&self, title: &str, key: &[&str]) -> String {
-        let has = |name: &&str| self.columns.iter().any(|column| column.name == **name);
-        if key.is_empty() || !key.iter().all(has) {
-            return format!("ALTER TABLE {title} ADD COLUMN id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY;");
-        }
-        let key: Vec<String> = key.iter().map(|name| plain(name)).collect();
-        format!(
-            "ALTER TABLE {title} ADD PRIMARY KEY ({key});\n\
-             -- or, for any table, at the cost of more WAL: ALTER TABLE {title} REPLICA IDENTITY FULL;",
-            key = key.join(", ")
-        )
-    }
-
-    /// Whether it fits a channel with this key and address.
-    pub(super) fn fits<'k>(
-        &self,
-        user: &str,
-        key: impl IntoIterator<Item = &'k str>,
-        parameters: impl IntoIterator<Item = &'k str>,
-    ) -> Result<(), Unfit> {
-        let key: Vec<&str> = key.into_iter().collect();
-        self.identified(&key)?;
-        let user = plain(user);
-        let title = self.title();
-        let unfit = |why: String, remedy: Option<String>| Err(Unfit { why, remedy });
-        if !self.readable {
-            let schema = plain(&self.schema);
-            let remedy = format!("GRANT USAGE ON SCHEMA {schema} TO {user};\nGRANT SELECT ON {title} TO {user};");
-            return unfit(format!("{user} may not read it"), Some(remedy));
-        }
-        if self.rows_hidden {
-            let why = format!("row-level security hides rows of it from {user}, but not their changes");
-            return unfit(why, Some(format!("ALTER ROLE {user} BYPASSRLS;")));
-        }
-        for name in &key {
-            let Some(column) = self.columns.iter().find(|column| column.name == *name) else {
-                return unfit(format!("it has no column `{name}` for the key"), None);
-            };
-            if !self.identity.contains(&column.number) {
-                let identity: Vec<&str> = self.identity().map(|column| column.name.as_str()).collect();
-                return unfit(
-                    format!(
-                        "the key `{name}` is no part of its identity ({}), so a delete would not tell it",
-                        identity.join(", ")
-                    ),
-                    Some(format!(
-                        "ALTER TABLE {title} REPLICA IDENTITY FULL;  -- or choose the key among {}",
-                        identity.join(", ")
-                    )),
-                );
-            }
-            // Categories: B boolean, A array, C composite, R range; their texts are no keys.
-            if matches!(column.type_category, 'B' | 'A' | 'C') || column.type_name.starts_with("json") {
-                return unfit(
-                    format!("the key `{name}` is of type {}; keys are texts or numbers", column.type_name),
-                    None,
-                );
-            }
-        }
-        let parameters: Vec<&str> = parameters.into_iter().collect();
-        for name in &parameters {
-            if !self.columns.iter().any(|column| column.name == *name) {
-                return unfit(format!("it has no column `{name}` for the address"), None);
-            }
-        }
-        let place = || key.iter().chain(&parameters).copied();
-        if let Some(name) = place().find(|name| self.unpublished().any(|column| column.name == *name)) {
-            return unfit(format!("`{name}` is generated, and its values are not published"), None);
-        }
-        self.told_apart(&key, &parameters)
-    }
-
-    /// Whether no two rows have the same place, and a change of a row tells which place that is.
-    fn told_apart(&self, key: &[&str], parameters: &[&str]) -> Result<(), Unfit> {
-        let number = |name: &&str| self.columns.iter().find(|column| column.name == **name).map(|column| column.number);
-        let key: Vec<i16> = key.iter().filter_map(number).collect();
-        let place: Vec<i16> = parameters.iter().filter_map(number).chain(key.iter().copied()).collect();
-        // An address that the old row does not tell is looked up by the key, which must be enough then.
-        let told = place.iter().all(|number| self.identity.contains(number));
-        let by = if told { &place } else { &key };
-        let covers = |unique: &Vec<i16>| !unique.is_empty() && unique.iter().all(|number| by.contains(number));
-        if self.uniques.iter().any(covers) {
-            return Ok(());
-        }
-        let columns = by.iter().filter_map(|number| self.columns.iter().find(|column| column.number == *number));
-        let columns: Vec<String> = columns.map(|column| plain(&column.name)).collect();
-        Err(Unfit {
-            why: format!("nothing says that ({}) tells its rows apart", columns.join(", ")),
-            remedy: Some(format!("CREATE UNIQUE INDEX ON {} ({});", self.title(), columns.join(", "))),
-        })
-    }
-
-    /// The same, with what a `template` or `key` may stumble over at run time.
-    pub(super) fn nullable(&self, template: &Template) -> Vec<String> {
-        let parameter = |column: &&Column| template.parameters().any(|name| name == column.name) && !column.not_null;
-        self.columns.iter().filter(parameter).map(|column| column.name.clone()).collect()
     }
 }

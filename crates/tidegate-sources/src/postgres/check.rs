@@ -2,8 +2,9 @@
 
 use tokio_postgres::Client;
 
-use super::catalog::{self, Table, plain};
+use super::catalog::{self, Table};
 use super::failure::Failure;
+use super::names::plain;
 use super::publication::{self, Publication};
 use super::serving;
 use super::settings::{self, Postgres};

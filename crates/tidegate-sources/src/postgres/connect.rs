@@ -6,7 +6,7 @@ use pgwire_replication::{Lsn, PgWireError, ReplicationClient, ReplicationConfig}
 use tokio_postgres::config::Host;
 use tokio_postgres::{Client, Config};
 
-use super::catalog::plain;
+use super::names::plain;
 use super::tls::{self, Tls};
 use super::values::SESSION;
 

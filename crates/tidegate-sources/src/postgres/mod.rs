@@ -15,6 +15,7 @@
 //! ```
 
 mod apply;
+mod beginning;
 mod catalog;
 mod check;
 mod checkpoint;
@@ -23,7 +24,9 @@ mod copy;
 mod destination;
 mod discover;
 mod failure;
+mod fitness;
 mod gather;
+mod names;
 mod pgoutput;
 mod publication;
 mod row;
@@ -32,6 +35,7 @@ mod schema;
 mod serving;
 mod session;
 mod settings;
+mod shown;
 mod slot;
 mod snapshot;
 mod stream;

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use tidegate_core::Placement;
 use tokio_postgres::{Client, Error};
 
-use super::catalog::{self, Table, quoted};
+use super::catalog::{self, Table};
 use super::connect::reason;
+use super::names::quoted;
 
 /// What of a table is published.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

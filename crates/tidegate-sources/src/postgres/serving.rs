@@ -4,11 +4,12 @@ use std::collections::HashMap;
 
 use tidegate_log::Log;
 
-use super::catalog::{self, Table, Unfit};
+use super::catalog::{self, Table};
 use super::checkpoint::{self, Known, KnownChannel, KnownTable};
 use super::connect::Endpoint;
 use super::destination::{Destination, Plan};
 use super::failure::Failure;
+use super::fitness::Unfit;
 use super::publication::{self, PublicationError, Published};
 use super::types::Types;
 use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};

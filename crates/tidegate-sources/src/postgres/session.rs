@@ -10,13 +10,14 @@ use std::collections::HashSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use pgwire_replication::{IdentifySystem, Lsn, ReplicationClient};
+use pgwire_replication::{Lsn, ReplicationClient};
 use serde_json::Value;
 use tidegate_core::{Millis, Op};
 use tidegate_log::{Entry, Health, Log, loaded_mark};
 use tokio_postgres::Client;
 
 use super::apply::Apply;
+use super::beginning::Beginning;
 use super::checkpoint::{self, Known, KnownTable, Position, tables_of};
 use super::destination::{Destination, Plan};
 use super::failure::Failure;
@@ -45,19 +46,6 @@ pub(super) struct Context {
     pub(super) upkeep: Upkeep,
     /// Tables that cannot be served, each with its reason, as they were logged.
     pub(super) told: RefCell<Vec<(String, String)>>,
-}
-
-/// Where a session begins.
-#[derive(Debug)]
-enum Beginning {
-    /// Upstream gives what comes after this.
-    On {
-        position: Position,
-        /// A transaction that ended here must come again, or this is another database than it was.
-        verify: Option<Lsn>,
-    },
-    /// With a new snapshot; the reason is a loss.
-    Afresh(Option<&'static str>),
 }
 
 impl Context {
@@ -133,79 +121,6 @@ impl Context {
             tracing::error!(source = self.name, table, why, "a table cannot be served");
         }
         *told = unfit;
-    }
-
-    /// Whether upstream goes on from what we hold.
-    fn beginning(
-        &self,
-        session: &mut ReplicationClient,
-        client: &Client,
-        system: &IdentifySystem,
-        lost: Option<&'static str>,
-    ) -> Result<Beginning, Failure> {
-        let name = &self.slot;
-        let slot = self.wait.on(Slot::find(client, name))?;
-        if let Some(Slot { reader: Some(process), .. }) = slot {
-            return Err(Failure::Upstream {
-                what: format!(
-                    "the slot `{name}` is read by process {process}: another Tidegate, or our last connection"
-                ),
-                remedy: Some(format!(
-                    "give this source a `slot` of its own, or: SELECT pg_terminate_backend({process});"
-                )),
-            });
-        }
-        if matches!(slot, Some(Slot { ours: false, .. })) {
-            let what = format!("the slot `{name}` belongs to another database or plugin");
-            return Err(Failure::Upstream { what, remedy: Some("give this source a `slot` of its own".to_owned()) });
-        }
-        let position: Option<Position> = checkpoint::read(self.log.checkpoint(&self.name));
-        let Some(position) = position else { return Ok(Beginning::Afresh(None)) };
-        let loss = if let Some(lost) = lost {
-            Some(lost)
-        } else if position.system != system.system_id {
-            Some("it is another database cluster")
-        } else if system.xlogpos < position.lsn {
-            Some("the database was restored from an older backup")
-        } else if self.forked(session, &position, system)? {
-            Some("a failover lost what we hold")
-        } else {
-            match &slot {
-                None => Some("the slot is gone"),
-                Some(slot) if slot.lost => Some("the server removed WAL that the slot needed"),
-                Some(slot) if slot.confirmed > position.lsn => Some("the slot is ahead of what we hold"),
-                Some(_) => None,
-            }
-        };
-        if loss.is_some() {
-            return Ok(Beginning::Afresh(loss));
-        }
-        let confirmed = slot.map_or(Lsn::ZERO, |slot| slot.confirmed);
-        let verify = (confirmed < position.commit).then_some(position.commit);
-        Ok(Beginning::On { position, verify })
-    }
-
-    /// Whether the server's history parted from ours before the place that we hold.
-    fn forked(
-        &self,
-        session: &mut ReplicationClient,
-        position: &Position,
-        system: &IdentifySystem,
-    ) -> Result<bool, Failure> {
-        if system.timeline == position.timeline {
-            return Ok(false);
-        }
-        if system.timeline < position.timeline {
-            return Ok(true);
-        }
-        let history = self.wait.on(session.timeline_history(system.timeline))?;
-        let history = String::from_utf8_lossy(&history.content).into_owned();
-        // Lines of: timeline, where it was left, why.
-        let left = history.lines().find_map(|line| {
-            let mut words = line.split_whitespace();
-            (words.next()?.parse() == Ok(position.timeline)).then(|| Lsn::parse(words.next()?).ok())?
-        });
-        Ok(left.is_none_or(|left| left < position.lsn))
     }
 
     /// Makes the slot anew. A log that takes nothing must not make the server keep WAL, so it is waited for.

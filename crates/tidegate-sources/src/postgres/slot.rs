@@ -3,7 +3,7 @@
 use pgwire_replication::{Lsn, PgWireError, ReplicationClient};
 use tokio_postgres::{Client, Error};
 
-use super::catalog::quoted;
+use super::names::quoted;
 
 /// A slot as the server has it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -17,12 +17,12 @@ use tidegate_log::{Entry, ReadLimit};
 use tokio_postgres::{Client, CopyOutStream};
 
 use super::apply::{Apply, Poison, shown_text};
-use super::catalog::quoted;
 use super::checkpoint::KnownTable;
 use super::copy;
 use super::destination::Destination;
 use super::failure::Failure;
 use super::gather::{Flushed, Gather};
+use super::names::quoted;
 use super::row::RowShape;
 use super::serving::Served;
 use super::types::Types;

@@ -17,15 +17,15 @@ use tidegate_core::{Millis, Op};
 use tokio_postgres::Client;
 
 use super::apply::{Applied, Apply, Change, Outcome};
-use super::catalog::{self, Table};
+use super::catalog;
 use super::checkpoint::{self, Known, KnownTable, Position, tables_of};
 use super::failure::Failure;
 use super::gather::{Checkpoints, Gather};
 use super::pgoutput::{self, Message, Relation};
-use super::row::RowShape;
 use super::schema;
 use super::serving::{self, Serving};
 use super::session::{Context, Start, notice_entries};
+use super::shown::Shown;
 use super::slot::Exported;
 use super::upkeep::Watch;
 use crate::SourceState;
@@ -71,24 +71,6 @@ pub(super) struct Stream<'s> {
     again: Option<&'static str>,
     heard: Instant,
     live: bool,
-}
-
-/// A table as the stream shows it.
-struct Shown {
-    /// Place in `serving`; `None`: nobody wants it.
-    table: Option<usize>,
-    shape: RowShape,
-    keys: Vec<bool>,
-    relation: Relation,
-}
-
-impl Shown {
-    /// Whether its columns are columns of the table as it is.
-    fn is_of(&self, table: &Table) -> bool {
-        self.relation.columns.iter().all(|shown| {
-            table.columns.iter().any(|column| (&column.name, column.type_oid) == (&shown.name, shown.type_oid))
-        })
-    }
 }
 
 struct Transaction {
@@ -380,10 +362,7 @@ impl<'s> Stream<'s> {
 
     fn show(&mut self, relation: Relation) {
         let table = self.serving.tables.iter().position(|served| served.table.oid == relation.id);
-        let columns = relation.columns.iter().map(|column| (column.name.as_str(), column.type_oid));
-        let shape = RowShape::new(columns, &self.serving.types);
-        let keys = relation.columns.iter().map(|column| column.key).collect();
-        self.relations.insert(relation.id, Shown { table, shape, keys, relation });
+        self.relations.insert(relation.id, Shown::new(relation, table, &self.serving.types));
     }
 
     /// If the table looks otherwise than the log knows, its watchers are told here, before the first row that shows
