@@ -118,7 +118,8 @@ pub struct ServerCost {
     pub pss_bytes_before: Option<u64>,
     /// Proportional set size at the end, with all watchers.
     pub pss_bytes: Option<u64>,
-    /// `idle`: the difference of the two, divided by the watchers that came between.
+    /// `idle`: the difference of the two, divided by the watchers that came between. A server that
+    /// has had as many before has the memory already, and what this says is too little, or null.
     pub pss_bytes_per_watcher: Option<f64>,
 }
 

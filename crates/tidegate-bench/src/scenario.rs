@@ -291,7 +291,7 @@ impl Running<'_, '_> {
             pss_bytes_before: self.pss_before,
             pss_bytes,
             pss_bytes_per_watcher: grown
-                .filter(|_| scenario == Scenario::Idle && counted > 0)
+                .filter(|grown| scenario == Scenario::Idle && counted > 0 && *grown > 0)
                 .map(|grown| grown as f64 / f64::from(counted)),
         })
     }

@@ -37,7 +37,7 @@ pub(super) enum BenchCommand {
         #[command(flatten)]
         spread: Spread,
     },
-    /// Watch and do nothing: what a connection costs.
+    /// Watch and do nothing: what a connection costs, on a server that has had fewer so far.
     Idle {
         #[command(flatten)]
         place: Place,

@@ -5,6 +5,8 @@
 mod arguments;
 mod print;
 
+use std::fs::File;
+use std::io::Write;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
@@ -28,12 +30,16 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
     raise_file_limit();
     let live = if let Scenario::Resume { live, .. } = scenario { live } else { 0 };
     has_room(u64::from(load.watchers) + u64::from(live) + u64::from(options.target.publishers))?;
+    // Before the load, which may take long.
+    let picture = match &place.svg {
+        Some(file) => Some(File::create(file).with_context(|| format!("cannot write {}", file.display()))?),
+        None => None,
+    };
     let mut progress = print::Progress::new(!place.quiet);
     let report = tidegate_bench::run(scenario, &options, |moment| progress.tell(moment)).map_err(explain)?;
     progress.end();
-    if let Some(file) = &place.svg {
-        std::fs::write(file, tidegate_bench::svg(&report))
-            .with_context(|| format!("cannot write {}", file.display()))?;
+    if let Some(mut picture) = picture {
+        picture.write_all(tidegate_bench::svg(&report).as_bytes()).context("cannot write the picture")?;
     }
     if place.json {
         say(serde_json::to_string_pretty(&report)?);
