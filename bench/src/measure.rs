@@ -45,4 +45,5 @@ fn one(cell: &Cell, peer: &Peer, options: &Options) -> Result<Figure, Missing> {
         Load::Idle => generator::idle(&running, cell, options).map(Figure::Idle),
         Load::PerSecond(_) | Load::Full => generator::load(&running, cell, options).map(Figure::Load),
     }
+    .map_err(|Missing(why)| Missing(format!("{why} (it said: {})", running.place.said())))
 }

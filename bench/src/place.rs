@@ -72,7 +72,8 @@ impl Place {
         Ok(())
     }
 
-    fn said(&self) -> String {
+    /// The last line of what the server said.
+    pub(crate) fn said(&self) -> String {
         let text = std::fs::read(self.folder().join("output")).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing").to_owned()

@@ -17,7 +17,12 @@ pub(crate) struct Http {
     pub(crate) post: fn(&str, &str) -> (String, String),
     /// What a watcher hears once it watches.
     pub(crate) begun: &'static [u8],
+    /// Watchers that may be on their way at once.
+    pub(crate) opening_max: u32,
 }
+
+/// What most servers take without a murmur.
+pub(crate) const OPENING_MAX: u32 = 128;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Transport {
@@ -42,6 +47,10 @@ impl Subject for Http {
             Transport::WebSocket => upgrade(&path),
         };
         vec![Step { say, hear: self.begun.to_vec() }]
+    }
+
+    fn opening_max(&self) -> u32 {
+        self.opening_max
     }
 
     fn publish_address(&self) -> SocketAddr {

@@ -3,8 +3,11 @@
 
 use std::fmt::Write;
 
-use crate::cells::{Cell, Delivered, Figure};
+use crate::cells::{Cell, Delivered, Figure, Load};
 use crate::peers::Peer;
+
+/// A server that delivers less than this share of what is asked for is shown with what it delivers.
+const KEPT_UP: f64 = 0.95;
 
 /// All measurements.
 #[derive(Default)]
@@ -96,7 +99,11 @@ impl Table {
         let ratios = loads.iter().filter_map(|(run, load)| Some(load.cpu_us / self.limit(*run, cell)?));
         let ratio = median(ratios.collect()).map_or(String::new(), |ratio| format!(" **×{ratio:.2}**"));
         let mut text = format!("{cpu_us:.2} µs{ratio}, {} / {} ms", short(p50), short(p99));
-        if cell.load == crate::cells::Load::Full {
+        let kept_up = match cell.load {
+            Load::PerSecond(wanted) => per_second > KEPT_UP * f64::from(wanted),
+            Load::Full | Load::Idle => false,
+        };
+        if !kept_up {
             let _ = write!(text, ", {} k/s", thousands(per_second / 1e3));
         }
         let wrong: u64 = loads.iter().map(|(_, load)| load.wrong).sum();

@@ -30,7 +30,7 @@ pub(crate) struct Running {
     pub(crate) subject: Arc<dyn Subject>,
     pub(crate) process: Process,
     /// After the process, which writes into it.
-    pub(crate) _place: Place,
+    pub(crate) place: Place,
 }
 
 /// All, in the order of the table; the ratios are to the first.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Peer, Running};
 use crate::place::{Missing, Place, built, free_address};
-use crate::subject::{Http, Transport};
+use crate::subject::{Http, OPENING_MAX, Transport};
 
 pub(super) const SSE: Peer =
     Peer { name: "naive-sse", title: "axum + broadcast SSE", start: |place| start(place, Transport::Sse) };
@@ -24,6 +24,7 @@ fn start(place: Place, transport: Transport) -> Result<Running, Missing> {
         },
         post: |channel, event| (format!("/publish/{channel}"), event.to_owned()),
         begun: b"\r\n\r\n",
+        opening_max: OPENING_MAX,
     };
-    Ok(Running { subject: Arc::new(subject), process, _place: place })
+    Ok(Running { subject: Arc::new(subject), process, place })
 }

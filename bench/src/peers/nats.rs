@@ -11,6 +11,8 @@ use crate::subject::{channel_name, frame, upgrade};
 
 pub(super) const WEBSOCKET: Peer = Peer { name: "nats-ws", title: "NATS WS", start };
 
+const PONG: &[u8] = b"PONG\r\n";
+
 #[derive(Debug)]
 struct Nats {
     watch: SocketAddr,
@@ -22,7 +24,7 @@ fn start(place: Place) -> Result<Running, Missing> {
     let [publish, watch] = [free_address()?, free_address()?];
     let config = place.config("nats/nats.conf", &[("port", publish), ("websocket", watch)])?;
     let process = place.start(&[&program, "--config", &config.display().to_string()], watch)?;
-    Ok(Running { subject: Arc::new(Nats { watch, publish }), process, _place: place })
+    Ok(Running { subject: Arc::new(Nats { watch, publish }), process, place })
 }
 
 impl Subject for Nats {
@@ -35,7 +37,7 @@ impl Subject for Nats {
         let subscribe = format!("CONNECT {{\"verbose\":false}}\r\nSUB {} 1\r\nPING\r\n", channel_name(channel));
         vec![
             Step { say: upgrade("/"), hear: b"\r\n\r\n".to_vec() },
-            Step { say: frame(&subscribe), hear: b"PONG\r\n".to_vec() },
+            Step { say: frame(&subscribe), hear: PONG.to_vec() },
         ]
     }
 
@@ -44,7 +46,7 @@ impl Subject for Nats {
     }
 
     fn open_publisher(&self) -> Vec<Step> {
-        vec![Step { say: b"CONNECT {\"verbose\":false}\r\nPING\r\n".to_vec(), hear: b"PONG\r\n".to_vec() }]
+        vec![Step { say: b"CONNECT {\"verbose\":false}\r\nPING\r\n".to_vec(), hear: PONG.to_vec() }]
     }
 
     /// NATS does not acknowledge; its answer to a ping says that it has taken what came before.
@@ -54,11 +56,13 @@ impl Subject for Nats {
         out.extend_from_slice(b"\r\nPING\r\n");
     }
 
-    /// A ping of the server may come before; it is not answered for as long as a measurement takes.
+    /// A ping of the server may come before or behind; it need not be answered for as long as a
+    /// measurement takes.
     fn acknowledged(&self, answer: &[u8]) -> Result<Option<Acknowledged>, Error> {
         if answer.starts_with(b"-ERR") {
             return Err(Error::Strange("NATS refuses an event"));
         }
-        Ok(answer.ends_with(b"PONG\r\n").then_some(Acknowledged { stays: true }))
+        let pong = answer.windows(PONG.len()).any(|window| window == PONG);
+        Ok(pong.then_some(Acknowledged { stays: true }))
     }
 }

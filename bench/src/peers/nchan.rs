@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Peer, Running};
 use crate::place::{Missing, Place, free_address, installed};
-use crate::subject::{Http, Transport};
+use crate::subject::{Http, OPENING_MAX, Transport};
 
 pub(super) const SSE: Peer =
     Peer { name: "nchan-sse", title: "Nchan SSE", start: |place| start(place, Transport::Sse) };
@@ -29,6 +29,7 @@ fn start(place: Place, transport: Transport) -> Result<Running, Missing> {
             Transport::Sse => b": hi\n",
             Transport::WebSocket => b"\r\n\r\n",
         },
+        opening_max: OPENING_MAX,
     };
-    Ok(Running { subject: Arc::new(subject), process, _place: place })
+    Ok(Running { subject: Arc::new(subject), process, place })
 }

@@ -37,8 +37,10 @@ fn start(place: Place) -> Result<Running, Missing> {
         watch_path: "/",
         post: |channel, event| ("/publish/".to_owned(), item(channel, event)),
         begun: b"\n:\n\n",
+        // More than that at once, and it drops what its processes tell each other.
+        opening_max: 8,
     };
-    Ok(Running { subject: Arc::new(subject), process, _place: place })
+    Ok(Running { subject: Arc::new(subject), process, place })
 }
 
 /// An event as its control API takes it, which passes on the bytes that a watcher is to get.

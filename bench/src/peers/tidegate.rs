@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Peer, Running};
 use crate::place::{Missing, Place, built, free_address};
-use crate::subject::{Http, Transport};
+use crate::subject::{Http, OPENING_MAX, Transport};
 
 pub(super) const SSE: Peer =
     Peer { name: "tidegate-sse", title: "Tidegate SSE", start: |place| start(place, Transport::Sse, false) };
@@ -32,6 +32,7 @@ fn start(place: Place, transport: Transport, durable: bool) -> Result<Running, M
             |channel, event| (format!("/v1/live/{channel}"), event.to_owned())
         },
         begun: br#""op":"begin""#,
+        opening_max: OPENING_MAX,
     };
-    Ok(Running { subject: Arc::new(subject), process, _place: place })
+    Ok(Running { subject: Arc::new(subject), process, place })
 }

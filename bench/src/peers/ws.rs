@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Peer, Running};
 use crate::place::{Missing, Place, free_address, installed, tools};
-use crate::subject::{Http, Transport};
+use crate::subject::{Http, OPENING_MAX, Transport};
 
 pub(super) const WEBSOCKET: Peer = Peer { name: "node-ws", title: "node ws", start };
 
@@ -23,6 +23,7 @@ fn start(place: Place) -> Result<Running, Missing> {
         watch_path: "/",
         post: |channel, event| (format!("/{channel}"), event.to_owned()),
         begun: b"\r\n\r\n",
+        opening_max: OPENING_MAX,
     };
-    Ok(Running { subject: Arc::new(subject), process, _place: place })
+    Ok(Running { subject: Arc::new(subject), process, place })
 }

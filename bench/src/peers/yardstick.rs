@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Peer, Running};
 use crate::place::{Missing, Place, built, free_address};
-use crate::subject::{Http, Transport};
+use crate::subject::{Http, OPENING_MAX, Transport};
 
 pub(super) const LIMIT: Peer = Peer { name: "limit", title: "limit", start: |place| start(place, "limit") };
 pub(super) const REFERENCE: Peer =
@@ -20,6 +20,7 @@ fn start(place: Place, mode: &str) -> Result<Running, Missing> {
         watch_path: "/",
         post: |channel, event| (format!("/{channel}"), event.to_owned()),
         begun: b"\n:\n\n",
+        opening_max: OPENING_MAX,
     };
-    Ok(Running { subject: Arc::new(subject), process, _place: place })
+    Ok(Running { subject: Arc::new(subject), process, place })
 }
