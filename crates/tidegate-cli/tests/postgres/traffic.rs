@@ -80,10 +80,10 @@ impl Writer {
                 Ok(()) => {}
                 // Whether it was committed is not known; the table will tell.
                 Err(_) if connected.is_closed() => client = None,
-                // A deadlock, a key that is taken, the last words of a killed server.
+                // A deadlock, a row that was moved away, a key that is taken, the last words of a killed server.
                 Err(error) => {
                     assert!(
-                        error.code().is_some_and(|code| ["40P01", "23505", "57P01", "57P02"].contains(&code.code())),
+                        error.code().is_some_and(|code| ["40001", "40P01", "23505", "57P01", "57P02"].contains(&code.code())),
                         "{statements}: {error:?}"
                     );
                     drop(connected.batch_execute("ROLLBACK").await);
