@@ -18,18 +18,18 @@ const KEYLESS: Table = Table { channel: "keyless", address: "keyless", table: "p
 /// One remedy may show the way to the next.
 const ROUNDS_MAX: usize = 3;
 
-fn check(folder: &Path) -> Output {
+pub(crate) fn check(folder: &Path) -> Output {
     let mut command = Command::new(binary());
     command.args(["check", "--config", "tidegate.yaml"]).current_dir(folder).env("TIDEGATE_LOG", "warn");
     command.output().expect("the binary runs")
 }
 
-fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 /// The statements among what is to be copied.
-fn remedies(said: &str) -> String {
+pub(crate) fn remedies(said: &str) -> String {
     let copied = said.lines().filter_map(|line| line.strip_prefix("      "));
     copied.filter(|line| !line.starts_with("--")).map(|line| format!("{line}\n")).collect()
 }
@@ -106,14 +106,14 @@ fn check_says_what_is_wrong_with_the_way_there() {
 }
 
 /// `tidegate serve URL`, killed when dropped.
-struct Quick {
+pub(crate) struct Quick {
     process: Child,
     said: BufReader<ChildStdout>,
-    address: std::net::SocketAddr,
+    pub(crate) address: std::net::SocketAddr,
 }
 
 impl Quick {
-    fn start(url: &str, folder: &Path) -> Quick {
+    pub(crate) fn start(url: &str, folder: &Path) -> Quick {
         let mut process = Command::new(binary())
             .args(["serve", url, "--listen", "127.0.0.1:0", "--data"])
             .arg(folder.join("data"))
@@ -133,7 +133,7 @@ impl Quick {
     }
 
     /// Stops it in order, and returns the rest of what it said.
-    fn stop(mut self) -> String {
+    pub(crate) fn stop(mut self) -> String {
         let pid = rustix::process::Pid::from_raw(self.process.id() as i32).expect("a pid");
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a signal");
         let mut rest = String::new();

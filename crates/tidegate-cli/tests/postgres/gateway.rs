@@ -96,6 +96,16 @@ pub(crate) fn bounce(server: &mut Server) {
     server.restart().unwrap_or_else(|error| panic!("{error}"));
 }
 
+/// Kills the server and starts it with another config, on the same ports and log.
+pub(crate) fn reconfigure(server: &mut Server, text: &str) {
+    let file = server.folder().join("tidegate.yaml");
+    let old = std::fs::read_to_string(&file).expect("the config");
+    let stays = |line: &&str| ["listen:", "admin:", "log:"].iter().any(|name| line.starts_with(name));
+    let head: Vec<&str> = old.lines().filter(stays).collect();
+    std::fs::write(&file, format!("{}\n{text}", head.join("\n"))).expect("written");
+    bounce(server);
+}
+
 /// A figure of the source from the server's metrics, by the beginning of its line.
 pub(crate) async fn metric(server: &Server, line_begins: &str) -> Option<f64> {
     let answer = get_json(server.admin(), "/metrics").await.expect("an answer");

@@ -92,11 +92,6 @@ impl Rig {
 
     /// Starts the server again with another config.
     pub(crate) fn restart_with(&mut self, url: &str) {
-        let old = std::fs::read_to_string(self.server.folder().join("tidegate.yaml")).expect("the config");
-        let head: Vec<&str> =
-            old.lines().filter(|line| line.starts_with("listen:") || line.starts_with("admin:")).collect();
-        let text = format!("{}\nlog: {{ path: ./data }}\n{}", head.join("\n"), config(url, &[], &[PEOPLE]));
-        std::fs::write(self.server.folder().join("tidegate.yaml"), text).expect("written");
-        block_in_place(|| gateway::bounce(&mut self.server));
+        block_in_place(|| gateway::reconfigure(&mut self.server, &config(url, &[], &[PEOPLE])));
     }
 }

@@ -9,7 +9,7 @@ use tidegate_testkit::process::Server;
 use tidegate_testkit::shim::Shim;
 use tokio::task::block_in_place;
 
-use crate::gateway::{self, SLOT, bounce, config, metric, rows};
+use crate::gateway::{self, SLOT, config, metric, rows};
 use crate::rig::{CHANGES, PEOPLE, Rig, SCHEMA};
 use crate::tables::{Table, VISITS, VISITS_SCHEMA};
 
@@ -121,15 +121,8 @@ async fn channels_are_added_and_removed() {
     let mut rig = Rig::start(Cluster::setup(Version::V15)).await;
     rig.sql("CREATE TABLE more (id int PRIMARY KEY, shelf text NOT NULL); INSERT INTO more SELECT g, 's' || g % 3 FROM generate_series(1, 300) g");
     let configure = |rig: &mut Rig, tables: &[Table]| {
-        let file = rig.server.folder().join("tidegate.yaml");
-        let old = std::fs::read_to_string(&file).expect("the config");
-        let ports: Vec<&str> = old
-            .lines()
-            .filter(|line| line.starts_with("listen:") || line.starts_with("admin:") || line.starts_with("log:"))
-            .collect();
-        let text = format!("{}\n{}", ports.join("\n"), config(&rig.cluster.url("postgres"), &[], tables));
-        std::fs::write(&file, text).expect("written");
-        block_in_place(|| bounce(&mut rig.server));
+        let text = config(&rig.cluster.url("postgres"), &[], tables);
+        block_in_place(|| gateway::reconfigure(&mut rig.server, &text));
     };
     // Another table, and a second channel of the same one.
     configure(&mut rig, &[PEOPLE, NAMES, MORE]);

@@ -135,3 +135,58 @@ async fn tables_that_cannot_be_read_stop_nothing_else() {
         rig.history.see(|seen| assert_eq!(seen.ops("gap"), 0, "a table that comes loads alone"));
     }
 }
+
+const FATS: Table = Table { channel: "fats", address: "fats/{folder}", table: "public.fats", key: &["id"] };
+
+/// A column that updates leave out, and rows that we do not have: neither may stop the source.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_of_which_a_part_is_not_told() {
+    let cluster = block_in_place(|| Cluster::start(Version::V18));
+    cluster.sql("postgres", crate::rig::SCHEMA);
+    cluster.sql(
+        "postgres",
+        "CREATE TABLE fats (id int PRIMARY KEY, folder text, n int, body text); ALTER TABLE fats ALTER body SET STORAGE EXTERNAL;
+         INSERT INTO fats SELECT g, 'f' || g % 5, 0, repeat('y', 5000) FROM generate_series(1, 1000) g",
+    );
+    let mut server = block_in_place(|| gateway::serve(&cluster, &[PEOPLE]));
+    Follower::state(server.address(), "people/*", Habits::steady(Transport::Sse))
+        .until("loaded", |seen| seen.replica.rows().is_some_and(|rows| rows.len() == 500))
+        .await;
+
+    // The table comes to a running source while the application goes on with it.
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let url = cluster.url("postgres");
+    let writer = tokio::spawn(async move {
+        let client = tidegate_testkit::postgres::connect(&url).await.expect("connected");
+        let mut ticks = tokio::time::interval(std::time::Duration::from_millis(10));
+        for round in 1.. {
+            ticks.tick().await;
+            let both = format!(
+                "UPDATE fats SET n = n + 1 WHERE id = {round} % 1000 + 1; UPDATE people SET age = {round} WHERE id = 3"
+            );
+            client.batch_execute(&both).await.unwrap_or_else(|error| panic!("{both}: {error}"));
+            if *stopped.borrow() {
+                return;
+            }
+        }
+    });
+    let text = gateway::config(&cluster.url("postgres"), &[], &[PEOPLE, FATS]);
+    block_in_place(|| gateway::reconfigure(&mut server, &text));
+    let fats = Follower::state(server.address(), "fats/*", Habits::steady(Transport::Sse));
+    let letters = Follower::events(server.address(), DEAD, Habits::steady(Transport::Sse));
+    fats.until("all are there", |seen| seen.replica.rows().is_some_and(|rows| rows.len() == 1000)).await;
+    stop.send_replace(true);
+    writer.await.expect("the writer");
+    let rig = Rig::around(cluster, server).await;
+    fats.until_rows("the table", &block_in_place(|| gateway::rows(&rig.cluster, &FATS))).await;
+
+    // A row that has no place, whatever its body is, needs no comparison each time.
+    rig.sql("INSERT INTO fats VALUES (0, NULL, 0, repeat('y', 5000))");
+    let compared = || rig.server.output().matches("was compared").count();
+    let before = compared();
+    for _ in 0..10 {
+        rig.sql("UPDATE fats SET n = n + 1 WHERE id = 0");
+    }
+    letters.until("a letter for each", |seen| seen.frames.len() == 11).await;
+    assert_eq!(compared(), before, "{}", rig.server.output());
+}

@@ -14,7 +14,8 @@ use tidegate_testkit::process::Server;
 use tokio::task::{JoinHandle, block_in_place};
 use tokio::time::Instant;
 
-use crate::gateway::{self, SLOT, number};
+use crate::gateway::{self, PATIENCE, SLOT, number};
+use crate::refusals::says;
 use crate::rig::{PEOPLE, Rig};
 use crate::tables::Table;
 
@@ -159,4 +160,41 @@ async fn wal_has_the_bound_of_the_database_while_we_are_gone() {
     rig.equal("healed").await;
     rig.was_never_reset();
     rig.after_the_gap().await;
+}
+
+/// `slot_lag_max` holds whatever keeps the source from reading.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wal_is_bounded_while_nothing_is_read() {
+    const FILL: &str =
+        "SELECT pg_logical_emit_message(false, 'filling', repeat('x', 1000000)) IS NULL FROM generate_series(1, 100)";
+    let cluster = block_in_place(|| Cluster::start(Version::V15));
+    cluster.sql("postgres", crate::rig::SCHEMA);
+    let text = gateway::config(&cluster.url("postgres"), &["slot_lag_max: 64MiB"], &[PEOPLE]);
+    let server = block_in_place(|| Server::start(gateway::binary(), &text));
+    let rig = Rig::around(cluster, server).await;
+    let evictions = || rig.server.output().matches("holds back more WAL").count();
+
+    // No table is fit to be served.
+    rig.sql("ALTER TABLE people DROP CONSTRAINT people_pkey");
+    says(&rig.server, &["no table can be served"]).await;
+    rig.sql(FILL);
+    says(&rig.server, &["holds back more WAL"]).await;
+    rig.sql("ALTER TABLE people ADD PRIMARY KEY (id); UPDATE people SET age = 9 WHERE id = 9");
+    rig.equal("healed").await;
+    rig.after_the_gap().await;
+
+    // A comparison waits for a transaction that stays open.
+    let (before, client) = (evictions(), rig.cluster.connect("postgres").await.expect("connected"));
+    client.batch_execute("BEGIN; CREATE TABLE unfinished (id int)").await.expect("begun");
+    rig.sql("ALTER TABLE people ADD COLUMN later int; UPDATE people SET age = 10 WHERE id = 9");
+    says(&rig.server, &["connecting anew", "changed"]).await;
+    rig.sql(FILL);
+    let deadline = Instant::now() + PATIENCE;
+    while evictions() == before {
+        assert!(Instant::now() < deadline, "the slots stay:\n{}", rig.server.output());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    client.batch_execute("COMMIT").await.expect("committed");
+    rig.equal("healed again").await;
+    rig.was_never_reset();
 }
