@@ -118,8 +118,9 @@ async fn a_url_and_a_source_of_one_name_keep_apart() {
     let quick = block_in_place(|| Quick::start(&cluster.url("postgres"), folder.path()));
     let other = Follower::state(quick.address, "other", Habits::steady(Transport::Sse));
     block_in_place(|| bounce(&mut server));
-    cluster.sql("postgres", "INSERT INTO other VALUES (1, 1)");
     cluster.sql("postgres", CHANGES);
     people.until_rows("the table, changed", &block_in_place(|| gateway::rows(&cluster, &PEOPLE))).await;
+    // By now the source has made its publication as it needs it.
+    cluster.sql("postgres", "INSERT INTO other VALUES (1, 1)");
     other.until_rows("the table of the other", &block_in_place(|| gateway::rows(&cluster, &OTHER))).await;
 }
