@@ -125,16 +125,19 @@ impl Follower {
         self.see(|seen| seen.replica.rows().cloned().unwrap_or_default())
     }
 
-    /// Waits until something holds at a cursor.
+    /// Waits until something holds at a cursor, as long as anything comes.
     ///
     /// # Panics
     /// If it does not come to that, or the server breaks the protocol; with what came last.
     pub async fn until(&self, what: &str, holds: impl Fn(&Seen) -> bool) {
         let mut changed = self.shared.changed.subscribe();
-        let deadline = Instant::now() + PATIENCE;
+        let (mut deadline, mut came) = (Instant::now() + PATIENCE, None);
         loop {
             {
                 let seen = self.shared.lock();
+                if seen.replica.cursor != came {
+                    (deadline, came) = (Instant::now() + PATIENCE, seen.replica.cursor.clone());
+                }
                 if let Some(broken) = &seen.broken {
                     panic!("{}: {broken}\n{}", self.name, seen.told());
                 }

@@ -83,7 +83,9 @@ impl Writer {
                 // A deadlock, a row that was moved away, a key that is taken, the last words of a killed server.
                 Err(error) => {
                     assert!(
-                        error.code().is_some_and(|code| ["40001", "40P01", "23505", "57P01", "57P02"].contains(&code.code())),
+                        error
+                            .code()
+                            .is_some_and(|code| ["40001", "40P01", "23505", "57P01", "57P02"].contains(&code.code())),
                         "{statements}: {error:?}"
                     );
                     drop(connected.batch_execute("ROLLBACK").await);

@@ -21,7 +21,7 @@ use super::failure::Failure;
 use crate::running::Stop;
 
 /// A transaction beyond this becomes a large batch.
-const PART_BYTES: usize = 2 << 20;
+const PART_BYTES: usize = 4 << 20;
 /// Gathered transactions go into the log when they have so many bytes …
 const GROUP_BYTES: usize = 512 << 10;
 /// … or there are so many of them.

@@ -9,8 +9,8 @@ use super::types::{Shape, Types};
 use super::values::{ValueError, write_json};
 use crate::Numbers;
 
-/// A row beyond this is no row for a watcher; 16 MiB is half of what a batch of the log may have.
-pub(super) const ROW_BYTES_MAX: usize = 16 << 20;
+/// A row beyond this is no row for a watcher. With all that may be gathered before it, it fits into a batch of the log.
+pub(super) const ROW_BYTES_MAX: usize = 8 << 20;
 
 /// The columns of a table, ready to write rows.
 #[derive(Debug)]

@@ -213,7 +213,9 @@ impl Oracle<'_> {
                     meant.extend(self.listed(at.unwrap_or(u64::MAX), said.last().copied().unwrap_or(0)));
                     at = *to;
                 }
-                Item::Event { offset, .. } | Item::Notice { offset, .. } => said.push(offset.expect("a cursor on each event")),
+                Item::Event { offset, .. } | Item::Notice { offset, .. } => {
+                    said.push(offset.expect("a cursor on each event"))
+                }
             }
         }
         meant.extend(self.listed(at.unwrap_or(u64::MAX), upto));
