@@ -132,12 +132,13 @@ test("curl", { timeout: 60_000 }, async (t) => {
   });
 
   await t.test("lists the channels with a line to copy that works", async (t) => {
-    const { channels } = (await curl(at(""))).json();
-    assert.deepEqual(channels.map(({ channel }) => channel).sort(), ["chat", "machine", "notes", "ticks"]);
-    const machine = channels.find(({ channel }) => channel === "machine");
-    const { curl: line, ...rest } = machine;
+    const listed = async () => (await curl(at(""))).json().channels;
+    assert.deepEqual((await listed()).map(({ channel }) => channel).sort(), ["chat", "machine", "notes", "ticks"]);
+    const machine = async () => (await listed()).find(({ channel }) => channel === "machine");
+    await linesUntil(t, /"op":"snapshot"/, "sh", ["-c", `exec ${(await machine()).curl} -s --noproxy '*'`]);
+    // A snapshot came, so the source has loaded.
+    const { curl: _, ...rest } = await machine();
     assert.deepEqual(rest, { channel: "machine", address: "machine/{group}", pattern: "machine/*", kind: "keyed", source: "machine", loading: false, publish: false, title: "This machine" });
-    await linesUntil(t, /"op":"snapshot"/, "sh", ["-c", `exec ${line} -s --noproxy '*'`]);
   });
 
   await t.test("is told what is wrong, and what is near", async () => {
