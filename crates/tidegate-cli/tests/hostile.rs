@@ -147,8 +147,10 @@ fn nonsense_on_the_websocket_is_answered_then_closed() {
         socket.send_text(r#"{"do":"pubish","ref":7}"#);
         let answer = socket.next_json();
         assert_eq!((&answer["ref"], &answer["hint"]), (&json!(7), &json!("did you mean `publish`?")));
-        socket.send_text(r#"{"do":"watch","ref":8}"#);
+        socket.send_text(r#"{"do":"window","ref":8}"#);
         assert_eq!(socket.next_json()["code"], "not-built");
+        socket.send_text(r#"{"do":"watch","ref":8,"address":"rooms/lobby/messages"}"#);
+        assert_eq!(socket.next_json()["code"], "invalid");
         socket.send_text(r#"{"do":"ping","ref":9}"#);
         assert_eq!(socket.next_json(), json!({ "op": "done", "ref": 9 }));
         for _ in 0..9 {

@@ -25,7 +25,7 @@ pub use frames::changes;
 pub use publish::{Action, Format, Idempotency, Publish, Published, key_text};
 pub use query::{FramePage, Newest, PAGE_BYTES_MAX, ROWS_MAX, RowPage, Value};
 pub use watch::{From, Piece, Plan, Reader, Start, WatchRequest};
-pub use watches::{WatchEntry, WatchGuard, Watches};
+pub use watches::{WatchEntry, WatchGuard, WatchId, Watches};
 
 use std::sync::Arc;
 

@@ -1,20 +1,22 @@
 //! Who watches now, for the admin listing and the gauges.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use tidegate_core::Millis;
+use slab::Slab;
+use tidegate_core::{Millis, Target};
 
-/// One live watch.
+use crate::channel::Channel;
+
+/// One live watch. There are as many as watchers, so it shares what it can.
 #[derive(Clone, Debug)]
 pub struct WatchEntry {
     /// Random; as in the `begin` frame.
-    pub id: Arc<str>,
+    pub id: WatchId,
     /// What is watched.
-    pub address: Arc<str>,
-    /// The name of its channel.
-    pub channel: Arc<str>,
+    pub target: Target,
+    /// Its channel.
+    pub channel: Arc<Channel>,
     /// `sse`, `ndjson` or `websocket`.
     pub transport: &'static str,
     /// The client's network address.
@@ -23,63 +25,81 @@ pub struct WatchEntry {
     pub since: Millis,
 }
 
+/// Names a watch in listings: 48 random bits, in hexadecimal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WatchId(u64);
+
+impl WatchId {
+    /// A fresh one.
+    pub fn random() -> WatchId {
+        WatchId(rand::random::<u64>() >> 16)
+    }
+}
+
+impl std::fmt::Display for WatchId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:012x}", self.0)
+    }
+}
+
 /// All live watches.
 #[derive(Clone, Default)]
 pub struct Watches {
-    shared: Arc<Shared>,
+    shared: Arc<Mutex<Shared>>,
 }
 
 #[derive(Default)]
 struct Shared {
-    live: Mutex<HashMap<u64, WatchEntry>>,
-    next: AtomicU64,
+    /// In boxes, since the slab grows by doubling. Each has its number in the order of coming.
+    live: Slab<Box<(u64, WatchEntry)>>,
+    next: u64,
 }
 
 /// Takes its watch off the list when dropped.
 pub struct WatchGuard {
-    shared: Arc<Shared>,
-    number: u64,
+    shared: Arc<Mutex<Shared>>,
+    place: usize,
 }
 
 impl Watches {
     /// Puts a watch on the list.
     pub fn enter(&self, entry: WatchEntry) -> WatchGuard {
-        let number = self.shared.next.fetch_add(1, Ordering::Relaxed);
-        self.shared.lock().insert(number, entry);
-        WatchGuard { shared: self.shared.clone(), number }
+        let mut shared = lock(&self.shared);
+        shared.next += 1;
+        let number = shared.next;
+        let place = shared.live.insert(Box::new((number, entry)));
+        WatchGuard { shared: self.shared.clone(), place }
     }
 
     /// How many.
     pub fn count(&self) -> usize {
-        self.shared.lock().len()
+        lock(&self.shared).live.len()
     }
 
     /// At most `limit` of them, oldest first.
     pub fn list(&self, limit: usize) -> Vec<WatchEntry> {
-        let live = self.shared.lock();
-        let mut numbers: Vec<u64> = live.keys().copied().collect();
-        numbers.sort_unstable();
-        numbers.into_iter().take(limit).map(|number| live[&number].clone()).collect()
+        let shared = lock(&self.shared);
+        let mut live: Vec<&(u64, WatchEntry)> = shared.live.iter().map(|(_, entry)| entry.as_ref()).collect();
+        live.sort_unstable_by_key(|(number, _)| *number);
+        live.into_iter().take(limit).map(|(_, entry)| entry.clone()).collect()
     }
 
     /// How many on each transport.
     pub fn by_transport(&self) -> HashMap<&'static str, usize> {
         let mut counts = HashMap::new();
-        for entry in self.shared.lock().values() {
-            *counts.entry(entry.transport).or_default() += 1;
+        for (_, entry) in &lock(&self.shared).live {
+            *counts.entry(entry.1.transport).or_default() += 1;
         }
         counts
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, WatchEntry>> {
-        self.live.lock().expect("no holder of this lock panics")
-    }
+fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    shared.lock().expect("no holder of this lock panics")
 }
 
 impl Drop for WatchGuard {
     fn drop(&mut self) {
-        self.shared.lock().remove(&self.number);
+        lock(&self.shared).live.remove(self.place);
     }
 }

@@ -133,9 +133,9 @@ impl Admin {
             .into_iter()
             .map(|entry| {
                 json!({
-                    "id": &*entry.id,
-                    "channel": &*entry.channel,
-                    "address": &*entry.address,
+                    "id": entry.id.to_string(),
+                    "channel": entry.channel.config.name,
+                    "address": entry.target.as_str(),
                     "transport": entry.transport,
                     "peer": entry.peer.map(|peer| peer.to_string()),
                     "since": entry.since.to_string(),

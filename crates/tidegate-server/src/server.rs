@@ -43,6 +43,9 @@ pub enum StartError {
     /// The log does not open.
     #[error("the log does not open: {0}")]
     Log(#[from] OpenError),
+    /// The threads that write to clients do not start.
+    #[error("the lanes do not start: {0}")]
+    Lanes(std::io::Error),
     /// A source does not start.
     #[error("the source `{name}` does not start: {error}")]
     Source {
@@ -73,7 +76,7 @@ impl Server {
 
         let channels = config.channels.iter().map(wiring::hub_channel).collect();
         let hub = Hub::new(log.clone(), channels, wiring::hub_options(config.heartbeat));
-        let tails = Tails::start(hub.clone());
+        let tails = Tails::start(hub.clone(), wiring::stream_options(&config)).map_err(StartError::Lanes)?;
         let allowed = wiring::allowed(&config);
         let gateway = Arc::new(Gateway {
             hub: hub.clone(),

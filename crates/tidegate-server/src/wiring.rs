@@ -7,8 +7,9 @@ use tidegate_hub as hub;
 use tidegate_log as log;
 use tidegate_sources::{Takes, Target};
 use tidegate_transports::Allowed;
+use tidegate_wire::StreamOptions;
 
-use crate::config::{ChannelConfig, Config, Retain};
+use crate::config::{ChannelConfig, Config, Retain, StreamConfig};
 
 /// A record is larger than its line in a body: names, times and the before-image come with it.
 const BATCH_FACTOR: u64 = 2;
@@ -51,6 +52,17 @@ pub(crate) fn hub_channel(channel: &ChannelConfig) -> hub::ChannelConfig {
         source: channel.source.clone(),
         access: hub::Access { read: channel.access.read, publish: channel.access.publish },
         batch_bytes_max: channel.batch_bytes_max as usize,
+    }
+}
+
+/// How streams are served.
+pub(crate) fn stream_options(config: &Config) -> StreamOptions {
+    let StreamConfig { batch_delay_ms, write_timeout_ms, lag_max } = config.stream;
+    StreamOptions {
+        batch_delay: Duration::from_millis(batch_delay_ms),
+        write_timeout: Duration::from_millis(write_timeout_ms),
+        lag_max,
+        ..StreamOptions::default()
     }
 }
 

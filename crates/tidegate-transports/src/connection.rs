@@ -5,7 +5,7 @@
 //!   accept ─► hyper: request ─► answer ─┐
 //!               ▲                       │ keep-alive
 //!               └───────────────────────┘
-//!               └─► request that becomes a stream ─► into_parts ─► head and frames, by us
+//!               └─► request that becomes a stream ─► into_parts ─► a lane: head and frames, by us
 //! ```
 //!
 //! While a stream is being handed over the service's future stays pending, so hyper writes
@@ -31,7 +31,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use crate::Gateway;
 use crate::patient::Patient;
 use crate::route;
-use crate::stream::{Stream, finish};
+use crate::stream::{Handed, Stream, finish};
 
 /// A request's head must be complete within this time, and the next one on the same connection
 /// must begin within it.
@@ -75,12 +75,10 @@ pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>) {
 async fn connection(socket: TcpStream, peer: SocketAddr, gateway: Arc<Gateway>, place: OwnedSemaphorePermit) {
     // Frames go out when they are there; there is nothing to wait for.
     let _ = socket.set_nodelay(true);
-    if let Some((stream, socket, read)) = requests(socket, peer, gateway.clone()).await {
-        // A task of its own: a watcher of hours does not keep the memory of its request.
-        tokio::spawn(async move {
-            stream.run(&gateway, socket, read).await;
-            drop(place);
-        });
+    if let Some((stream, socket, heard)) = requests(socket, peer, gateway.clone()).await
+        && let Err(error) = stream.run(&gateway, socket, Handed { heard, place })
+    {
+        tracing::warn!(%peer, %error, "a stream could not be begun");
     }
 }
 

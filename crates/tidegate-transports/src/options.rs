@@ -38,8 +38,33 @@ pub(crate) struct Options {
 impl Options {
     /// Reads the query of a URL and the headers that are options.
     pub(crate) fn read(query: Option<&str>, headers: &HeaderMap) -> Result<Options, Problem> {
+        let mut options = Options::of(pairs(query.unwrap_or_default())?)?;
+        if let Some(header) = headers.get("last-event-id").filter(|value| !value.is_empty()) {
+            options.after = Some(cursor(header.to_str().unwrap_or("?"))?);
+        }
+        if options.wait.is_none() {
+            options.wait = prefer_wait(headers)?;
+        }
+        Ok(options)
+    }
+
+    /// Reads the members of a message that are options.
+    pub(crate) fn of_members(members: serde_json::Map<String, serde_json::Value>) -> Result<Options, Problem> {
+        let text = |(name, value): (String, serde_json::Value)| match value {
+            serde_json::Value::String(text) => Ok((name, text)),
+            value @ (serde_json::Value::Bool(_) | serde_json::Value::Number(_)) => Ok((name, value.to_string())),
+            _ => Err(invalid(format!("the option `{name}` is no text, number or boolean"), "write it as in a URL")),
+        };
+        let options = Options::of(members.into_iter().map(text).collect::<Result<_, _>>()?)?;
+        match options.representation {
+            None => Ok(options),
+            Some(_) => Err(invalid("`as` makes no sense for a watch on a WebSocket".to_owned(), "leave `as` out")),
+        }
+    }
+
+    fn of(pairs: Vec<(String, String)>) -> Result<Options, Problem> {
         let mut options = Options::default();
-        for (name, value) in pairs(query.unwrap_or_default())? {
+        for (name, value) in pairs {
             options.set(&name, &value)?;
             if !name.starts_with("x-") {
                 options.given.push((name, value));
@@ -48,12 +73,6 @@ impl Options {
         if options.after.is_some() && options.from.is_some() {
             return Err(Problem::new(ErrorCode::Invalid, "`from` and `after` both say where to begin")
                 .hint("leave one of the two out"));
-        }
-        if let Some(header) = headers.get("last-event-id").filter(|value| !value.is_empty()) {
-            options.after = Some(cursor(header.to_str().unwrap_or("?"))?);
-        }
-        if options.wait.is_none() {
-            options.wait = prefer_wait(headers)?;
         }
         Ok(options)
     }

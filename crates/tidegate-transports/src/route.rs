@@ -37,6 +37,10 @@ pub(crate) async fn route(gateway: &Gateway, request: Request<Incoming>, peer: S
 async fn admit(gateway: &Gateway, request: Request<Incoming>, peer: SocketAddr) -> Result<Outcome, Problem> {
     gateway.allowed.host(request.headers())?;
     let path = request.uri().path().to_owned();
+    if path == "/v1/_ws" && websocket::wanted(&request) {
+        gateway.allowed.origin(request.headers())?;
+        return Ok(websocket::open_many(&request));
+    }
     match path.strip_prefix("/v1/").filter(|rest| !rest.is_empty() && !rest.starts_with('_')) {
         Some(address_path) => address(gateway, address_path, request, peer).await,
         None => own(gateway, &path, &request).map(Outcome::Answer),
@@ -76,9 +80,11 @@ fn ours(path: &str, request: &Request<Incoming>) -> Result<Answer, Problem> {
     let (first, rest) = path.split_once('/').unwrap_or((path, ""));
     match first {
         "problems" => problems::page(rest, request.headers()),
-        "ws" | "watches" | "cursors" | "tickets" | "presence" => {
+        "ws" => Err(Problem::new(ErrorCode::Invalid, "`/v1/_ws` is a WebSocket of many watches")
+            .hint("open it with a WebSocket client, and send {\"do\":\"watch\",\"ref\":1,\"address\":\"…\"}")),
+        "watches" | "cursors" | "tickets" | "presence" => {
             Err(Problem::new(ErrorCode::NotBuilt, format!("`/v1/_{first}` is not built yet"))
-                .hint("one watch a WebSocket is built: open it on the address itself"))
+                .hint("watches are built: GET an address, or open a WebSocket on it or on /v1/_ws"))
         }
         _ => Err(Problem::new(ErrorCode::ChannelNotFound, format!("there is no `/v1/_{first}`"))
             .hint("paths that begin with `_` are the server's own; addresses never do")),

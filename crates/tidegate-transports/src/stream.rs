@@ -3,21 +3,23 @@
 //! The body is delimited by the close of the connection (RFC 9112, section 6.3), so its bytes are
 //! the same for every watcher and pass proxies that speak HTTP/1.0.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use http::Request;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, ORIGIN, VARY};
 use httpdate::fmt_http_date;
 use hyper::body::Incoming;
-use tidegate_core::frame::{Cursors, PROTOCOL};
-use tidegate_core::{Frame, Millis, Problem, Target};
-use tidegate_hub::{Start, WatchEntry};
-use tidegate_wire::{Encoding, Sink, Watcher, follow};
+use tidegate_core::frame::PROTOCOL;
+use tidegate_core::{Millis, Problem, Target};
+use tidegate_hub::{Start, WatchEntry, WatchId};
+use tidegate_wire::{Ear, Encoding, Terms, WatchName, Watcher, close_frame};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::Gateway;
 use crate::answer;
@@ -25,26 +27,33 @@ use crate::connection::Outcome;
 use crate::negotiate::Representation;
 use crate::options::Options;
 use crate::read::plan;
-use crate::websocket;
+use crate::websocket::Session;
 
 /// Proxies and browsers that buffer the beginning of a body let it go after this.
 const PADDING: usize = 2 * 1024;
-/// What a client may say on a stream that it should only read; more ends it.
-const CHATTER_BYTES_MAX: usize = 64 * 1024;
-/// A watcher whose socket took no byte for this long is cut; it resumes by its cursor. Long enough
-/// for a client that pauses, short enough to free what a dead one holds.
-const STALLED: Duration = Duration::from_secs(5 * 60);
+/// The name of the watch on a socket of one.
+const ONLY_WATCH: WatchName = 1;
 /// After the last byte the client has this long to take it, and may go on to send so much of what
 /// nobody wants any more.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// A watch that is ready for its socket.
+/// What is ready for its socket.
 pub(crate) struct Stream {
-    pub(crate) watcher: Watcher,
-    pub(crate) entry: WatchEntry,
+    /// What is watched; not yet anything on a socket of many watches.
+    pub(crate) watch: Option<(Watcher, WatchEntry)>,
+    pub(crate) encoding: Encoding,
     /// The answer's head, and what comes before the first frame.
     pub(crate) head: Bytes,
+    pub(crate) socket: Kind,
+}
+
+/// Whether the client is listened to.
+pub(crate) enum Kind {
+    /// It only reads.
+    Reading,
+    /// It speaks too.
+    WebSocket,
 }
 
 /// Begins a stream, or refuses in the way that its client understands.
@@ -60,7 +69,7 @@ pub(crate) async fn open(
         Representation::Sse => Encoding::Sse,
         _ => Encoding::Ndjson,
     };
-    match prepare(gateway, target, options, encoding, peer).await {
+    match prepare(gateway, target, options, encoding, Some(peer)).await {
         Ok((watcher, entry)) => {
             let origin = request.headers().get(ORIGIN).and_then(|value| value.to_str().ok());
             let fields = fields(gateway, &watcher, origin.filter(|origin| gateway.allowed.lists(origin)));
@@ -72,10 +81,11 @@ pub(crate) async fn open(
                 return Ok(Outcome::Answer(answer));
             }
             let head = head(encoding, &fields);
-            Ok(Outcome::Stream(Box::new(Stream { watcher, entry, head })))
+            let watch = Some((watcher, entry));
+            Ok(Outcome::Stream(Box::new(Stream { watch, encoding, head, socket: Kind::Reading })))
         }
         Err(problem) if encoding == Encoding::Sse && problem.code.retry_ms().is_some() => {
-            Ok(Outcome::Answer(come_back(problem)))
+            Ok(Outcome::Answer(come_back(&problem)))
         }
         Err(problem) => Err(problem),
     }
@@ -87,39 +97,30 @@ pub(crate) async fn prepare(
     target: Target,
     options: Options,
     encoding: Encoding,
-    peer: SocketAddr,
+    peer: Option<SocketAddr>,
 ) -> Result<(Watcher, WatchEntry), Problem> {
     options.for_stream()?;
     if gateway.hub.drain().draining() {
         return Err(gateway.hub.draining_problem());
     }
     let plan = plan(gateway, target, &options).await?;
-    let id = format!("{:012x}", rand::random::<u64>() >> 16);
+    let id = WatchId::random();
     let entry = WatchEntry {
-        id: id.as_str().into(),
-        address: plan.view.scope.target.as_str().into(),
-        channel: plan.channel.config.name.as_str().into(),
+        id,
+        target: plan.view.scope.target.clone(),
+        channel: plan.channel.clone(),
         transport: encoding.as_str(),
-        peer: Some(peer),
+        peer,
         since: Millis::now(),
     };
-    Ok((Watcher { plan, encoding, chain: options.chain, id, options: options.given }, entry))
+    let watcher = Watcher { plan, encoding, chain: options.chain, id: id.to_string(), options: options.given };
+    Ok((watcher, entry))
 }
 
 /// `EventSource` gives up for good on anything but 200, so a temporary refusal is a stream that
 /// ends at once and says when to come back.
-fn come_back(problem: Problem) -> answer::Answer {
-    let Problem { code, detail, retry_ms, .. } = problem;
-    let mut body = Vec::new();
-    let unused = tidegate_core::Cursor {
-        channel: tidegate_core::ChannelId::from_bits(0),
-        epoch: tidegate_core::Epoch::from_bits(0),
-        view: tidegate_core::Fingerprint::of(&[]),
-        offset: 0,
-    };
-    let close = Frame::Close { code, message: detail, retry_ms };
-    Encoding::Sse.write(&close, &mut Cursors::new(unused.prefix(), false, None), &mut body);
-    answer::with_body(200, media_type(Encoding::Sse), body)
+fn come_back(problem: &Problem) -> answer::Answer {
+    answer::with_body(200, media_type(Encoding::Sse), close_frame(Encoding::Sse, &problem))
 }
 
 fn media_type(encoding: Encoding) -> &'static str {
@@ -178,27 +179,44 @@ pub(crate) fn begin_fields(gateway: &Gateway, watcher: &Watcher) -> Vec<(HeaderN
 }
 
 impl Stream {
-    /// Lives on the socket until the watch ends.
-    pub(crate) async fn run(self, gateway: &Gateway, mut socket: TcpStream, read: Bytes) {
-        let Stream { watcher, entry, head } = self;
-        let (id, address) = (entry.id.clone(), entry.address.clone());
-        let _listed = gateway.hub.watches().enter(entry);
-        if watcher.encoding == Encoding::WebSocket {
-            // In a box, so that the other streams do not carry its memory.
-            Box::pin(websocket::run(gateway, &watcher, &socket, head, read)).await;
-        } else {
-            let mut sink = SocketSink { socket: &socket, head: Some(head) };
-            tokio::select! {
-                end = follow(&gateway.tails, &watcher, &mut sink) => tracing::debug!(%id, %address, ?end, "a watch ended"),
-                () = gone(&socket, CHATTER_BYTES_MAX) => tracing::debug!(%id, %address, "the client left"),
+    /// Gives the socket to a lane, where it lives until the watch ends.
+    ///
+    /// # Errors
+    /// When the socket cannot be set up.
+    pub(crate) fn run(self, gateway: &Arc<Gateway>, socket: TcpStream, handed: Handed) -> io::Result<()> {
+        let Stream { watch, encoding, head, socket: kind } = self;
+        let Handed { heard, place } = handed;
+        let ear = match kind {
+            Kind::Reading => None,
+            Kind::WebSocket => {
+                let watched = watch.as_ref().map(|(watcher, _)| watcher.plan.view.scope.target.clone());
+                let session = Session::new(gateway.clone(), watched, socket.peer_addr().ok(), &heard);
+                Some(Box::new(session) as Box<dyn Ear>)
             }
+        };
+        let terms = Terms { encoding, many: watch.is_none(), ear, head, place };
+        let connection = gateway.tails.lanes().open(socket.into_std()?, terms)?;
+        match watch {
+            Some((watcher, entry)) => {
+                let listed = gateway.hub.watches().enter(entry);
+                connection.watch(&gateway.tails, ONLY_WATCH, watcher, listed);
+            }
+            None => connection.listen(),
         }
-        finish(&mut socket).await;
+        Ok(())
     }
 }
 
-/// Ends the answer in order: a close with unread bytes in the socket would be a reset, which may
-/// destroy the last frame on its way.
+/// What comes with a socket from its handshake.
+pub(crate) struct Handed {
+    /// What was read beyond the request.
+    pub(crate) heard: Bytes,
+    /// Its place among the connections.
+    pub(crate) place: OwnedSemaphorePermit,
+}
+
+/// Ends an answer in order: a close with unread bytes in the socket would be a reset, which may
+/// destroy the last of it on its way.
 pub(crate) async fn finish(socket: &mut TcpStream) {
     if socket.shutdown().await.is_ok() {
         let _ = tokio::time::timeout(LINGER, gone(socket, LINGER_BYTES_MAX)).await;
@@ -209,61 +227,11 @@ pub(crate) async fn finish(socket: &mut TcpStream) {
 async fn gone(socket: &TcpStream, bytes_max: usize) {
     let mut said = 0;
     while said < bytes_max && socket.readable().await.is_ok() {
-        match discard(socket) {
+        match socket.try_read(&mut [0; 16 * 1024]) {
             Ok(0) => return,
             Ok(bytes) => said += bytes,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(_) => return,
         }
     }
-}
-
-/// Reads and forgets what is there. Apart, so that a waiting watcher holds no buffer.
-fn discard(socket: &TcpStream) -> io::Result<usize> {
-    socket.try_read(&mut [0; 16 * 1024])
-}
-
-struct SocketSink<'s> {
-    socket: &'s TcpStream,
-    head: Option<Bytes>,
-}
-
-impl Sink for SocketSink<'_> {
-    async fn write(&mut self, chunks: &[Bytes]) -> io::Result<()> {
-        match self.head.take() {
-            None => write_all(self.socket, chunks).await,
-            Some(head) => {
-                let mut all = vec![head];
-                all.extend_from_slice(chunks);
-                write_all(self.socket, &all).await
-            }
-        }
-    }
-}
-
-/// Writes all chunks with as few system calls as the socket takes.
-pub(crate) async fn write_all(socket: &TcpStream, chunks: &[Bytes]) -> io::Result<()> {
-    let mut left: Vec<&[u8]> = chunks.iter().map(Bytes::as_ref).filter(|chunk| !chunk.is_empty()).collect();
-    let mut first = 0;
-    while first < left.len() {
-        let slices: Vec<IoSlice<'_>> = left[first..].iter().map(|chunk| IoSlice::new(chunk)).collect();
-        let mut written = match socket.try_write_vectored(&slices) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => written,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                tokio::time::timeout(STALLED, socket.writable()).await.map_err(|_| io::ErrorKind::TimedOut)??;
-                continue;
-            }
-            Err(error) => return Err(error),
-        };
-        while written > 0 {
-            let taken = written.min(left[first].len());
-            left[first].advance(taken);
-            written -= taken;
-            if left[first].is_empty() {
-                first += 1;
-            }
-        }
-    }
-    Ok(())
 }

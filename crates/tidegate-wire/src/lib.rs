@@ -1,18 +1,25 @@
 //! Frames to bytes, shared by all watchers of one view.
 //!
 //! A tail holds the encoded bytes of one view on one kind of wire; all its watchers share
-//! them. A watcher is a position in a tail and something that takes bytes: [`follow()`] writes to it
-//! everything from its position to the end of the ring, and reads from the log whenever it is
-//! behind the ring. No queue belongs to a watcher, so a slow one costs nobody anything.
+//! them. A watcher is a position in a tail and something that takes bytes. It walks to the live tail
+//! by reading the log, and from then on gets everything from its position to the end of the ring:
+//! from a lane, a thread that owns its socket, or on the general path from [`follow()`]. No queue
+//! belongs to a watcher, so a slow one costs nobody anything.
 //!
 //! This room never decides who may see what, and never talks to a source.
 
 mod encoding;
 mod follow;
+mod lane;
+mod options;
 mod pump;
 mod tail;
 mod tails;
+mod walk;
 
 pub use encoding::{Encoding, websocket_text};
-pub use follow::{End, Sink, Watcher, follow};
+pub use follow::{End, follow};
+pub use lane::{Connection, Ear, Hearing, Lanes, Terms, WatchName};
+pub use options::StreamOptions;
 pub use tails::{Listener, Stats, Tails};
+pub use walk::{Sink, Watcher, close_frame};

@@ -1,12 +1,12 @@
 //! Brings records from each channel's log to its tails. The pump is itself a cursor on the log:
 //! nothing is queued between them, and a burst is read in larger pages.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tidegate_log::{ReadError, ReadLimit};
 
-use crate::tails::{ChannelTails, Tails};
+use crate::tails::{ChannelTails, Shared};
 
 /// Records that one page may have; a page is encoded under the lock of the channel's tails.
 const PAGE: ReadLimit = ReadLimit { records: 1_024, bytes: 256 * 1024 };
@@ -54,7 +54,7 @@ async fn step(tails: &Arc<ChannelTails>) -> bool {
 }
 
 /// One sweep over all tails: those that were silent for a heartbeat say that they are current.
-pub(crate) async fn bookmarks(tails: Tails, heartbeat: Duration) {
+pub(crate) async fn bookmarks(tails: Weak<Shared>, heartbeat: Duration) {
     let tick = heartbeat / 8;
     let mut ticks = tokio::time::interval(tick);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -62,6 +62,7 @@ pub(crate) async fn bookmarks(tails: Tails, heartbeat: Duration) {
         ticks.tick().await;
         // A tail speaks between 7/8 and 8/8 of a heartbeat after it last did, as its own start
         // falls between the ticks: that is the jitter.
+        let Some(tails) = tails.upgrade() else { return };
         for channel in tails.channels() {
             channel.bookmark(heartbeat - tick);
         }

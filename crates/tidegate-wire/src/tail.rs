@@ -1,4 +1,7 @@
 //! The shared bytes of one view on one kind of wire: a bounded ring of encoded chunks.
+//!
+//! A watcher is a [`Place`] in the ring. Lanes hear of new chunks once for all their watchers
+//! ([`Hook`]); watchers of the general path wait each for itself.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -11,6 +14,7 @@ use tidegate_core::{Frame, Offset, Record, View};
 use tidegate_hub::{Channel, changes};
 
 use crate::encoding::Encoding;
+use crate::lane::Inbox;
 
 /// A ring holds at most so many bytes (but always its newest chunk): about a second of a busy
 /// address. Who is further behind reads from the log.
@@ -18,7 +22,9 @@ const RING_BYTES_MAX: usize = 256 * 1024;
 /// A chunk ends at so many bytes: the most that a watcher takes in one piece.
 const CHUNK_BYTES: usize = 64 * 1024;
 /// A watcher takes at most so many chunks at once: the kernel's limit of pieces in one write.
-const TAKE_CHUNKS_MAX: usize = 64;
+pub(crate) const TAKE_CHUNKS_MAX: usize = 64;
+/// What a frame has beside its data, about: names, cursor, address, time.
+const ENVELOPE_BYTES: usize = 256;
 
 /// What makes two watchers share bytes.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -41,22 +47,55 @@ struct State {
     ring_bytes: usize,
     /// Frames of the page being pumped, not yet a chunk.
     building: Vec<u8>,
+    built: Vec<Mark>,
     built_upto: Offset,
-    built_frames: u64,
     cursors: Cursors,
+    hooks: Vec<Hook>,
     slots: Vec<Slot>,
     free: Vec<usize>,
     spoke: Instant,
 }
 
-/// A watcher's place to wait at.
+/// A watcher's place to wait at, on the general path.
 type Slot = Option<Waker>;
 
-struct Chunk {
-    bytes: Bytes,
-    frames: u64,
-    /// The last cursor in it: everything up to here is in this chunk and those before.
-    upto: Offset,
+/// A lane that has watchers here.
+struct Hook {
+    inbox: Arc<Inbox>,
+    /// The tail's number in the lane.
+    number: u32,
+    /// The lane was told, and has not looked yet.
+    told: bool,
+}
+
+/// Whole records, encoded.
+#[derive(Clone)]
+pub(crate) struct Chunk {
+    pub(crate) bytes: Bytes,
+    /// The ends of its records; never empty.
+    pub(crate) marks: Arc<[Mark]>,
+}
+
+/// The end of one record in a chunk: a cut here is between frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mark {
+    /// Bytes of the chunk up to here.
+    pub(crate) end: u32,
+    /// Frames of the chunk up to here.
+    pub(crate) frames: u32,
+    /// Everything of the view up to this offset has been said here.
+    pub(crate) upto: Offset,
+}
+
+/// A watcher's place in a tail, between two frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The number of the chunk that it takes next.
+    pub(crate) chunk: u64,
+    /// So much of that chunk it has taken.
+    pub(crate) bytes: u32,
+    /// Where it reads the log from if the chunk is gone by then.
+    pub(crate) upto: Offset,
 }
 
 /// What a watcher took.
@@ -65,6 +104,28 @@ pub(crate) enum Take {
     Chunks { next: u64, upto: Offset, frames: u64 },
     /// The watcher is behind the ring.
     Behind,
+}
+
+/// Who is to hear of new chunks; told when no lock is held.
+#[derive(Default)]
+pub(crate) struct Calls {
+    wakers: Vec<Waker>,
+    lanes: Vec<(Arc<Inbox>, u32)>,
+}
+
+impl Calls {
+    pub(crate) fn make(self) {
+        self.wakers.into_iter().for_each(Waker::wake);
+        for (inbox, number) in self.lanes {
+            inbox.dirty(number);
+        }
+    }
+}
+
+impl Chunk {
+    pub(crate) fn last(&self) -> Mark {
+        *self.marks.last().expect("a chunk has records")
+    }
 }
 
 impl Tail {
@@ -79,9 +140,10 @@ impl Tail {
                 first: 0,
                 ring_bytes: 0,
                 building: Vec::new(),
+                built: Vec::new(),
                 built_upto: upto,
-                built_frames: 0,
                 cursors,
+                hooks: Vec::new(),
                 slots: Vec::new(),
                 free: Vec::new(),
                 spoke: Instant::now(),
@@ -99,11 +161,17 @@ impl Tail {
         let mut state = self.lock();
         let state = &mut *state;
         let fresh = state.building.is_empty();
+        let mut frames = 0;
         changes(record, self.key.view.kind, &self.key.view.scope, true, |frame| {
+            if state.building.capacity() == 0 {
+                state.building.reserve(record.data.len() + ENVELOPE_BYTES);
+            }
             self.key.encoding.write(&frame, &mut state.cursors, &mut state.building);
-            state.built_frames += 1;
-            state.built_upto = record.offset;
+            frames += 1;
         });
+        if frames > 0 {
+            state.mark(frames, record.offset);
+        }
         if state.building.len() >= CHUNK_BYTES {
             state.seal();
             return fresh;
@@ -111,60 +179,84 @@ impl Tail {
         fresh && !state.building.is_empty()
     }
 
-    /// Makes what was pushed visible. The caller wakes the watchers when it holds no lock.
-    pub(crate) fn seal(&self, wakers: &mut Vec<Waker>) {
+    /// Makes what was pushed visible.
+    pub(crate) fn seal(&self, calls: &mut Calls) {
         let mut state = self.lock();
         state.seal();
-        wakers.extend(state.slots.iter_mut().filter_map(Option::take));
+        state.tell(calls);
     }
 
     /// Drops the ring, so that each watcher reads from the log, where it learns of a loss.
-    pub(crate) fn skip(&self, upto: Offset, wakers: &mut Vec<Waker>) {
+    pub(crate) fn skip(&self, upto: Offset, calls: &mut Calls) {
         let mut state = self.lock();
         state.clear();
         state.first += 1;
         state.built_upto = upto;
         state.cursors.continue_from(upto);
-        wakers.extend(state.slots.iter_mut().filter_map(Option::take));
+        state.tell(calls);
     }
 
     /// Says that watchers are current up to `upto`, if nothing was said since `before`.
-    pub(crate) fn bookmark(&self, upto: Offset, before: Instant, wakers: &mut Vec<Waker>) {
-        {
-            let mut state = self.lock();
-            let state = &mut *state;
-            if state.spoke > before {
-                return;
-            }
-            // An idle tail holds nothing but what it says now.
-            state.clear();
-            self.key.encoding.write(&Frame::Bookmark(upto), &mut state.cursors, &mut state.building);
-            state.built_upto = upto;
-            state.built_frames = 1;
+    pub(crate) fn bookmark(&self, upto: Offset, before: Instant, calls: &mut Calls) {
+        let mut state = self.lock();
+        if state.spoke > before {
+            return;
         }
-        self.seal(wakers);
+        // An idle tail holds nothing but what it says now.
+        state.clear();
+        state.say(self.key.encoding, upto);
+        state.tell(calls);
     }
 
     /// Says a bookmark at `upto` unless the last cursor stands there, so that a chained watcher
     /// can join here without its cursor going back.
-    pub(crate) fn stand_at(&self, upto: Offset, wakers: &mut Vec<Waker>) {
-        {
-            let mut state = self.lock();
-            let state = &mut *state;
-            if state.cursors.last() >= Some(upto) {
-                return;
-            }
-            self.key.encoding.write(&Frame::Bookmark(upto), &mut state.cursors, &mut state.building);
-            state.built_upto = upto;
-            state.built_frames = 1;
+    pub(crate) fn stand_at(&self, upto: Offset, calls: &mut Calls) {
+        let mut state = self.lock();
+        if state.cursors.last() >= Some(upto) {
+            return;
         }
-        self.seal(wakers);
+        state.say(self.key.encoding, upto);
+        state.tell(calls);
     }
 
     /// The number of the next chunk, and the last cursor written into the tail.
     pub(crate) fn end(&self) -> (u64, Offset) {
         let state = self.lock();
         (state.end(), state.cursors.last().unwrap_or_default())
+    }
+
+    /// Tells a lane of chunks from now on. Returns where the tail is: the place of its watchers.
+    pub(crate) fn hook(&self, inbox: Arc<Inbox>, number: u32) -> Place {
+        let mut state = self.lock();
+        state.hooks.push(Hook { inbox, number, told: false });
+        Place { chunk: state.end(), bytes: 0, upto: state.built_upto }
+    }
+
+    /// The number under which a lane knows this tail.
+    pub(crate) fn number_in(&self, inbox: &Arc<Inbox>) -> Option<u32> {
+        self.lock().hooks.iter().find(|hook| Arc::ptr_eq(&hook.inbox, inbox)).map(|hook| hook.number)
+    }
+
+    /// The lane has no watchers here any more.
+    pub(crate) fn unhook(&self, inbox: &Arc<Inbox>) {
+        self.lock().hooks.retain(|hook| !Arc::ptr_eq(&hook.inbox, inbox));
+    }
+
+    /// The chunks from number `at` on, for all watchers of a lane; `None` if they are gone.
+    /// The lane is told again of what comes after these.
+    pub(crate) fn look(&self, inbox: &Arc<Inbox>, at: u64) -> Option<Vec<Chunk>> {
+        let mut state = self.lock();
+        if let Some(hook) = state.hooks.iter_mut().find(|hook| Arc::ptr_eq(&hook.inbox, inbox)) {
+            hook.told = false;
+        }
+        state.from(at, usize::MAX)
+    }
+
+    /// The chunks from number `at` to before `end`, as many as one write takes; `None` if they are
+    /// gone.
+    pub(crate) fn between(&self, at: u64, end: u64) -> Option<Vec<Chunk>> {
+        let count = usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX);
+        self.lock().from(at, count.min(TAKE_CHUNKS_MAX))
     }
 
     /// A place to wait at, for one watcher.
@@ -187,25 +279,15 @@ impl Tail {
     /// none yet.
     pub(crate) fn poll_take(&self, at: u64, slot: usize, waker: &Waker, out: &mut Vec<Bytes>) -> Poll<Take> {
         let mut state = self.lock();
-        if at < state.first {
-            return Poll::Ready(Take::Behind);
-        }
-        let (mut next, mut upto, mut frames, mut bytes) = (at, None, 0, 0);
-        for chunk in state.chunks.iter().skip((at - state.first) as usize).take(TAKE_CHUNKS_MAX) {
-            out.push(chunk.bytes.clone());
-            next += 1;
-            upto = Some(chunk.upto);
-            frames += chunk.frames;
-            bytes += chunk.bytes.len();
-            if bytes >= RING_BYTES_MAX {
-                break;
-            }
-        }
-        if let Some(upto) = upto {
-            return Poll::Ready(Take::Chunks { next, upto, frames });
-        }
-        state.slots[slot] = Some(waker.clone());
-        Poll::Pending
+        let Some(chunks) = state.from(at, TAKE_CHUNKS_MAX) else { return Poll::Ready(Take::Behind) };
+        let Some(last) = chunks.last().map(Chunk::last) else {
+            state.slots[slot] = Some(waker.clone());
+            return Poll::Pending;
+        };
+        let frames = chunks.iter().map(|chunk| u64::from(chunk.last().frames)).sum();
+        let next = at + chunks.len() as u64;
+        out.extend(chunks.into_iter().map(|chunk| chunk.bytes));
+        Poll::Ready(Take::Chunks { next, upto: last.upto, frames })
     }
 }
 
@@ -214,10 +296,28 @@ impl State {
         self.first + self.chunks.len() as u64
     }
 
+    fn from(&self, at: u64, count_max: usize) -> Option<Vec<Chunk>> {
+        let skipped = at.checked_sub(self.first)? as usize;
+        Some(self.chunks.iter().skip(skipped).take(count_max).cloned().collect())
+    }
+
     fn clear(&mut self) {
         self.first = self.end();
-        self.chunks.clear();
+        self.chunks = VecDeque::new();
         self.ring_bytes = 0;
+    }
+
+    /// A bookmark, as a chunk of its own.
+    fn say(&mut self, encoding: Encoding, upto: Offset) {
+        encoding.write(&Frame::Bookmark(upto), &mut self.cursors, &mut self.building);
+        self.mark(1, upto);
+        self.seal();
+    }
+
+    fn mark(&mut self, frames: u32, upto: Offset) {
+        let before = self.built.last().map_or(0, |mark| mark.frames);
+        self.built.push(Mark { end: self.building.len() as u32, frames: before + frames, upto });
+        self.built_upto = upto;
     }
 
     fn seal(&mut self) {
@@ -225,14 +325,27 @@ impl State {
             return;
         }
         let bytes = Bytes::from(std::mem::take(&mut self.building));
-        let frames = std::mem::take(&mut self.built_frames);
+        let marks = Arc::from(self.built.as_slice());
+        self.built = Vec::new();
         self.ring_bytes += bytes.len();
-        self.chunks.push_back(Chunk { bytes, frames, upto: self.built_upto });
+        if self.chunks.capacity() == 0 {
+            // Most tails speak rarely, one chunk at a time.
+            self.chunks.reserve_exact(1);
+        }
+        self.chunks.push_back(Chunk { bytes, marks });
         while self.ring_bytes > RING_BYTES_MAX && self.chunks.len() > 1 {
             let Some(oldest) = self.chunks.pop_front() else { break };
             self.ring_bytes -= oldest.bytes.len();
             self.first += 1;
         }
         self.spoke = Instant::now();
+    }
+
+    fn tell(&mut self, calls: &mut Calls) {
+        calls.wakers.extend(self.slots.iter_mut().filter_map(Option::take));
+        for hook in self.hooks.iter_mut().filter(|hook| !hook.told) {
+            hook.told = true;
+            calls.lanes.push((hook.inbox.clone(), hook.number));
+        }
     }
 }

@@ -1,9 +1,9 @@
 //! All tails, by channel; and how a watcher finds the boundary at which it goes live.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -12,8 +12,10 @@ use tidegate_hub::{Channel, Hub};
 use tokio::sync::Notify;
 
 use crate::encoding::Encoding;
+use crate::lane::Lanes;
+use crate::options::StreamOptions;
 use crate::pump;
-use crate::tail::{Tail, TailKey, Take};
+use crate::tail::{Calls, Tail, TailKey, Take};
 
 /// The tails of all channels, and the tasks that fill them. Cheap to clone.
 #[derive(Clone)]
@@ -21,10 +23,12 @@ pub struct Tails {
     shared: Arc<Shared>,
 }
 
-struct Shared {
+pub(crate) struct Shared {
     hub: Hub,
+    options: StreamOptions,
     channels: HashMap<ChannelId, Arc<ChannelTails>>,
     stats: Stats,
+    lanes: Lanes,
 }
 
 /// What was sent, over all watchers.
@@ -36,6 +40,8 @@ pub struct Stats {
     pub bytes: AtomicU64,
     /// Times that a watcher fell off a ring.
     pub behind: AtomicU64,
+    /// Watchers closed because they took nothing, or were behind, for too long.
+    pub too_far_behind: AtomicU64,
 }
 
 /// The tails of one channel.
@@ -68,8 +74,12 @@ pub(crate) struct Boundary {
 }
 
 impl Tails {
-    /// Starts the tasks that fill the tails; they end with the runtime.
-    pub fn start(hub: Hub) -> Tails {
+    /// Starts the tasks that fill the tails, which end with the runtime, and the lanes that carry
+    /// them, which end with the last of these handles.
+    ///
+    /// # Errors
+    /// When the system has no threads or descriptors for the lanes.
+    pub fn start(hub: Hub, options: StreamOptions) -> io::Result<Tails> {
         let channels = hub
             .catalog()
             .iter()
@@ -79,9 +89,29 @@ impl Tails {
             tokio::spawn(pump::pump(tails.clone()));
         }
         let heartbeat = hub.options().heartbeat;
-        let tails = Tails { shared: Arc::new(Shared { hub, channels, stats: Stats::default() }) };
-        tokio::spawn(pump::bookmarks(tails.clone(), heartbeat));
-        tails
+        let lanes = Lanes::new(&options)?;
+        let tails = Tails { shared: Arc::new(Shared { hub, options, channels, stats: Stats::default(), lanes }) };
+        tails.shared.lanes.start(&tails)?;
+        tokio::spawn(pump::bookmarks(Arc::downgrade(&tails.shared), heartbeat));
+        Ok(tails)
+    }
+
+    pub(crate) fn from_shared(shared: Arc<Shared>) -> Tails {
+        Tails { shared }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// The threads that own the sockets of streams.
+    pub fn lanes(&self) -> &Lanes {
+        &self.shared.lanes
+    }
+
+    /// How streams are served.
+    pub fn options(&self) -> &StreamOptions {
+        &self.shared.options
     }
 
     /// The hub below.
@@ -99,28 +129,21 @@ impl Tails {
         self.shared.channels.values().map(|tails| tails.lock().tails.len()).sum()
     }
 
-    pub(crate) fn count_sent(&self, frames: u64, chunks: &[Bytes]) {
-        let bytes: usize = chunks.iter().map(Bytes::len).sum();
+    pub(crate) fn count_sent(&self, frames: u64, bytes: usize) {
         self.shared.stats.frames.fetch_add(frames, Ordering::Relaxed);
         self.shared.stats.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    pub(crate) fn channels(&self) -> impl Iterator<Item = &Arc<ChannelTails>> {
-        self.shared.channels.values()
-    }
-
-    pub(crate) fn subscribe(&self, channel: &Channel, key: TailKey) -> Subscription {
+    pub(crate) fn hold(&self, channel: &Channel, key: TailKey) -> Hold {
         let tails = &self.shared.channels[&channel.log.id()];
-        let tail = tails.enter(key);
-        let slot = tail.enter();
-        Subscription { tails: tails.clone(), tail, slot }
+        Hold { tail: tails.enter(key), tails: tails.clone() }
     }
 
     /// Begins to listen for records of a view, for a request that waits for the next one.
     pub fn listen(&self, channel: &Channel, view: View) -> Listener {
-        let subscription = self.subscribe(channel, TailKey { view, encoding: Encoding::Ndjson, chain: false });
-        let chunk = subscription.boundary().chunk;
-        Listener { subscription, chunk }
+        let hold = self.hold(channel, TailKey { view, encoding: Encoding::Ndjson, chain: false });
+        let chunk = hold.boundary().chunk;
+        Listener { subscription: Subscription::new(hold), chunk }
     }
 }
 
@@ -137,19 +160,29 @@ impl Listener {
         let mut ignored = Vec::new();
         self.chunk = match self.subscription.take(self.chunk, &mut ignored).await {
             Take::Chunks { next, .. } => next,
-            Take::Behind => self.subscription.boundary().chunk,
+            Take::Behind => self.subscription.hold.boundary().chunk,
         };
     }
 }
 
-/// A watcher's hold on a tail; the last one to let go drops the tail.
-pub(crate) struct Subscription {
-    tails: Arc<ChannelTails>,
-    tail: Arc<Tail>,
-    slot: usize,
+impl Shared {
+    pub(crate) fn channels(&self) -> impl Iterator<Item = &Arc<ChannelTails>> {
+        self.channels.values()
+    }
 }
 
-impl Subscription {
+/// A watcher's hold on a tail; the last one to let go drops the tail.
+pub(crate) struct Hold {
+    tails: Arc<ChannelTails>,
+    pub(crate) tail: Arc<Tail>,
+}
+
+impl Hold {
+    /// The channel that is watched.
+    pub(crate) fn channel(&self) -> &Arc<Channel> {
+        &self.tails.channel
+    }
+
     /// Where the tail is now.
     pub(crate) fn boundary(&self) -> Boundary {
         self.boundary_in(&self.tails.lock())
@@ -176,26 +209,54 @@ impl Subscription {
     /// `offset`: for a chained watcher whose own cursor is above the tail's.
     pub(crate) async fn boundary_standing_past(&self, offset: Offset) -> Boundary {
         self.boundary_past(offset).await;
-        let mut wakers = Vec::new();
+        let mut calls = Calls::default();
         let boundary = {
             let registry = self.tails.lock();
-            self.tail.stand_at(registry.upto, &mut wakers);
+            self.tail.stand_at(registry.upto, &mut calls);
             self.boundary_in(&registry)
         };
-        wakers.into_iter().for_each(Waker::wake);
+        calls.make();
         boundary
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.tails.leave(&self.tail);
+    }
+}
+
+/// A watcher of the general path, which waits for its tail by itself.
+pub(crate) struct Subscription {
+    slot: Slot,
+    hold: Hold,
+}
+
+/// Its place to wait at, given back when dropped.
+struct Slot {
+    tail: Arc<Tail>,
+    number: usize,
+}
+
+impl Subscription {
+    pub(crate) fn new(hold: Hold) -> Subscription {
+        Subscription { slot: Slot { number: hold.tail.enter(), tail: hold.tail.clone() }, hold }
     }
 
     /// Takes chunks from number `at` on; waits for the first.
     pub(crate) async fn take(&self, at: u64, out: &mut Vec<Bytes>) -> Take {
-        std::future::poll_fn(|context| self.tail.poll_take(at, self.slot, context.waker(), out)).await
+        let Slot { tail, number } = &self.slot;
+        std::future::poll_fn(|context| tail.poll_take(at, *number, context.waker(), out)).await
+    }
+
+    pub(crate) fn into_hold(self) -> Hold {
+        self.hold
     }
 }
 
-impl Drop for Subscription {
+impl Drop for Slot {
     fn drop(&mut self) {
-        self.tail.leave(self.slot);
-        self.tails.leave(&self.tail);
+        self.tail.leave(self.number);
     }
 }
 
@@ -262,7 +323,7 @@ impl ChannelTails {
 
     /// Gives records, all there are up to `upto`, to the tails.
     pub(crate) fn feed(&self, records: &[Arc<Record>], upto: Offset) {
-        let mut wakers = Vec::new();
+        let mut calls = Calls::default();
         {
             let mut registry = self.lock();
             let mut dirty = Vec::new();
@@ -271,41 +332,41 @@ impl ChannelTails {
             }
             registry.upto = upto;
             for tail in dirty {
-                tail.seal(&mut wakers);
+                tail.seal(&mut calls);
             }
         }
-        self.wake(wakers);
+        self.call(calls);
     }
 
     /// Records up to `start` were trimmed before the tails got them.
     pub(crate) fn skip(&self, start: Offset) {
-        let mut wakers = Vec::new();
+        let mut calls = Calls::default();
         {
             let mut registry = self.lock();
             registry.upto = start;
             for entry in registry.tails.values() {
-                entry.tail.skip(start, &mut wakers);
+                entry.tail.skip(start, &mut calls);
             }
         }
-        self.wake(wakers);
+        self.call(calls);
     }
 
     /// Says in each tail that was silent for `silence` that it is current.
     pub(crate) fn bookmark(&self, silence: Duration) {
         let Some(before) = Instant::now().checked_sub(silence) else { return };
-        let mut wakers = Vec::new();
+        let mut calls = Calls::default();
         {
             let registry = self.lock();
             for entry in registry.tails.values() {
-                entry.tail.bookmark(registry.upto, before, &mut wakers);
+                entry.tail.bookmark(registry.upto, before, &mut calls);
             }
         }
-        self.wake(wakers);
+        self.call(calls);
     }
 
-    fn wake(&self, wakers: Vec<Waker>) {
+    fn call(&self, calls: Calls) {
         self.progressed.notify_waiters();
-        wakers.into_iter().for_each(Waker::wake);
+        calls.make();
     }
 }
 

@@ -12,7 +12,7 @@ use tidegate_core::{Address, Kind, Millis, Op, Target, Template};
 use tidegate_hub::{Access, ChannelConfig, From, Hub, HubOptions, WatchRequest};
 use tidegate_log::{Batch, ChannelSpec, Entry, Log, Options, Retain};
 use tidegate_testkit::replica::{Item, Replica, Rows, offset};
-use tidegate_wire::{Encoding, Sink, Tails, Watcher, follow};
+use tidegate_wire::{Encoding, Sink, StreamOptions, Tails, Watcher, follow};
 
 const ENCODINGS: [Encoding; 3] = [Encoding::Sse, Encoding::Ndjson, Encoding::WebSocket];
 
@@ -49,7 +49,7 @@ impl World {
         let hub = Hub::new(log.clone(), vec![config], HubOptions::default());
         World {
             log,
-            tails: Tails::start(hub),
+            tails: Tails::start(hub, StreamOptions::default()).expect("lanes"),
             random: StdRng::seed_from_u64(seed),
             rows: Rows::new(),
             states: BTreeMap::from([(0, Rows::new())]),

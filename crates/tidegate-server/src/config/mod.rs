@@ -45,6 +45,8 @@ pub struct Config {
     pub origins: Vec<String>,
     /// A watch gets a bookmark at least this often.
     pub heartbeat: Duration,
+    /// How streams are served.
+    pub stream: StreamConfig,
     /// The log.
     pub log: LogConfig,
     /// Systems that are read from.
@@ -62,6 +64,17 @@ pub struct LogConfig {
     pub journal_bytes: u64,
     /// Segments are merged up to this size.
     pub segment_bytes: u64,
+}
+
+/// How streams are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamConfig {
+    /// A busy view is written out at most this often.
+    pub batch_delay_ms: u64,
+    /// A watcher whose socket takes no byte for so long is closed.
+    pub write_timeout_ms: u64,
+    /// A watcher that stays behind the live events for so long is closed.
+    pub lag_max: Duration,
 }
 
 /// Why there is no config.
@@ -128,6 +141,7 @@ fn file(reader: Reader, fields: &Fields, folder: &Path) -> Option<Config> {
     let heartbeat = fields.value("heartbeat", defaults::heartbeat(), |text| {
         ranged(values::duration(text)?, Duration::from_secs(5)..=Duration::from_secs(60), "5s", "60s")
     });
+    let stream = stream(reader, fields);
     let log = log(reader, fields, folder);
     let declared = sources::read(reader, fields.get("sources"));
     let channels = channels::read(reader, fields.require("channels", "channels: { … }"), &declared);
@@ -146,6 +160,7 @@ fn file(reader: Reader, fields: &Fields, folder: &Path) -> Option<Config> {
         hosts: hosts?.unwrap_or_default(),
         origins: origins?.unwrap_or_default(),
         heartbeat: heartbeat?,
+        stream: stream?,
         log: log?,
         sources: declared.into_iter().filter_map(|declared| declared.config).collect(),
         channels,
@@ -160,16 +175,47 @@ fn admin(reader: Reader, fields: &Fields) -> Option<SocketAddr> {
     listen
 }
 
-fn log(reader: Reader, fields: &Fields, folder: &Path) -> Option<LogConfig> {
+/// Reads a mapping that may be left out: then each of its fields is as if it were not given.
+fn section<S: schemars::JsonSchema, T>(
+    reader: Reader,
+    fields: &Fields,
+    name: &str,
+    read: impl FnOnce(&Fields) -> Option<T>,
+) -> Option<T> {
     let null = document::Node { span: 0..0, content: document::Content::Null };
-    let field = fields.get("log");
+    let field = fields.get(name);
     let (node, owner) = field.as_ref().map_or((&null, 0..0), |field| (field.node(), field.name_span()));
-    let fields = reader.open::<shape::Log>(node, owner, "`log`")?;
+    let fields = reader.open::<S>(node, owner, &format!("`{name}`"))?;
+    let value = read(&fields);
+    fields.finish();
+    value
+}
+
+fn stream(reader: Reader, fields: &Fields) -> Option<StreamConfig> {
+    section::<shape::Stream, _>(reader, fields, "stream", |fields| {
+        let batch_delay_ms = fields.value("batch_delay_ms", defaults::batch_delay_ms(), |text| {
+            ranged(values::count(text)?, 0..=20, "0", "20")
+        });
+        let write_timeout_ms = fields.value("write_timeout_ms", defaults::write_timeout_ms(), |text| {
+            ranged(values::count(text)?, 1_000..=3_600_000, "1000", "3600000")
+        });
+        let lag_max = fields.value("lag_max", defaults::lag_max(), |text| {
+            let longest = Duration::from_secs(7 * 24 * 3_600);
+            ranged(values::duration(text)?, Duration::from_secs(1)..=longest, "1s", "7d")
+        });
+        Some(StreamConfig { batch_delay_ms: batch_delay_ms?, write_timeout_ms: write_timeout_ms?, lag_max: lag_max? })
+    })
+}
+
+fn log(reader: Reader, fields: &Fields, folder: &Path) -> Option<LogConfig> {
+    section::<shape::Log, _>(reader, fields, "log", |fields| log_fields(fields, folder))
+}
+
+fn log_fields(fields: &Fields, folder: &Path) -> Option<LogConfig> {
     let size = |text: &str| ranged(values::bytes(text)?, 1 << 20..=4 << 30, "1MiB", "4GiB");
     let path = fields.value("path", defaults::path(), path);
     let journal_bytes = fields.value("journal_bytes", defaults::journal_bytes(), size);
     let segment_bytes = fields.value("segment_bytes", defaults::segment_bytes(), size);
-    fields.finish();
     Some(LogConfig { path: folder.join(path?), journal_bytes: journal_bytes?, segment_bytes: segment_bytes? })
 }
 

@@ -29,6 +29,8 @@ pub(super) struct File {
     /// A watch gets a bookmark at least this often: 5s to 60s.
     #[schemars(default = "defaults::heartbeat")]
     heartbeat: Option<String>,
+    /// How streams are served.
+    stream: Option<Stream>,
     /// Where and how the log is kept.
     log: Option<Log>,
     /// Systems that are read from, by name.
@@ -45,6 +47,24 @@ pub(super) struct Admin {
     /// Where it listens; keep it away from clients.
     #[schemars(default = "defaults::admin")]
     listen: Option<String>,
+}
+
+/// How streams are served: SSE, NDJSON and WebSocket.
+#[derive(JsonSchema)]
+#[schemars(extend("required" = [] as [&str; 0], "additionalProperties" = false))]
+pub(super) struct Stream {
+    /// A busy address is written out at most this often, in milliseconds: 0 to 20. What comes
+    /// meanwhile joins the next write: more latency for less CPU time. An event that comes alone
+    /// waits for nothing.
+    #[schemars(default = "defaults::batch_delay_ms", extend("type" = ["string", "integer", "null"]))]
+    batch_delay_ms: Option<String>,
+    /// A watcher whose socket takes no byte for so many milliseconds is closed with
+    /// `too-far-behind`: 1000 to 3600000. It resumes by its cursor.
+    #[schemars(default = "defaults::write_timeout_ms", extend("type" = ["string", "integer", "null"]))]
+    write_timeout_ms: Option<String>,
+    /// A watcher that stays behind the live events for so long is closed in the same way: 1s to 7d.
+    #[schemars(default = "defaults::lag_max")]
+    lag_max: Option<String>,
 }
 
 /// The embedded log.
@@ -149,6 +169,9 @@ pub(super) mod defaults {
         listen = "127.0.0.1:8080";
         admin = "127.0.0.1:8081";
         heartbeat = "15s";
+        batch_delay_ms = "1";
+        write_timeout_ms = "300000";
+        lag_max = "1h";
         path = "./tidegate-data";
         journal_bytes = "64MiB";
         segment_bytes = "128MiB";

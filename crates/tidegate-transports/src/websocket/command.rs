@@ -1,24 +1,41 @@
 //! What a client can ask on an open WebSocket: `{"do":…,"ref":n,…}`, each answered by `done` or
 //! `problem` with its `ref`.
 
+use std::net::SocketAddr;
+
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 use tidegate_core::suggest::nearest;
 use tidegate_core::{ErrorCode, Problem, Target};
-use tidegate_hub::{Action, Format, Idempotency, Publish};
+use tidegate_hub::{Action, Format, Idempotency, WatchEntry};
+use tidegate_wire::{Encoding, WatchName, Watcher};
 
 use crate::Gateway;
+use crate::options::Options;
 use crate::publish::ANONYMOUS;
+use crate::stream::prepare;
 
 /// All that the protocol has.
 const COMMANDS: [&str; 10] =
     ["watch", "unwatch", "change", "publish", "ack", "pause", "resume", "window", "token", "ping"];
 
+/// What a message comes to.
+pub(super) enum Command {
+    /// This is the answer.
+    Answered(String),
+    /// An event is to be published.
+    Publish(Publish),
+    /// A watch is to begin.
+    Watch { reference: Option<u64>, address: String, options: Options },
+    /// A watch is to end.
+    Unwatch { reference: Option<u64>, name: WatchName },
+}
+
 /// What every message has.
 #[derive(Deserialize)]
-struct Command {
+struct Message {
     r#do: String,
     r#ref: Option<u64>,
 }
@@ -26,37 +43,68 @@ struct Command {
 /// `{"do":"publish",…}`, whole: a misspelled member must not be ignored.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct PublishCommand<'c> {
+pub(super) struct Publish {
     #[expect(dead_code, reason = "seen before; here so that it is known")]
     r#do: String,
     r#ref: Option<u64>,
     address: Option<String>,
     key: Option<String>,
     idempotency_key: Option<String>,
-    #[serde(borrow)]
-    data: &'c RawValue,
+    data: Box<RawValue>,
 }
 
-/// Does what a message asks, and returns the answer as JSON text.
+/// `{"do":"watch",…}`: the other members are options, as in a URL.
+#[derive(Deserialize)]
+struct Watch {
+    #[expect(dead_code, reason = "seen before; here so that it is no option")]
+    r#do: String,
+    #[expect(dead_code, reason = "seen before; here so that it is no option")]
+    r#ref: Option<u64>,
+    address: String,
+    #[serde(flatten)]
+    options: serde_json::Map<String, serde_json::Value>,
+}
+
+/// `{"do":"unwatch",…}`, whole.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Unwatch {
+    #[expect(dead_code, reason = "seen before; here so that it is known")]
+    r#do: String,
+    #[expect(dead_code, reason = "seen before; here so that it is known")]
+    r#ref: Option<u64>,
+    watch: String,
+}
+
+/// A watch that may begin.
+pub(super) struct Begun {
+    pub(super) watcher: Watcher,
+    pub(super) entry: WatchEntry,
+}
+
+/// Reads a message; `many` is a socket of many watches.
 ///
 /// # Errors
 /// The answer to a message that is none of the protocol.
-pub(super) async fn answer(gateway: &Gateway, watched: &Target, text: &str) -> Result<String, String> {
-    let command: Command = match serde_json::from_str(text) {
-        Ok(command) => command,
-        Err(error) => {
-            let problem = Problem::new(ErrorCode::Invalid, format!("no message of the protocol: {error}"))
-                .hint("send {\"do\":\"ping\",\"ref\":1}");
-            return Err(refuse(None, &problem));
+pub(super) fn read(text: &str, many: bool) -> Result<Command, String> {
+    let message: Message = serde_json::from_str(text).map_err(|error| {
+        let problem = Problem::new(ErrorCode::Invalid, format!("no message of the protocol: {error}"))
+            .hint("send {\"do\":\"ping\",\"ref\":1}");
+        refuse(None, &problem)
+    })?;
+    let reference = message.r#ref;
+    let command = match message.r#do.as_str() {
+        "ping" => Ok(Command::Answered(done(reference))),
+        "publish" => read_publish(text),
+        "watch" | "unwatch" if !many => {
+            Err(Problem::new(ErrorCode::Invalid, "this WebSocket has one watch, that of its address")
+                .hint("open `/v1/_ws` for many watches on one socket"))
         }
-    };
-    let reference = command.r#ref;
-    let done = match command.r#do.as_str() {
-        "ping" => Ok(json!({ "op": "done", "ref": reference })),
-        "publish" => publish(gateway, watched, text).await,
+        "watch" => read_watch(text, reference),
+        "unwatch" => read_unwatch(text, reference),
         name if COMMANDS.contains(&name) => {
             Err(Problem::new(ErrorCode::NotBuilt, format!("`{name}` is not built yet"))
-                .hint("this release has `ping` and `publish`; one watch a WebSocket"))
+                .hint("this release has `watch`, `unwatch`, `publish` and `ping`"))
         }
         name => {
             let problem = Problem::new(ErrorCode::Invalid, format!("there is no `{name}`"));
@@ -66,34 +114,97 @@ pub(super) async fn answer(gateway: &Gateway, watched: &Target, text: &str) -> R
             })
         }
     };
-    Ok(done.map_or_else(|problem| refuse(reference, &problem), |done| done.to_string()))
+    Ok(command.unwrap_or_else(|problem| Command::Answered(refuse(reference, &problem))))
 }
 
-async fn publish(gateway: &Gateway, watched: &Target, text: &str) -> Result<serde_json::Value, Problem> {
-    let command: PublishCommand<'_> = serde_json::from_str(text).map_err(|error| {
+fn read_publish(text: &str) -> Result<Command, Problem> {
+    serde_json::from_str(text).map(Command::Publish).map_err(|error| {
         Problem::new(ErrorCode::Invalid, format!("no publish: {error}")).hint(
             "send {\"do\":\"publish\",\"ref\":1,\"data\":…}, with `address`, `key` and `idempotency_key` where wanted",
         )
+    })
+}
+
+fn read_watch(text: &str, reference: Option<u64>) -> Result<Command, Problem> {
+    let Watch { address, options, .. } = serde_json::from_str(text).map_err(|error| {
+        Problem::new(ErrorCode::Invalid, format!("no watch: {error}"))
+            .hint("send {\"do\":\"watch\",\"ref\":1,\"address\":\"…\"}, with options as in a URL: \"after\":\"…\"")
     })?;
-    let target = match &command.address {
-        None => watched.clone(),
-        Some(address) => Target::parse(address)
-            .map_err(|error| Problem::new(ErrorCode::Invalid, format!("`{address}` is no address: {error}")))?,
+    Ok(Command::Watch { reference, address, options: Options::of_members(options)? })
+}
+
+fn read_unwatch(text: &str, reference: Option<u64>) -> Result<Command, Problem> {
+    let invalid = |detail: String| {
+        Problem::new(ErrorCode::Invalid, detail).hint("send {\"do\":\"unwatch\",\"ref\":2,\"watch\":\"w1\"}")
     };
-    let body = Bytes::copy_from_slice(command.data.get().as_bytes());
-    let action = match command.key {
+    let Unwatch { watch, .. } = serde_json::from_str(text).map_err(|error| invalid(format!("no unwatch: {error}")))?;
+    let name = watch.strip_prefix('w').and_then(|number| number.parse().ok());
+    let name = name.ok_or_else(|| invalid(format!("`{watch}` is no name of a watch")))?;
+    Ok(Command::Unwatch { reference, name })
+}
+
+/// Decides a watch as a request for its address would be.
+pub(super) async fn watch(
+    gateway: &Gateway,
+    address: &str,
+    options: Options,
+    peer: Option<SocketAddr>,
+) -> Result<Begun, Problem> {
+    let (watcher, entry) = prepare(gateway, target(address)?, options, Encoding::WebSocket, peer).await?;
+    Ok(Begun { watcher, entry })
+}
+
+fn target(address: &str) -> Result<Target, Problem> {
+    Target::parse(address)
+        .map_err(|error| Problem::new(ErrorCode::Invalid, format!("`{address}` is no address: {error}")))
+}
+
+/// Publishes, and returns the answer as JSON text.
+pub(super) async fn publish(gateway: &Gateway, watched: Option<&Target>, publish: Publish) -> String {
+    let reference = publish.r#ref;
+    match publish_to(gateway, watched, publish).await {
+        Ok(done) => done.to_string(),
+        Err(problem) => refuse(reference, &problem),
+    }
+}
+
+async fn publish_to(
+    gateway: &Gateway,
+    watched: Option<&Target>,
+    publish: Publish,
+) -> Result<serde_json::Value, Problem> {
+    let target = match (&publish.address, watched) {
+        (Some(address), _) => target(address)?,
+        (None, Some(watched)) => watched.clone(),
+        (None, None) => {
+            return Err(Problem::new(ErrorCode::Invalid, "where to publish is not said")
+                .hint("name an `address`: this socket has none of its own"));
+        }
+    };
+    let body = Bytes::copy_from_slice(publish.data.get().as_bytes());
+    let action = match publish.key {
         Some(key) => Action::Put { key, body },
         None => Action::Post { format: Format::Json, body },
     };
-    let idempotency = command.idempotency_key.map(|key| Idempotency { principal: ANONYMOUS.to_owned(), key });
-    let published = gateway.hub.publish(Publish { target, action, idempotency }).await?;
+    let idempotency = publish.idempotency_key.map(|key| Idempotency { principal: ANONYMOUS.to_owned(), key });
+    let published = gateway.hub.publish(tidegate_hub::Publish { target, action, idempotency }).await?;
     Ok(json!({
         "op": "done",
-        "ref": command.r#ref,
+        "ref": publish.r#ref,
         "cursor": published.cursor,
         "count": published.count,
         "replayed": published.replayed,
     }))
+}
+
+/// A `done` frame.
+pub(super) fn done(reference: Option<u64>) -> String {
+    json!({ "op": "done", "ref": reference }).to_string()
+}
+
+/// A `done` frame that names the watch that begins.
+pub(super) fn watching(reference: Option<u64>, name: WatchName) -> String {
+    json!({ "op": "done", "ref": reference, "watch": format!("w{name}") }).to_string()
 }
 
 /// A `problem` frame.

@@ -11,13 +11,14 @@ use hyper::body::Incoming;
 use sha1::{Digest, Sha1};
 use tidegate_core::frame::PROTOCOL;
 use tidegate_core::{ErrorCode, Problem, Target};
-use tidegate_wire::Encoding;
+use tidegate_hub::WatchEntry;
+use tidegate_wire::{Encoding, Watcher};
 
 use crate::Gateway;
-use crate::answer;
+use crate::answer::{self, Answer};
 use crate::connection::Outcome;
 use crate::options::Options;
-use crate::stream::{Stream, begin_fields, prepare, push_fields};
+use crate::stream::{Kind, Stream, begin_fields, prepare, push_fields};
 
 /// What RFC 6455 appends to the client's key.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -31,7 +32,7 @@ pub(crate) fn wanted(request: &Request<Incoming>) -> bool {
         && has_token(headers, CONNECTION.as_str(), "upgrade")
 }
 
-/// Begins a WebSocket. Refusals are plain HTTP, before the upgrade.
+/// Begins a WebSocket of one watch. Refusals are plain HTTP, before the upgrade.
 pub(crate) async fn open(
     gateway: &Gateway,
     target: Target,
@@ -39,29 +40,50 @@ pub(crate) async fn open(
     request: &Request<Incoming>,
     peer: SocketAddr,
 ) -> Result<Outcome, Problem> {
-    let headers = request.headers();
+    let mut head = match upgrade(request.headers()) {
+        Ok(head) => head,
+        Err(refusal) => return Ok(Outcome::Answer(refusal)),
+    };
+    let (watcher, entry) = prepare(gateway, target, options, Encoding::WebSocket, Some(peer)).await?;
+    push_fields(&begin_fields(gateway, &watcher), &mut head);
+    Ok(stream(head, Some((watcher, entry))))
+}
+
+/// Begins a WebSocket of many watches, which its client asks for one by one.
+pub(crate) fn open_many(request: &Request<Incoming>) -> Outcome {
+    match upgrade(request.headers()) {
+        Ok(head) => stream(head, None),
+        Err(refusal) => Outcome::Answer(refusal),
+    }
+}
+
+fn stream(mut head: String, watch: Option<(Watcher, WatchEntry)>) -> Outcome {
+    head.push_str("\r\n");
+    let head = Bytes::from(head);
+    Outcome::Stream(Box::new(Stream { watch, encoding: Encoding::WebSocket, head, socket: Kind::WebSocket }))
+}
+
+/// The head that agrees to a WebSocket, without its end; or the answer that does not.
+fn upgrade(headers: &HeaderMap) -> Result<String, Answer> {
     let invalid = |detail: &str| {
-        Problem::new(ErrorCode::Invalid, detail).hint("open it with a WebSocket client of RFC 6455, version 13")
+        let problem = Problem::new(ErrorCode::Invalid, detail);
+        answer::problem(&problem.hint("open it with a WebSocket client of RFC 6455, version 13"))
     };
     if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
-        let mut answer = answer::problem(&invalid("the WebSocket version is not 13"));
+        let mut answer = invalid("the WebSocket version is not 13");
         answer::header(&mut answer, SEC_WEBSOCKET_VERSION, "13");
-        return Ok(Outcome::Answer(answer));
+        return Err(answer);
     }
     let key = headers.get(SEC_WEBSOCKET_KEY).filter(|key| BASE64.decode(key).is_ok_and(|nonce| nonce.len() == 16));
     let key = key.ok_or_else(|| invalid("Sec-WebSocket-Key is not 16 bytes in base64"))?;
-    let protocol = has_token(headers, SEC_WEBSOCKET_PROTOCOL.as_str(), PROTOCOL);
-    let (watcher, entry) = prepare(gateway, target, options, Encoding::WebSocket, peer).await?;
     let mut head = format!(
         "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: {}\r\n",
         accept(key.as_bytes())
     );
-    if protocol {
+    if has_token(headers, SEC_WEBSOCKET_PROTOCOL.as_str(), PROTOCOL) {
         head.push_str(&format!("sec-websocket-protocol: {PROTOCOL}\r\n"));
     }
-    push_fields(&begin_fields(gateway, &watcher), &mut head);
-    head.push_str("\r\n");
-    Ok(Outcome::Stream(Box::new(Stream { watcher, entry, head: Bytes::from(head) })))
+    Ok(head)
 }
 
 fn has_token(headers: &HeaderMap, name: &str, token: &str) -> bool {

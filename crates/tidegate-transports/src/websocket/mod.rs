@@ -1,9 +1,9 @@
-//! WebSocket (RFC 6455): one watch a socket.
+//! WebSocket (RFC 6455): one watch a socket, or many.
 
 mod codec;
 mod command;
 mod handshake;
 mod session;
 
-pub(crate) use handshake::{open, wanted};
-pub(crate) use session::run;
+pub(crate) use handshake::{open, open_many, wanted};
+pub(crate) use session::Session;

@@ -1,161 +1,169 @@
-//! One open WebSocket: frames out, messages in, and an orderly end.
+//! One open WebSocket, as a lane hears it: messages in, answers out, and an orderly end.
+//!
+//! Frames of watches are the lane's. What a message asks for may wait for the disk, so it is done by
+//! a task, and the lane hears nothing more from this client until it is done: messages are answered
+//! in their order, and a client cannot pile up work.
 
-use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tidegate_core::{ErrorCode, Problem, Target};
-use tidegate_wire::{End, Sink, Watcher, follow, websocket_text};
-use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
+use tidegate_wire::{Connection, Ear, Hearing, WatchName, websocket_text};
+use tokio::runtime::Handle;
 
 use super::codec::{Decoder, Message, Violation, close_frame, control_frame};
-use super::command;
+use super::command::{self, Begun, Command};
 use crate::Gateway;
-use crate::stream::write_all;
 
 /// A client that sends so many messages that are none of the protocol is not one of ours.
 const NONSENSE_MAX: u32 = 10;
-/// After our close frame the client has this long to send its own.
-const CLOSING: Duration = Duration::from_secs(2);
+/// Watches on one socket; a client with more opens another.
+const WATCHES_MAX: usize = 1_000;
 
-/// Lives on the socket until one side ends it.
-pub(crate) async fn run(gateway: &Gateway, watcher: &Watcher, socket: &TcpStream, head: Bytes, read: Bytes) {
-    let writer = Writer { socket, turn: Semaphore::new(1), broken: AtomicBool::new(false) };
-    if writer.write(&[head]).await.is_err() {
-        return;
-    }
-    let target = watcher.plan.view.scope.target.clone();
-    let mut reader = Reader { socket, decoder: Decoder::default(), read };
-    let mut sink = &writer;
-    let goodbye = tokio::select! {
-        // First, so that `begin` is the first frame whatever the client has said already.
-        biased;
-        end = follow(&gateway.tails, watcher, &mut sink) => match end {
-            End::Closed(code) => Some(Goodbye { code: code.close_code(), reason: code.as_str(), answered: false }),
-            End::Gone(_) => None,
-        },
-        end = listen(gateway, &target, &mut reader, &writer) => end,
-    };
-    let Some(Goodbye { code, reason, answered }) = goodbye else { return };
-    if writer.whole() && writer.write(&[close_frame(code, reason).into()]).await.is_ok() && !answered {
-        let _ = tokio::time::timeout(CLOSING, reader.until_closed()).await;
-    }
-}
-
-/// How to end in order.
-struct Goodbye {
-    code: u16,
-    reason: &'static str,
-    /// The client said goodbye first, and waits for ours.
-    answered: bool,
-}
-
-/// Answers messages until the client leaves or breaks the protocol. Returns how to say goodbye.
-async fn listen(gateway: &Gateway, target: &Target, reader: &mut Reader<'_>, writer: &Writer<'_>) -> Option<Goodbye> {
-    let mut nonsense = 0;
-    loop {
-        let answer = match reader.next().await {
-            Ok(Some(Message::Text(text))) => command::answer(gateway, target, &text).await,
-            Ok(Some(Message::Binary)) => {
-                let problem = Problem::new(ErrorCode::Invalid, "messages of the protocol are text");
-                Err(command::refuse(None, &problem))
-            }
-            Ok(Some(Message::Ping(payload))) => {
-                writer.write(&[control_frame(10, &payload).into()]).await.ok()?;
-                continue;
-            }
-            Ok(Some(Message::Pong)) => continue,
-            Ok(Some(Message::Close(code))) => {
-                return Some(Goodbye { code: code.unwrap_or(1000), reason: "", answered: true });
-            }
-            Ok(None) => return None,
-            Err(Violation { code, reason }) => return Some(Goodbye { code, reason, answered: false }),
-        };
-        let text = answer.unwrap_or_else(|refusal| {
-            nonsense += 1;
-            refusal
-        });
-        let mut frame = Vec::with_capacity(text.len() + 10);
-        websocket_text(text.as_bytes(), &mut frame);
-        writer.write(&[frame.into()]).await.ok()?;
-        if nonsense >= NONSENSE_MAX {
-            let reason = "too many messages that are none of the protocol";
-            return Some(Goodbye { code: ErrorCode::Invalid.close_code(), reason, answered: false });
-        }
-    }
-}
-
-/// The socket's writing side, for frames and answers in turn.
-struct Writer<'s> {
-    socket: &'s TcpStream,
-    /// One place: whose turn it is to write whole frames.
-    turn: Semaphore,
-    /// A write was given up in the middle of a frame.
-    broken: AtomicBool,
-}
-
-impl Writer<'_> {
-    async fn write(&self, chunks: &[Bytes]) -> io::Result<()> {
-        let _turn = self.turn.acquire().await.map_err(io::Error::other)?;
-        self.broken.store(true, Ordering::Relaxed);
-        write_all(self.socket, chunks).await?;
-        self.broken.store(false, Ordering::Relaxed);
-        Ok(())
-    }
-
-    /// Whether a further frame would begin at a frame's beginning.
-    fn whole(&self) -> bool {
-        !self.broken.load(Ordering::Relaxed)
-    }
-}
-
-impl Sink for &Writer<'_> {
-    async fn write(&mut self, chunks: &[Bytes]) -> io::Result<()> {
-        Writer::write(self, chunks).await
-    }
-}
-
-/// The socket's reading side.
-struct Reader<'s> {
-    socket: &'s TcpStream,
+/// See the module.
+pub(crate) struct Session {
+    gateway: Arc<Gateway>,
+    runtime: Handle,
+    /// What is watched; `None` on a socket of many watches.
+    watched: Option<Target>,
+    /// The live watches of a socket of many, and the last name given.
+    watches: Vec<WatchName>,
+    last_name: WatchName,
+    peer: Option<SocketAddr>,
     decoder: Decoder,
-    /// What came with the handshake.
-    read: Bytes,
+    nonsense: u32,
 }
 
-impl Reader<'_> {
-    /// The next message; `None` when the client has gone.
-    async fn next(&mut self) -> Result<Option<Message>, Violation> {
+impl Session {
+    /// `heard` was said with the handshake already.
+    pub(crate) fn new(
+        gateway: Arc<Gateway>,
+        watched: Option<Target>,
+        peer: Option<SocketAddr>,
+        heard: &[u8],
+    ) -> Session {
+        let mut decoder = Decoder::default();
+        decoder.push(heard);
+        Session {
+            gateway,
+            runtime: Handle::current(),
+            watched,
+            watches: Vec::new(),
+            last_name: 0,
+            peer,
+            decoder,
+            nonsense: 0,
+        }
+    }
+
+    /// Answers one message, or sees to it that it will be answered.
+    fn message(&mut self, text: &str, connection: &Connection, answer: &mut Vec<u8>) -> Hearing {
+        let command = match command::read(text, self.watched.is_none()) {
+            Ok(command) => command,
+            Err(refusal) => return self.nonsense(&refusal, answer),
+        };
+        match command {
+            Command::Answered(text) => websocket_text(text.as_bytes(), answer),
+            Command::Publish(publish) => {
+                let (gateway, watched, connection) = (self.gateway.clone(), self.watched.clone(), connection.clone());
+                self.runtime.spawn(async move {
+                    let text = command::publish(&gateway, watched.as_ref(), publish).await;
+                    connection.say(text_frame(&text));
+                    connection.listen();
+                });
+                return Hearing::Wait;
+            }
+            Command::Watch { reference, .. } if self.watches.len() >= WATCHES_MAX => {
+                let problem = Problem::new(ErrorCode::RateLimited, format!("this socket has {WATCHES_MAX} watches"));
+                let problem = problem.hint("unwatch some, or open another socket");
+                websocket_text(command::refuse(reference, &problem).as_bytes(), answer);
+            }
+            Command::Watch { reference, address, options } => {
+                self.last_name += 1;
+                let name = self.last_name;
+                self.watches.push(name);
+                let (gateway, peer, connection) = (self.gateway.clone(), self.peer, connection.clone());
+                self.runtime.spawn(async move {
+                    match command::watch(&gateway, &address, options, peer).await {
+                        Ok(Begun { watcher, entry }) => {
+                            let listed = gateway.hub.watches().enter(entry);
+                            connection.say(text_frame(&command::watching(reference, name)));
+                            connection.watch(&gateway.tails, name, watcher, listed);
+                        }
+                        Err(problem) => connection.unwatch(name, text_frame(&command::refuse(reference, &problem))),
+                    }
+                    connection.listen();
+                });
+                return Hearing::Wait;
+            }
+            Command::Unwatch { reference, name } => match self.watches.contains(&name) {
+                true => connection.unwatch(name, text_frame(&command::done(reference))),
+                false => {
+                    let problem =
+                        Problem::new(ErrorCode::Invalid, format!("there is no watch `w{name}` on this socket"));
+                    let problem = problem.hint("name a watch as the answer to `watch` did; it may have ended");
+                    websocket_text(command::refuse(reference, &problem).as_bytes(), answer);
+                }
+            },
+        }
+        Hearing::On
+    }
+
+    fn nonsense(&mut self, refusal: &str, answer: &mut Vec<u8>) -> Hearing {
+        websocket_text(refusal.as_bytes(), answer);
+        self.nonsense += 1;
+        if self.nonsense < NONSENSE_MAX {
+            return Hearing::On;
+        }
+        let reason = "too many messages that are none of the protocol";
+        answer.extend(close_frame(ErrorCode::Invalid.close_code(), reason));
+        Hearing::Leave
+    }
+}
+
+impl Ear for Session {
+    fn hear(&mut self, bytes: &[u8], connection: &Connection, answer: &mut Vec<u8>) -> Hearing {
+        self.decoder.push(bytes);
         loop {
-            if !self.read.is_empty() {
-                self.decoder.push(&std::mem::take(&mut self.read));
-            }
-            if let Some(message) = self.decoder.next()? {
-                return Ok(Some(message));
-            }
-            match self.fill() {
-                Ok(true) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock && self.socket.readable().await.is_ok() => {}
-                _ => return Ok(None),
+            let hearing = match self.decoder.next() {
+                Ok(None) => return Hearing::On,
+                Ok(Some(Message::Text(text))) => self.message(&text, connection, answer),
+                Ok(Some(Message::Binary)) => {
+                    let problem = Problem::new(ErrorCode::Invalid, "messages of the protocol are text");
+                    self.nonsense(&command::refuse(None, &problem), answer)
+                }
+                Ok(Some(Message::Ping(payload))) => {
+                    answer.extend(control_frame(10, &payload));
+                    Hearing::On
+                }
+                Ok(Some(Message::Pong)) => Hearing::On,
+                Ok(Some(Message::Close(code))) => {
+                    answer.extend(close_frame(code.unwrap_or(1000), ""));
+                    Hearing::Leave
+                }
+                Err(Violation { code, reason }) => {
+                    answer.extend(close_frame(code, reason));
+                    Hearing::Leave
+                }
+            };
+            if !matches!(hearing, Hearing::On) {
+                return hearing;
             }
         }
     }
 
-    /// Reads what is there; `false` at the end. Apart, so that a waiting watcher holds no buffer.
-    fn fill(&mut self) -> io::Result<bool> {
-        let mut buffer = [0; 4096];
-        let bytes = self.socket.try_read(&mut buffer)?;
-        self.decoder.push(&buffer[..bytes]);
-        Ok(bytes > 0)
+    fn ended(&mut self, name: WatchName) {
+        self.watches.retain(|own| *own != name);
     }
 
-    async fn until_closed(&mut self) {
-        while let Ok(Some(message)) = self.next().await {
-            if matches!(message, Message::Close(_)) {
-                return;
-            }
-        }
+    fn goodbye(&self, code: ErrorCode) -> Bytes {
+        close_frame(code.close_code(), code.as_str()).into()
     }
+}
+
+fn text_frame(text: &str) -> Bytes {
+    let mut frame = Vec::with_capacity(text.len() + 10);
+    websocket_text(text.as_bytes(), &mut frame);
+    frame.into()
 }

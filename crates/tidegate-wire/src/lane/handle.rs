@@ -1,0 +1,161 @@
+//! The lanes and their sockets, as other threads see them.
+
+use std::io;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use tidegate_core::Problem;
+use tidegate_hub::{Drain, WatchGuard};
+use tokio::sync::oneshot;
+
+use super::inbox::{ConnectionId, Inbox};
+use super::message::{Arrival, Message, Opening, Said, Terms, WatchName};
+use super::thread::Lane;
+use crate::options::StreamOptions;
+use crate::tail::Place;
+use crate::tails::{Hold, Tails};
+use crate::walk::{Sink, Walk, Watcher};
+
+/// Bytes that a walk may have said and that are not written yet: a piece of the log.
+const UNWRITTEN_BYTES_MAX: usize = 64 * 1024;
+
+/// The threads that own sockets.
+pub struct Lanes {
+    inboxes: Vec<Arc<Inbox>>,
+    next: AtomicUsize,
+}
+
+impl Lanes {
+    pub(crate) fn new(options: &StreamOptions) -> io::Result<Lanes> {
+        let inboxes = (0..options.lanes.max(1)).map(|_| Inbox::new().map(Arc::new)).collect::<io::Result<_>>()?;
+        Ok(Lanes { inboxes, next: AtomicUsize::new(0) })
+    }
+
+    /// Starts the threads. They hold no handle of the tails, so that these can be dropped.
+    pub(crate) fn start(&self, tails: &Tails) -> io::Result<()> {
+        for (number, inbox) in self.inboxes.iter().enumerate() {
+            Lane::spawn(number, inbox.clone(), tails)?;
+        }
+        let hub = tails.hub().clone();
+        let inboxes = self.inboxes.clone();
+        tokio::spawn(async move {
+            let Drain { pace, .. } = hub.drain().begun().await;
+            inboxes.iter().for_each(|inbox| inbox.post(Message::Drain(pace)));
+        });
+        Ok(())
+    }
+
+    /// Gives a socket, after its handshake, to the lane whose turn it is.
+    ///
+    /// # Errors
+    /// When the socket cannot be set up.
+    pub fn open(&self, socket: TcpStream, terms: Terms) -> io::Result<Connection> {
+        socket.set_nonblocking(true)?;
+        let inbox = &self.inboxes[self.next.fetch_add(1, Ordering::Relaxed) % self.inboxes.len()];
+        let connection = Connection { id: inbox.reserve(), inbox: inbox.clone() };
+        connection.post(|id| Message::Open(id, Box::new(Opening { socket, terms })));
+        Ok(connection)
+    }
+}
+
+impl Drop for Lanes {
+    fn drop(&mut self) {
+        self.inboxes.iter().for_each(|inbox| inbox.post(Message::Stop));
+    }
+}
+
+/// A socket in a lane. What is said on it after its end is lost.
+#[derive(Clone)]
+pub struct Connection {
+    pub(super) inbox: Arc<Inbox>,
+    pub(super) id: ConnectionId,
+}
+
+impl Connection {
+    fn post(&self, message: impl FnOnce(ConnectionId) -> Message) {
+        self.inbox.post(message(self.id));
+    }
+
+    /// Begins a watch; `listed` is dropped at its end. Names are the caller's, each used once.
+    pub fn watch(&self, tails: &Tails, name: WatchName, watcher: Watcher, listed: WatchGuard) {
+        self.post(|id| Message::Watch(id, name, listed));
+        let sink = self.sink(name);
+        let tails = tails.clone();
+        let walk = tokio::spawn(async move {
+            let mut walk = Walk::new(&tails, &watcher, sink);
+            let arrived = walk.begin(&watcher).await;
+            drop(watcher);
+            arrive(walk, arrived);
+        });
+        self.post(|id| Message::Walking(id, name, walk.abort_handle()));
+    }
+
+    /// Ends a watch without a word; `answer` follows its last frame.
+    pub fn unwatch(&self, name: WatchName, answer: Bytes) {
+        self.post(|id| Message::Unwatch(id, name, answer));
+    }
+
+    /// Writes bytes that belong to no watch.
+    pub fn say(&self, bytes: Bytes) {
+        self.post(|id| Message::Say(id, Said { watch: None, bytes, written: None }));
+    }
+
+    /// Goes on to hear the client.
+    pub fn listen(&self) {
+        self.post(Message::Listen);
+    }
+
+    /// Ends the socket in order, after these bytes.
+    pub fn close(&self, last: Bytes) {
+        self.post(|id| Message::Close(id, last));
+    }
+
+    pub(super) fn sink(&self, name: WatchName) -> LaneSink {
+        LaneSink { connection: self.clone(), name, unwritten: 0 }
+    }
+}
+
+/// Hands a walk's result to the lane; a client that has gone is the lane's to see.
+fn arrive(walk: Walk<LaneSink>, arrived: io::Result<Result<Place, Problem>>) {
+    let (_, hold, LaneSink { connection, name, .. }) = walk.into_parts();
+    match arrived {
+        Ok(Ok(place)) => connection.post(|id| Message::Live(id, name, Box::new(Arrival { hold, place }))),
+        Ok(Err(problem)) => connection.post(|id| Message::End(id, name, problem)),
+        Err(_) => {}
+    }
+}
+
+/// Sends a watcher that is behind its tail to read the log.
+pub(super) async fn catch_up(tails: Tails, hold: Hold, place: Place, sink: LaneSink) {
+    let mut walk = Walk::behind(tails, hold, sink);
+    let arrived = walk.again(place.upto).await;
+    arrive(walk, arrived);
+}
+
+/// Where a walk writes: its turn on the lane's socket.
+pub(super) struct LaneSink {
+    connection: Connection,
+    name: WatchName,
+    unwritten: usize,
+}
+
+impl Sink for LaneSink {
+    /// Little is written without waiting; then all before it has to be on the socket.
+    async fn write(&mut self, chunks: &[Bytes]) -> io::Result<()> {
+        for bytes in chunks {
+            self.unwritten += bytes.len();
+            let said = |written| Said { watch: Some(self.name), bytes: bytes.clone(), written };
+            if self.unwritten < UNWRITTEN_BYTES_MAX {
+                self.connection.post(|id| Message::Say(id, said(None)));
+                continue;
+            }
+            let (written, wait) = oneshot::channel();
+            self.connection.post(|id| Message::Say(id, said(Some(written))));
+            wait.await.map_err(|_| io::ErrorKind::BrokenPipe)?;
+            self.unwritten = 0;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,101 @@
+//! What a lane is told, and how it is woken: the hand-over between all other threads and one lane.
+//!
+//! A lane that works is not woken, it looks when it is through; one that sleeps is woken once,
+//! however many messages come before it has got up.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Mutex, MutexGuard};
+
+use rustix::event::epoll::EventData;
+use rustix::event::{EventfdFlags, eventfd};
+
+use super::message::Message;
+
+/// A lane's inbox.
+pub(crate) struct Inbox {
+    state: Mutex<State>,
+    /// Readable when the lane is to get up.
+    pub(super) wake: OwnedFd,
+}
+
+#[derive(Default)]
+struct State {
+    messages: Vec<Message>,
+    asleep: bool,
+    numbers: Numbers,
+}
+
+/// A connection in a lane. Its number is used again when it is gone; its generation is not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct ConnectionId {
+    pub(super) number: u32,
+    pub(super) generation: u32,
+}
+
+#[derive(Default)]
+struct Numbers {
+    free: Vec<u32>,
+    next: u32,
+    generation: u32,
+}
+
+impl Inbox {
+    pub(super) fn new() -> io::Result<Inbox> {
+        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        Ok(Inbox { state: Mutex::default(), wake })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no holder of this lock panics")
+    }
+
+    /// Leaves a message.
+    pub(super) fn post(&self, message: Message) {
+        let mut state = self.lock();
+        state.messages.push(message);
+        let asleep = std::mem::take(&mut state.asleep);
+        drop(state);
+        if asleep {
+            // It can only fail when the counter is full, and then the lane is being woken.
+            let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
+        }
+    }
+
+    /// A tail of the lane has new chunks.
+    pub(crate) fn dirty(&self, tail: u32) {
+        self.post(Message::Dirty(tail));
+    }
+
+    /// A number for a connection that will be opened.
+    pub(super) fn reserve(&self) -> ConnectionId {
+        let numbers = &mut self.lock().numbers;
+        numbers.generation = numbers.generation.wrapping_add(1);
+        let number = numbers.free.pop().unwrap_or_else(|| {
+            numbers.next += 1;
+            numbers.next - 1
+        });
+        ConnectionId { number, generation: numbers.generation }
+    }
+
+    /// Gives numbers back, and takes all messages into `messages`, which is empty. Without any,
+    /// and if the lane has nothing else to do, it may sleep: the next message wakes it.
+    pub(super) fn take(&self, gone: &mut Vec<u32>, messages: &mut Vec<Message>, idle: bool) {
+        let mut state = self.lock();
+        state.numbers.free.append(gone);
+        std::mem::swap(&mut state.messages, messages);
+        state.asleep = idle && messages.is_empty();
+    }
+}
+
+impl ConnectionId {
+    /// What epoll says of it.
+    pub(super) fn data(self) -> EventData {
+        EventData::new_u64(u64::from(self.generation) << 32 | u64::from(self.number))
+    }
+
+    /// Reads what epoll said.
+    pub(super) fn of(data: u64) -> ConnectionId {
+        ConnectionId { number: data as u32, generation: (data >> 32) as u32 }
+    }
+}

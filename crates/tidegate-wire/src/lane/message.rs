@@ -1,0 +1,79 @@
+//! What a lane can be told.
+
+use std::net::TcpStream;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tidegate_core::Problem;
+use tidegate_hub::WatchGuard;
+use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
+
+use super::ear::Ear;
+use super::inbox::ConnectionId;
+use crate::encoding::Encoding;
+use crate::tail::Place;
+use crate::tails::Hold;
+
+/// The name of a watch on its socket.
+pub type WatchName = u32;
+
+pub(super) enum Message {
+    /// A socket is the lane's from now on.
+    Open(ConnectionId, Box<Opening>),
+    /// A watch of it begins; the guard takes it off the list.
+    Watch(ConnectionId, WatchName, WatchGuard),
+    /// What brings it to its tail, to be ended with the socket.
+    Walking(ConnectionId, WatchName, AbortHandle),
+    /// Bytes of one watch, or of none, to be written in their turn.
+    Say(ConnectionId, Said),
+    /// A watch has arrived at its tail.
+    Live(ConnectionId, WatchName, Box<Arrival>),
+    /// A watch ends, and on a socket of one watch the socket too.
+    End(ConnectionId, WatchName, Problem),
+    /// The client wants no more of a watch; the answer comes after its last frame.
+    Unwatch(ConnectionId, WatchName, Bytes),
+    /// The client's next message is wanted.
+    Listen(ConnectionId),
+    /// The socket ends in order, after these bytes.
+    Close(ConnectionId, Bytes),
+    /// A tail of this lane has new chunks.
+    Dirty(u32),
+    /// All sockets are to be closed within this time.
+    Drain(Duration),
+    /// The lane ends, and its sockets with it.
+    Stop,
+}
+
+pub(super) struct Opening {
+    pub(super) socket: TcpStream,
+    pub(super) terms: Terms,
+}
+
+/// What a lane is told of a socket.
+pub struct Terms {
+    /// How its frames are spelled.
+    pub encoding: Encoding,
+    /// Whether it has many watches, each of whose runs of frames is named; else it has one.
+    pub many: bool,
+    /// Who listens to what the client says, from the first frame of a watch on or when the lane is
+    /// told to; without one it is discarded, up to a limit.
+    pub ear: Option<Box<dyn Ear>>,
+    /// What is written first.
+    pub head: Bytes,
+    /// Dropped with the socket.
+    pub place: tokio::sync::OwnedSemaphorePermit,
+}
+
+pub(super) struct Said {
+    /// Whose frames they are.
+    pub(super) watch: Option<WatchName>,
+    pub(super) bytes: Bytes,
+    /// Told when they are written.
+    pub(super) written: Option<oneshot::Sender<()>>,
+}
+
+pub(super) struct Arrival {
+    pub(super) hold: Hold,
+    pub(super) place: Place,
+}

@@ -1,0 +1,160 @@
+//! Passes over the watchers of a tail, in slices, so that no tail holds up another.
+
+use std::cmp::Reverse;
+use std::io::IoSlice;
+use std::time::Instant;
+
+use super::output::Output;
+use super::pass::{HOLE, Member, News, Pass, advance};
+use super::socket::State;
+use super::thread::Lane;
+
+/// Writes that one slice makes: a third of a millisecond.
+const SLICE_WRITES: usize = 64;
+/// A slice ends sooner when it has written so much.
+const SLICE_BYTES: usize = 1024 * 1024;
+/// After a pass a lane rests for this part of the pass's time: the rest of the process has to come
+/// to the processor too, and what comes meanwhile joins the next write.
+const REST_PART: u32 = 8;
+
+impl Lane {
+    /// A tail has new chunks: a pass at once, or when it has rested.
+    pub(super) fn dirty(&mut self, number: u32) {
+        let Some(tail) = self.tails.get_mut(number as usize) else { return };
+        if std::mem::replace(&mut tail.queued, true) {
+            tail.dirty = true;
+            return;
+        }
+        match tail.rest_until.take().filter(|until| *until > self.now) {
+            Some(until) => self.resting.push(Reverse((until, number))),
+            None => self.ready.push_back(number),
+        }
+    }
+
+    /// Begins a pass, or goes on with it, for some of its members.
+    pub(super) fn slice(&mut self, number: u32) {
+        let Some(tail) = self.tails.get_mut(number as usize) else { return };
+        if tail.pass.is_none() {
+            if tail.seats == 0 {
+                return self.forget(number);
+            }
+            match tail.begin(&self.inbox, self.now) {
+                News::Pass => {}
+                News::None => {
+                    tail.queued = false;
+                    return;
+                }
+                News::Behind => {
+                    tail.queued = false;
+                    return self.fall_behind(number);
+                }
+            }
+        }
+        let broken = self.write_slice(number);
+        for socket in broken {
+            self.drop_socket(socket);
+        }
+        let Some(tail) = self.tails.get_mut(number as usize) else { return };
+        match &tail.pass {
+            Some(pass) if pass.next < pass.count => self.ready.push_back(number),
+            _ => self.finish(number),
+        }
+    }
+
+    /// Writes to the next members. Returns the sockets that are gone.
+    fn write_slice(&mut self, number: u32) -> Vec<u32> {
+        let mut broken = Vec::new();
+        let tail = &mut self.tails[number as usize];
+        let place = tail.place();
+        let Some(pass) = &mut tail.pass else { return broken };
+        let (mut writes, mut written) = (0, 0);
+        while pass.next < pass.count && writes < SLICE_WRITES && written < SLICE_BYTES {
+            let Member { socket: at, watch } = tail.members[pass.next];
+            pass.next += 1;
+            if at == HOLE {
+                continue;
+            }
+            let Some(socket) = self.sockets[at as usize].as_deref_mut() else { continue };
+            let taken = match socket.output {
+                Some(_) => 0,
+                None => {
+                    writes += 1;
+                    match socket.offer(watch as usize, &[IoSlice::new(&pass.bytes)], self.now) {
+                        Ok(taken) => taken,
+                        Err(_) => {
+                            broken.push(at);
+                            continue;
+                        }
+                    }
+                }
+            };
+            written += taken;
+            if taken == pass.bytes.len() {
+                self.sent.frames += pass.frames;
+                continue;
+            }
+            // It takes the rest when its socket does.
+            let (place, rest, frames) = advance(place, &pass.chunks, taken);
+            self.sent.frames += frames;
+            let fresh = socket.output.is_none();
+            let output = socket.output.get_or_insert_with(|| Box::new(Output::new(self.now)));
+            if let Some(rest) = rest {
+                output.push(rest, None);
+            }
+            output.full |= fresh;
+            if output.full {
+                self.full.insert(at);
+            }
+            let watch = &mut socket.watches[watch as usize];
+            watch.behind_since.get_or_insert(self.now);
+            watch.fall_late(place);
+            tail.members[pass.next - 1].socket = HOLE;
+            tail.holes += 1;
+            socket.arm(&self.poll);
+        }
+        self.sent.bytes += written;
+        broken
+    }
+
+    fn finish(&mut self, number: u32) {
+        let tail = &mut self.tails[number as usize];
+        tail.queued = false;
+        let Some(Pass { began, .. }) = tail.finish() else { return };
+        let ended = Instant::now();
+        let took = ended - began;
+        tail.rest_until = Some(began + self.options.batch_delay.max(took + took / REST_PART));
+        let sockets = &mut self.sockets;
+        tail.tidy(|member, place| {
+            let socket = sockets[member.socket as usize].as_deref_mut();
+            let watch = socket.and_then(|socket| socket.watches.get_mut(member.watch as usize));
+            if let Some(State::Live(seat)) = watch.map(|watch| &mut watch.state) {
+                seat.member = place;
+            }
+        });
+        let ahead = std::mem::take(&mut tail.ahead);
+        for socket in ahead {
+            self.queue(socket);
+        }
+        self.now = ended;
+        if self.tails[number as usize].seats == 0 {
+            return self.forget(number);
+        }
+        if std::mem::take(&mut self.tails[number as usize].dirty) {
+            self.dirty(number);
+        }
+    }
+
+    /// The ring has gone on without its members: they read the log.
+    fn fall_behind(&mut self, number: u32) {
+        let (place, members) = self.tails[number as usize].skip();
+        for Member { socket, watch } in members.into_iter().filter(|member| member.socket != HOLE) {
+            if let Some(socket) = self.sockets[socket as usize].as_deref_mut() {
+                let watch = &mut socket.watches[watch as usize];
+                watch.behind_since.get_or_insert(self.now);
+                watch.fall_late(place);
+                let number = socket.id.number;
+                self.queue(number);
+            }
+        }
+    }
+}

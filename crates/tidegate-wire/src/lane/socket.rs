@@ -1,0 +1,179 @@
+//! One socket of a lane, and its watches.
+
+use std::io::{self, IoSlice};
+use std::net::TcpStream;
+use std::os::fd::OwnedFd;
+use std::time::Instant;
+
+use bytes::Bytes;
+use rustix::event::epoll::{self, EventFlags};
+use tidegate_hub::WatchGuard;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::task::AbortHandle;
+
+use super::ear::Ear;
+use super::inbox::ConnectionId;
+use super::message::{Terms, WatchName};
+use super::output::{Output, write};
+use crate::encoding::{Encoding, websocket_text};
+use crate::tail::Place;
+use crate::tails::Hold;
+
+/// See the module.
+pub(super) struct Socket {
+    pub(super) id: ConnectionId,
+    pub(super) socket: TcpStream,
+    pub(super) encoding: Encoding,
+    pub(super) ear: Option<Box<dyn Ear>>,
+    pub(super) watches: Vec<Watch>,
+    /// On a socket of many watches: whose run of frames is being written.
+    pub(super) many: Option<Run>,
+    /// What has to be written first.
+    pub(super) output: Option<Box<Output>>,
+    /// It is among those whose output is to be written when there is time.
+    pub(super) queued: bool,
+    /// What the client said is read.
+    pub(super) listening: bool,
+    /// Nobody has listened yet.
+    pub(super) unheard: bool,
+    /// It ends when its output is written.
+    pub(super) closing: bool,
+    /// What epoll was told.
+    pub(super) armed: EventFlags,
+    /// Watches that ended with the socket are on the list until it has closed.
+    pub(super) ended: Vec<WatchGuard>,
+    /// Bytes that the client said and nobody wanted.
+    pub(super) chatter: u32,
+    _place: OwnedSemaphorePermit,
+}
+
+/// The watch that the client thinks it hears.
+pub(super) struct Run(Option<WatchName>);
+
+/// One watch.
+pub(super) struct Watch {
+    pub(super) name: WatchName,
+    pub(super) state: State,
+    /// Since when it has not been live, after it was.
+    pub(super) behind_since: Option<Instant>,
+    pub(super) listed: WatchGuard,
+}
+
+/// Where a watch is.
+pub(super) enum State {
+    /// A task brings it to its tail.
+    Walking(Option<AbortHandle>),
+    /// In step with its tail, at this place among its members.
+    Live(Seat),
+    /// Not in step: it takes from its place when the socket takes bytes.
+    Late(Seat, Place),
+}
+
+/// A watch's part in a tail of the lane.
+pub(super) struct Seat {
+    pub(super) tail: u32,
+    /// Its place among the tail's members, if it is one.
+    pub(super) member: u32,
+    pub(super) hold: Hold,
+}
+
+impl Socket {
+    pub(super) fn new(id: ConnectionId, socket: TcpStream, terms: Terms) -> Socket {
+        let Terms { encoding, many, ear, head: _, place } = terms;
+        let silent = ear.is_none();
+        Socket {
+            id,
+            socket,
+            encoding,
+            ear,
+            watches: Vec::new(),
+            many: many.then_some(Run(None)),
+            output: None,
+            queued: false,
+            listening: silent,
+            unheard: !silent,
+            closing: false,
+            armed: if silent { EventFlags::IN } else { EventFlags::empty() },
+            ended: Vec::new(),
+            chatter: 0,
+            _place: place,
+        }
+    }
+
+    pub(super) fn watch(&self, name: WatchName) -> Option<usize> {
+        self.watches.iter().position(|watch| watch.name == name)
+    }
+
+    /// Queues bytes of a watch, or of none.
+    pub(super) fn say(
+        &mut self,
+        watch: Option<WatchName>,
+        bytes: Bytes,
+        written: Option<oneshot::Sender<()>>,
+        now: Instant,
+    ) {
+        let named = watch.and_then(|name| self.many.as_mut()?.begin(name));
+        let output = self.output.get_or_insert_with(|| Box::new(Output::new(now)));
+        if let Some(named) = named {
+            output.push(named.into(), None);
+        }
+        output.push(bytes, written);
+    }
+
+    /// Offers a watch's frames to a socket without output. Returns how many of their bytes it took;
+    /// what it took of the run's name before is completed by the output.
+    pub(super) fn offer(&mut self, watch: usize, slices: &[IoSlice<'_>], now: Instant) -> io::Result<usize> {
+        let name = self.watches[watch].name;
+        let Some(named) = self.many.as_mut().and_then(|run| run.begin(name)) else {
+            return write(&self.socket, slices);
+        };
+        let mut all = Vec::with_capacity(slices.len() + 1);
+        all.push(IoSlice::new(&named));
+        all.extend_from_slice(slices);
+        let written = write(&self.socket, &all)?;
+        if written < named.len() {
+            let output = self.output.get_or_insert_with(|| Box::new(Output::new(now)));
+            output.push(Bytes::copy_from_slice(&named[written..]), None);
+            output.full = true;
+        }
+        Ok(written.saturating_sub(named.len()))
+    }
+}
+
+impl Socket {
+    /// Tells epoll what is waited for.
+    pub(super) fn arm(&mut self, poll: &OwnedFd) {
+        let mut wanted = EventFlags::empty();
+        wanted.set(EventFlags::IN, self.listening || self.closing);
+        wanted.set(EventFlags::OUT, self.output.as_ref().is_some_and(|output| output.full));
+        if wanted != self.armed {
+            self.armed = wanted;
+            if let Err(error) = epoll::modify(poll, &self.socket, self.id.data(), wanted) {
+                // It closes by its write timeout; the client resumes by its cursor.
+                tracing::error!(%error, "a socket cannot be waited for");
+            }
+        }
+    }
+}
+
+impl Watch {
+    /// Out of step with its tail from now on.
+    pub(super) fn fall_late(&mut self, place: Place) {
+        self.state = match std::mem::replace(&mut self.state, State::Walking(None)) {
+            State::Live(seat) | State::Late(seat, _) => State::Late(seat, place),
+            walking => walking,
+        };
+    }
+}
+
+impl Run {
+    /// The frame that names the watch whose frames follow; none if they go on.
+    fn begin(&mut self, name: WatchName) -> Option<Vec<u8>> {
+        if self.0.replace(name) == Some(name) {
+            return None;
+        }
+        let mut frame = Vec::with_capacity(40);
+        websocket_text(format!("{{\"op\":\"on\",\"watch\":\"w{name}\"}}").as_bytes(), &mut frame);
+        Some(frame)
+    }
+}

@@ -1,0 +1,316 @@
+//! Sockets of a lane: how they come, what is written outside of passes, what is read.
+
+use std::io::{IoSlice, Read};
+use std::net::TcpStream;
+
+use bytes::Bytes;
+use rustix::event::epoll;
+use tidegate_hub::WatchGuard;
+use tokio::task::AbortHandle;
+
+use super::ear::Hearing;
+use super::handle::{Connection, catch_up};
+use super::inbox::ConnectionId;
+use super::message::{Arrival, Opening, Said, WatchName};
+use super::output::Output;
+use super::pass::{LaneTail, Member, advance};
+use super::socket::{Seat, Socket, State, Watch};
+use super::thread::Lane;
+use crate::tail::Place;
+
+/// What a client may say on a stream that it should only read; more ends it.
+const CHATTER_BYTES_MAX: u32 = 64 * 1024;
+/// The kernel may hold so much for a socket that has not been sent yet: enough to be busy between
+/// two looks of ours, little enough that thousands who do not read cost little.
+const UNSENT_BYTES_MAX: u32 = 128 * 1024;
+
+impl Lane {
+    pub(super) fn open(&mut self, id: ConnectionId, opening: Opening) {
+        let Opening { socket, mut terms } = opening;
+        let head = std::mem::take(&mut terms.head);
+        bound_unsent(&socket);
+        let mut socket = Box::new(Socket::new(id, socket, terms));
+        socket.say(None, head, None, self.now);
+        let number = id.number as usize;
+        if number >= self.sockets.len() {
+            self.sockets.resize_with(number + 1, || None);
+        }
+        let watched = epoll::add(&self.poll, &socket.socket, id.data(), socket.armed);
+        self.sockets[number] = Some(socket);
+        self.open += 1;
+        if let Err(error) = watched {
+            tracing::error!(%error, "a socket cannot be waited for");
+            return self.drop_socket(id.number);
+        }
+        self.queue(id.number);
+    }
+
+    pub(super) fn watch(&mut self, id: ConnectionId, name: WatchName, listed: WatchGuard) {
+        if let Some(socket) = self.socket(id) {
+            if socket.watches.is_empty() {
+                // Most sockets have one.
+                socket.watches.reserve_exact(1);
+            }
+            socket.watches.push(Watch { name, state: State::Walking(None), behind_since: None, listed });
+        }
+    }
+
+    pub(super) fn walking(&mut self, id: ConnectionId, name: WatchName, walk: AbortHandle) {
+        let watch = self.socket(id).and_then(|socket| {
+            let watch = socket.watch(name)?;
+            Some(&mut socket.watches[watch])
+        });
+        match watch {
+            None => walk.abort(),
+            Some(watch) => {
+                if let State::Walking(own) = &mut watch.state {
+                    *own = Some(walk);
+                }
+            }
+        }
+    }
+
+    pub(super) fn say(&mut self, id: ConnectionId, said: Said) {
+        let now = self.now;
+        let Some(socket) = self.socket(id) else { return };
+        // A watch that has ended has nothing to say.
+        if socket.closing || said.watch.is_some_and(|name| socket.watch(name).is_none()) {
+            return;
+        }
+        socket.say(said.watch, said.bytes, said.written, now);
+        let unheard = socket.unheard;
+        self.queue(id.number);
+        if unheard {
+            self.listen(id);
+        }
+    }
+
+    /// A watch has come to its tail.
+    pub(super) fn live(&mut self, id: ConnectionId, name: WatchName, arrival: Arrival) {
+        let Some(at) = self.socket(id).filter(|socket| !socket.closing).and_then(|socket| socket.watch(name)) else {
+            return;
+        };
+        let Arrival { hold, place } = arrival;
+        let tail = self.tail(&hold);
+        if let Some(socket) = self.socket(id) {
+            let watch = &mut socket.watches[at];
+            watch.state = State::Late(Seat { tail, member: 0, hold }, place);
+        }
+        self.queue(id.number);
+    }
+
+    /// The number of a tail in this lane.
+    fn tail(&mut self, hold: &crate::tails::Hold) -> u32 {
+        let tail = &hold.tail;
+        if let Some(number) = tail.number_in(&self.inbox) {
+            self.tails[number as usize].seats += 1;
+            return number;
+        }
+        let entry = self.tails.vacant_entry();
+        let number = entry.key() as u32;
+        let lane_tail = entry.insert(LaneTail::new(tail.clone(), &self.inbox, number));
+        lane_tail.seats = 1;
+        number
+    }
+
+    pub(super) fn listen(&mut self, id: ConnectionId) {
+        if let Some(socket) = self.socket(id) {
+            (socket.listening, socket.unheard) = (true, false);
+            self.hear(id, &[]);
+        }
+    }
+
+    /// Puts a socket in the line of those that have something to write.
+    pub(super) fn queue(&mut self, number: u32) {
+        let Some(socket) = self.sockets.get_mut(number as usize).and_then(Option::as_deref_mut) else { return };
+        let full = socket.output.as_ref().is_some_and(|output| output.full);
+        if !full && !std::mem::replace(&mut socket.queued, true) {
+            self.outputs.push_back(socket.id);
+        }
+    }
+
+    pub(super) fn writable(&mut self, id: ConnectionId) {
+        if let Some(socket) = self.socket(id)
+            && let Some(output) = &mut socket.output
+        {
+            output.full = false;
+            self.full.remove(&id.number);
+            self.queue(id.number);
+        }
+    }
+
+    /// Writes what a socket owes, and brings its watches into step.
+    pub(super) fn attend(&mut self, id: ConnectionId) {
+        let now = self.now;
+        let Some(socket) = self.sockets[id.number as usize].as_deref_mut().filter(|socket| socket.id == id) else {
+            return;
+        };
+        socket.queued = false;
+        if let Some(output) = &mut socket.output {
+            if output.full {
+                return;
+            }
+            if !output.is_empty() {
+                match output.write(&socket.socket, now) {
+                    Err(_) => return self.drop_socket(id.number),
+                    Ok(_) if output.full => return self.rest(id.number),
+                    Ok(_) if !output.is_empty() => return self.queue(id.number),
+                    Ok(_) => {}
+                }
+            }
+            socket.output = None;
+            socket.arm(&self.poll);
+        }
+        let Some(socket) = self.socket(id) else { return };
+        if socket.closing {
+            return self.shut(id);
+        }
+        let late: Vec<u32> = (0..socket.watches.len() as u32)
+            .filter(|at| matches!(socket.watches[*at as usize].state, State::Late(..)))
+            .collect();
+        for at in late {
+            if !self.take_rest(id, at) {
+                return;
+            }
+        }
+    }
+
+    /// A socket that is full waits until it is not.
+    fn rest(&mut self, number: u32) {
+        if let Some(socket) = self.sockets[number as usize].as_deref_mut() {
+            self.full.insert(number);
+            socket.arm(&self.poll);
+        }
+    }
+
+    /// Brings a late watch into step, as far as its socket takes bytes. Returns whether the socket
+    /// can take more.
+    fn take_rest(&mut self, id: ConnectionId, at: u32) -> bool {
+        let now = self.now;
+        let Some(socket) = self.sockets[id.number as usize].as_deref_mut().filter(|socket| socket.id == id) else {
+            return false;
+        };
+        loop {
+            let watch = &mut socket.watches[at as usize];
+            let State::Late(seat, place) = &mut watch.state else { return true };
+            let tail = &mut self.tails[seat.tail as usize];
+            let goal = tail.goal();
+            if place.chunk > goal {
+                // It is where the members will be; they are asked again then.
+                tail.ahead.push(id.number);
+                return true;
+            }
+            if place.chunk == goal && place.bytes == 0 {
+                seat.member = tail.join(Member { socket: id.number, watch: at });
+                watch.behind_since = None;
+                watch.state = match std::mem::replace(&mut watch.state, State::Walking(None)) {
+                    State::Late(seat, _) => State::Live(seat),
+                    other => other,
+                };
+                return true;
+            }
+            let Some(chunks) = tail.tail.between(place.chunk, goal) else {
+                let place = *place;
+                self.read_log(id, at, place);
+                return true;
+            };
+            let mut slices: Vec<IoSlice<'_>> = chunks.iter().map(|chunk| IoSlice::new(&chunk.bytes)).collect();
+            if let Some(first) = chunks.first() {
+                slices[0] = IoSlice::new(&first.bytes[place.bytes as usize..]);
+            }
+            let (offered, from) = (slices.iter().map(|slice| slice.len()).sum::<usize>(), *place);
+            let Ok(taken) = socket.offer(at as usize, &slices, now) else {
+                self.drop_socket(id.number);
+                return false;
+            };
+            let (place, rest, frames) = advance(from, &chunks, taken);
+            self.sent.frames += frames;
+            self.sent.bytes += taken;
+            let watch = &mut socket.watches[at as usize];
+            watch.fall_late(place);
+            if taken < offered {
+                watch.behind_since.get_or_insert(now);
+                let output = socket.output.get_or_insert_with(|| Box::new(Output::new(now)));
+                if let Some(rest) = rest {
+                    output.push(rest, None);
+                }
+                output.full = true;
+                self.rest(id.number);
+                return false;
+            }
+        }
+    }
+
+    /// A watch behind its ring leaves the tail, and a task reads the log for it.
+    fn read_log(&mut self, id: ConnectionId, at: u32, place: Place) {
+        let sink = |name| Connection { inbox: self.inbox.clone(), id }.sink(name);
+        let Some(tails) = self.tails() else { return };
+        tails.stats().behind.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let Some(socket) = self.sockets[id.number as usize].as_deref_mut() else { return };
+        let watch = &mut socket.watches[at as usize];
+        let name = watch.name;
+        let State::Late(seat, _) = std::mem::replace(&mut watch.state, State::Walking(None)) else { return };
+        let tail = seat.tail;
+        let walk = self.runtime.spawn(catch_up(tails, seat.hold, place, sink(name)));
+        watch.state = State::Walking(Some(walk.abort_handle()));
+        self.let_go(tail);
+    }
+
+    /// One watch less in a tail; without any the lane forgets it.
+    pub(super) fn let_go(&mut self, number: u32) {
+        let tail = &mut self.tails[number as usize];
+        tail.seats -= 1;
+        // One that waits for its turn is forgotten when it comes.
+        if tail.seats == 0 && !tail.queued {
+            self.forget(number);
+        }
+    }
+
+    pub(super) fn forget(&mut self, number: u32) {
+        self.tails.remove(number as usize).tail.unhook(&self.inbox);
+    }
+
+    pub(super) fn readable(&mut self, id: ConnectionId, buffer: &mut [u8]) {
+        let Some(socket) = self.socket(id) else { return };
+        let read = (&socket.socket).read(buffer);
+        match read {
+            Ok(0) => self.drop_socket(id.number),
+            Ok(bytes) => self.hear(id, &buffer[..bytes]),
+            Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted) => {}
+            Err(_) => self.drop_socket(id.number),
+        }
+    }
+
+    fn hear(&mut self, id: ConnectionId, bytes: &[u8]) {
+        let connection = Connection { inbox: self.inbox.clone(), id };
+        let Some(socket) = self.socket(id) else { return };
+        if socket.closing {
+            return;
+        }
+        let Some(ear) = &mut socket.ear else {
+            socket.chatter = socket.chatter.saturating_add(bytes.len() as u32);
+            if socket.chatter > CHATTER_BYTES_MAX {
+                self.drop_socket(id.number);
+            }
+            return;
+        };
+        let mut answer = Vec::new();
+        let hearing = ear.hear(bytes, &connection, &mut answer);
+        match hearing {
+            Hearing::Leave => return self.close(id, answer.into()),
+            Hearing::Wait => socket.listening = false,
+            Hearing::On => socket.listening = true,
+        }
+        if let Some(socket) = self.sockets[id.number as usize].as_deref_mut() {
+            socket.arm(&self.poll);
+        }
+        if !answer.is_empty() {
+            self.say(id, Said { watch: None, bytes: Bytes::from(answer), written: None });
+        }
+    }
+}
+
+/// Best effort: without it a client that does not read holds more of the kernel's memory.
+fn bound_unsent(socket: &TcpStream) {
+    let _ = socket2::SockRef::from(socket).set_tcp_notsent_lowat(UNSENT_BYTES_MAX);
+}

@@ -1,0 +1,32 @@
+//! How streams are served.
+
+use std::time::Duration;
+
+/// Limits and intervals of streams.
+#[derive(Clone, Debug)]
+pub struct StreamOptions {
+    /// Threads that write to sockets; one for each processor, unless told otherwise.
+    pub lanes: usize,
+    /// A busy tail is written out at most this often; what comes meanwhile joins the next write. An
+    /// event that comes alone waits for nothing.
+    pub batch_delay: Duration,
+    /// A watcher whose socket takes no byte for so long is closed. Long enough for a client that
+    /// pauses, short enough to free what a dead one holds.
+    pub write_timeout: Duration,
+    /// A watcher that stays behind the live tail for so long is closed.
+    pub lag_max: Duration,
+}
+
+impl Default for StreamOptions {
+    fn default() -> StreamOptions {
+        StreamOptions {
+            lanes: std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(LANES_MAX),
+            batch_delay: Duration::from_millis(1),
+            write_timeout: Duration::from_secs(5 * 60),
+            lag_max: Duration::from_secs(60 * 60),
+        }
+    }
+}
+
+/// More threads than this do not help: the kernel's network stack is the limit by then.
+const LANES_MAX: usize = 64;

@@ -1,0 +1,268 @@
+//! A watcher on its way to the live tail: begin, gap or reset, snapshot, catch up.
+//!
+//! ```text
+//!   begin ─► (loading) ─► catch up: read pieces of the log up to the tail's boundary ─► a place in the tail
+//! ```
+//!
+//! One code for all streams; where the bytes go is the [`Sink`]'s.
+
+use std::future::Future;
+use std::io;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rand::Rng;
+use tidegate_core::frame::{Begin, Cursors};
+use tidegate_core::{ErrorCode, Frame, NoticeCode, Offset, Problem};
+use tidegate_hub::{Hub, Piece, Plan, Reader, Start};
+use tokio::time::Instant;
+
+use crate::encoding::Encoding;
+use crate::tail::{Place, TailKey};
+use crate::tails::{Boundary, Hold, Tails};
+
+/// How often a watcher of a loading channel looks whether it has loaded.
+const LOADING_POLL: Duration = Duration::from_millis(200);
+
+/// A watch that is about to begin.
+pub struct Watcher {
+    /// What it sees and where it begins.
+    pub plan: Plan,
+    /// Its kind of wire.
+    pub encoding: Encoding,
+    /// Whether frames carry `prev`.
+    pub chain: bool,
+    /// Its name in listings.
+    pub id: String,
+    /// The options as the client wrote them.
+    pub options: Vec<(String, String)>,
+}
+
+/// Something that takes bytes: a socket after its handshake.
+pub trait Sink: Send {
+    /// Writes all of the chunks, in order; each is whole frames.
+    fn write(&mut self, chunks: &[Bytes]) -> impl Future<Output = io::Result<()>> + Send;
+}
+
+/// One watcher that is not live.
+pub(crate) struct Walk<S> {
+    tails: Tails,
+    hold: Hold,
+    /// Of what is written for this watcher alone.
+    cursors: Cursors,
+    /// A loss was announced, and no cursor has come since: cut now, the client would present the
+    /// old one and be told again.
+    owes_cursor: bool,
+    /// When it fell behind; it has so long to be live again.
+    behind_since: Option<Instant>,
+    sink: S,
+}
+
+impl<S: Sink> Walk<S> {
+    /// Ready for [`Walk::begin`].
+    pub(crate) fn new(tails: &Tails, watcher: &Watcher, sink: S) -> Walk<S> {
+        let plan = &watcher.plan;
+        let key = TailKey { view: plan.view.clone(), encoding: watcher.encoding, chain: watcher.chain };
+        let hold = tails.hold(&plan.channel, key);
+        let held = match plan.start {
+            // Nothing of the view is between the tail's last cursor and now, and a chain that begins
+            // there needs no link.
+            Start::At(_) if plan.now && watcher.chain => Some(hold.boundary().last),
+            Start::At(offset) => Some(offset),
+            _ => None,
+        };
+        Walk { cursors: cursors(&hold, held), tails: tails.clone(), hold, owes_cursor: false, behind_since: None, sink }
+    }
+
+    /// Ready for [`Walk::again`]: a watcher that was live and is behind its tail.
+    pub(crate) fn behind(tails: Tails, hold: Hold, sink: S) -> Walk<S> {
+        let cursors = cursors(&hold, None);
+        Walk { cursors, tails, hold, owes_cursor: false, behind_since: Some(Instant::now()), sink }
+    }
+
+    /// From the first frame to the live tail; a problem ends the watch.
+    pub(crate) async fn begin(&mut self, watcher: &Watcher) -> io::Result<Result<Place, Problem>> {
+        let begin = Begin {
+            watch: watcher.id.clone(),
+            options: watcher.options.clone(),
+            heartbeat_ms: self.hub().options().heartbeat.as_millis() as u64,
+            cursor: self.cursors.last(),
+        };
+        self.write(vec![Frame::Begin(begin)]).await?;
+        // What happens before a watcher is live is in boxes that are gone by then: thousands of idle
+        // watchers keep the memory of their longest state.
+        if !Box::pin(self.loaded()).await? {
+            return Ok(Err(self.hub().draining_problem()));
+        }
+        match self.cursors.last() {
+            Some(held) => self.again(held).await,
+            None => Box::pin(self.catch_up(Reader::new(&watcher.plan))).await,
+        }
+    }
+
+    /// From a position in the log to the live tail.
+    pub(crate) async fn again(&mut self, at: Offset) -> io::Result<Result<Place, Problem>> {
+        self.cursors.continue_from(at);
+        let reader = Reader::resume(self.hold.channel().clone(), self.hold.tail.key.view.clone(), at);
+        Box::pin(self.catch_up(reader)).await
+    }
+
+    pub(crate) fn into_parts(self) -> (Tails, Hold, S) {
+        (self.tails, self.hold, self.sink)
+    }
+
+    /// Waits until the channel has loaded; `false` if a drain came first.
+    async fn loaded(&mut self) -> io::Result<bool> {
+        let hub = self.hub().clone();
+        let mut leaving = std::pin::pin!(leave(&hub));
+        let mut silent = Duration::MAX;
+        while self.hold.channel().loading() {
+            if silent >= hub.options().heartbeat {
+                let message = "the source is still reading its first snapshot; it follows here".to_owned();
+                self.write(vec![Frame::Notice { code: NoticeCode::Loading, message }]).await?;
+                silent = Duration::ZERO;
+            }
+            tokio::select! {
+                () = &mut leaving => return Ok(false),
+                () = tokio::time::sleep(LOADING_POLL) => silent += LOADING_POLL,
+            }
+        }
+        Ok(true)
+    }
+
+    async fn catch_up(&mut self, mut reader: Reader) -> io::Result<Result<Place, Problem>> {
+        let mut boundary = self.hold.boundary();
+        loop {
+            let goal = self.goal(&boundary);
+            if reader.position() == Some(goal) {
+                return self.join(&boundary).await.map(Ok);
+            }
+            let piece;
+            (reader, piece) = read(reader, goal, boundary.upto).await;
+            let Piece { frames, needs, caught_up } = match piece {
+                Ok(piece) => piece,
+                Err(problem) => return Ok(Err(problem)),
+            };
+            self.count(&frames);
+            self.write(frames).await?;
+            if caught_up {
+                return self.join(&boundary).await.map(Ok);
+            }
+            if self.hub().drain().draining() {
+                return Ok(Err(self.hub().draining_problem()));
+            }
+            if self.behind_since.is_some_and(|since| since.elapsed() > self.tails.options().lag_max) {
+                return Ok(Err(self.tails.too_far_behind("the watch stayed behind the live events for too long")));
+            }
+            match needs {
+                Some(needs) if self.hold.tail.key.chain && reader.position().is_some() => {
+                    boundary = self.hold.boundary_standing_past(needs).await;
+                }
+                Some(needs) => boundary = self.hold.boundary_past(needs).await,
+                None => {}
+            }
+        }
+    }
+
+    /// Where this watcher joins the tail: a chain joins at a cursor of the tail.
+    fn goal(&self, boundary: &Boundary) -> Offset {
+        if self.hold.tail.key.chain { boundary.last } else { boundary.upto }
+    }
+
+    /// With `chain`, links the watcher's last cursor to that of the tail.
+    async fn join(&mut self, boundary: &Boundary) -> io::Result<Place> {
+        let goal = self.goal(boundary);
+        let unlinked = self.hold.tail.key.chain && self.cursors.last() != Some(boundary.last);
+        if unlinked || self.owes_cursor {
+            self.write(vec![Frame::Bookmark(goal)]).await?;
+        }
+        self.behind_since = None;
+        Ok(Place { chunk: boundary.chunk, bytes: 0, upto: goal })
+    }
+
+    /// Frames that are not needed again: a client that does not read holds their bytes, not their
+    /// records too.
+    async fn write(&mut self, frames: Vec<Frame>) -> io::Result<()> {
+        let (bytes, count) = (self.encode(&frames), frames.len() as u64);
+        drop(frames);
+        if count == 0 {
+            return Ok(());
+        }
+        let length = bytes.len();
+        self.sink.write(&[Bytes::from(bytes)]).await?;
+        self.tails.count_sent(count, length);
+        Ok(())
+    }
+
+    fn encode(&mut self, frames: &[Frame]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for frame in frames {
+            self.hold.tail.key.encoding.write(frame, &mut self.cursors, &mut bytes);
+            self.owes_cursor = match frame {
+                Frame::Gap { .. } => true,
+                _ => self.owes_cursor && frame.cursor().is_none(),
+            };
+        }
+        bytes
+    }
+
+    fn count(&self, frames: &[Frame]) {
+        let counters = self.hub().counters();
+        for frame in frames {
+            match frame {
+                Frame::Reset(_) => counters.resets.fetch_add(1, Ordering::Relaxed),
+                Frame::Gap { .. } => counters.gaps.fetch_add(1, Ordering::Relaxed),
+                _ => continue,
+            };
+        }
+    }
+
+    fn hub(&self) -> &Hub {
+        self.tails.hub()
+    }
+}
+
+impl Tails {
+    /// The end of a watcher that does not keep up; it is counted.
+    pub(crate) fn too_far_behind(&self, why: &str) -> Problem {
+        self.stats().too_far_behind.fetch_add(1, Ordering::Relaxed);
+        Problem::new(ErrorCode::TooFarBehind, why)
+    }
+}
+
+fn cursors(hold: &Hold, held: Option<Offset>) -> Cursors {
+    let key = &hold.tail.key;
+    Cursors::new(hold.channel().cursor(&key.view, 0).prefix(), key.chain, held)
+}
+
+/// A `close` frame on its own, which carries no cursor.
+pub fn close_frame(encoding: Encoding, problem: &Problem) -> Bytes {
+    let Problem { code, detail, retry_ms, .. } = problem.clone();
+    let unused = tidegate_core::Cursor {
+        channel: tidegate_core::ChannelId::from_bits(0),
+        epoch: tidegate_core::Epoch::from_bits(0),
+        view: tidegate_core::Fingerprint::of(&[]),
+        offset: 0,
+    };
+    let mut bytes = Vec::new();
+    let close = Frame::Close { code, message: detail, retry_ms };
+    encoding.write(&close, &mut Cursors::new(unused.prefix(), false, None), &mut bytes);
+    Bytes::from(bytes)
+}
+
+/// Returns when a drain has begun and this watcher's turn has come.
+pub(crate) async fn leave(hub: &Hub) {
+    let drain = hub.drain().begun().await;
+    let turn = drain.pace.mul_f64(rand::rng().random_range(0.0..1.0));
+    tokio::time::sleep(turn).await;
+}
+
+/// Reads one piece where blocking is allowed.
+async fn read(mut reader: Reader, goal: Offset, reached: Offset) -> (Reader, Result<Piece, Problem>) {
+    let work = tokio::task::spawn_blocking(move || {
+        let piece = reader.next(goal, reached);
+        (reader, piece)
+    });
+    work.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+}
