@@ -125,7 +125,7 @@ fn come_back(problem: Problem) -> answer::Answer {
 fn media_type(encoding: Encoding) -> &'static str {
     match encoding {
         Encoding::Sse => "text/event-stream",
-        Encoding::Ndjson | Encoding::WebSocket => "application/x-ndjson",
+        Encoding::Ndjson | Encoding::WebSocket | Encoding::WebSocketDeflated => "application/x-ndjson",
     }
 }
 
@@ -183,7 +183,7 @@ impl Stream {
         let Stream { watcher, entry, head } = self;
         let (id, address) = (entry.id.clone(), entry.address.clone());
         let _listed = gateway.hub.watches().enter(entry);
-        if watcher.encoding == Encoding::WebSocket {
+        if watcher.encoding.is_websocket() {
             // In a box, so that the other streams do not carry its memory.
             Box::pin(websocket::run(gateway, &watcher, &socket, head, read)).await;
         } else {

@@ -13,6 +13,6 @@ mod pump;
 mod tail;
 mod tails;
 
-pub use encoding::{Encoding, websocket_text};
+pub use encoding::{DEFLATE_WINDOW_BITS, Deflated, Encoding, deflated, websocket_text};
 pub use follow::{End, Sink, Watcher, follow};
 pub use tails::{Listener, Stats, Tails};

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use http::header::{CONNECTION, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE};
+use http::header::{
+    CONNECTION, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
 use http::{HeaderMap, Method, Request, Version};
 use hyper::body::Incoming;
 use sha1::{Digest, Sha1};
@@ -13,6 +15,7 @@ use tidegate_core::frame::PROTOCOL;
 use tidegate_core::{ErrorCode, Problem, Target};
 use tidegate_wire::Encoding;
 
+use super::extensions;
 use crate::Gateway;
 use crate::answer;
 use crate::connection::Outcome;
@@ -51,13 +54,19 @@ pub(crate) async fn open(
     let key = headers.get(SEC_WEBSOCKET_KEY).filter(|key| BASE64.decode(key).is_ok_and(|nonce| nonce.len() == 16));
     let key = key.ok_or_else(|| invalid("Sec-WebSocket-Key is not 16 bytes in base64"))?;
     let protocol = has_token(headers, SEC_WEBSOCKET_PROTOCOL.as_str(), PROTOCOL);
-    let (watcher, entry) = prepare(gateway, target, options, Encoding::WebSocket, peer).await?;
+    let deflate = extensions::agree(headers)
+        .map_err(|extensions::Malformed| invalid("Sec-WebSocket-Extensions is no list of extensions"))?;
+    let encoding = if deflate.is_some() { Encoding::WebSocketDeflated } else { Encoding::WebSocket };
+    let (watcher, entry) = prepare(gateway, target, options, encoding, peer).await?;
     let mut head = format!(
         "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: {}\r\n",
         accept(key.as_bytes())
     );
     if protocol {
         head.push_str(&format!("sec-websocket-protocol: {PROTOCOL}\r\n"));
+    }
+    if let Some(deflate) = deflate {
+        head.push_str(&format!("{SEC_WEBSOCKET_EXTENSIONS}: {}\r\n", deflate.answer()));
     }
     push_fields(&begin_fields(gateway, &watcher), &mut head);
     head.push_str("\r\n");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tidegate_core::{ErrorCode, Problem, Target};
-use tidegate_wire::{End, Sink, Watcher, follow, websocket_text};
+use tidegate_wire::{Encoding, End, Sink, Watcher, follow, websocket_text};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
@@ -27,7 +27,7 @@ pub(crate) async fn run(gateway: &Gateway, watcher: &Watcher, socket: &TcpStream
         return;
     }
     let target = watcher.plan.view.scope.target.clone();
-    let mut reader = Reader { socket, decoder: Decoder::default(), read };
+    let mut reader = Reader { socket, decoder: Decoder::new(watcher.encoding == Encoding::WebSocketDeflated), read };
     let mut sink = &writer;
     let goodbye = tokio::select! {
         // First, so that `begin` is the first frame whatever the client has said already.
