@@ -169,19 +169,24 @@ impl RawWebSocket {
         self.raw.write(bytes);
     }
 
-    /// Sends a masked text frame (the mask is zero) of less than 126 bytes.
+    /// Sends a masked text frame (the mask is zero).
     pub fn send_text(&mut self, text: &str) {
-        assert!(text.len() < 126);
-        let mut frame = vec![0x81, 0x80 | text.len() as u8, 0, 0, 0, 0];
-        frame.extend_from_slice(text.as_bytes());
-        self.write(&frame);
+        self.send_frame(0x81, text.as_bytes());
     }
 
     /// Sends a masked frame (the mask is zero) with this first byte.
     pub fn send_frame(&mut self, first: u8, payload: &[u8]) {
-        let length = payload.len() as u64;
-        let head = [&[first, 0x80 | 127][..], &length.to_be_bytes(), &[0; 4]].concat();
-        self.write(&[&head, payload].concat());
+        let mut frame = vec![first];
+        match payload.len() {
+            length @ 0..126 => frame.push(0x80 | length as u8),
+            length => {
+                frame.push(0x80 | 127);
+                frame.extend_from_slice(&(length as u64).to_be_bytes());
+            }
+        }
+        frame.extend_from_slice(&[0; 4]);
+        frame.extend_from_slice(payload);
+        self.write(&frame);
     }
 
     /// The next text frame.
