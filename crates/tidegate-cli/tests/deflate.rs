@@ -82,6 +82,9 @@ fn each_event_is_deflated_once_however_many_watch() {
     }
     let after = deflated(server.admin());
     let [messages, bytes_before, bytes_after] = [0, 1, 2].map(|at| after[at] - before[at]);
+    println!(
+        "{EVENTS} events to {WATCHERS} watchers: deflated {messages} times, {bytes_before} bytes to {bytes_after}"
+    );
     assert_eq!(messages, EVENTS as u64, "{WATCHERS} watchers, {EVENTS} events");
     assert_eq!(bytes_after * WATCHERS as u64, wire_bytes as u64, "and all of them got the same bytes");
     assert!(bytes_after * 2 < bytes_before, "{bytes_before} bytes became {bytes_after}");

@@ -50,6 +50,9 @@ pub(super) struct Decoder {
     /// Whether permessage-deflate was agreed.
     deflate: bool,
     buffer: Vec<u8>,
+    /// So much of the buffer has been decoded. It goes when more is read, and not with each frame:
+    /// thousands of tiny frames in one read would each move the rest.
+    done: usize,
     /// A message whose last fragment has not come.
     partial: Option<Partial>,
 }
@@ -67,12 +70,13 @@ fn violation(reason: &'static str) -> Violation {
 impl Decoder {
     /// A decoder for a connection, on which permessage-deflate was agreed or not.
     pub(super) fn new(deflate: bool) -> Decoder {
-        Decoder { deflate, buffer: Vec::new(), partial: None }
+        Decoder { deflate, buffer: Vec::new(), done: 0, partial: None }
     }
 
     /// Adds what was read. The caller takes messages until there are none before it reads more,
     /// so the buffer stays below one message and one read.
     pub(super) fn push(&mut self, bytes: &[u8]) {
+        self.buffer.drain(..std::mem::take(&mut self.done));
         self.buffer.extend_from_slice(bytes);
     }
 
@@ -81,9 +85,9 @@ impl Decoder {
     /// # Errors
     /// The connection is to be closed, and the decoder not to be used any more.
     pub(super) fn next(&mut self) -> Result<Option<Message>, Violation> {
-        while let Some(header) = frame::header(&self.buffer)? {
+        while let Some(header) = frame::header(&self.buffer[self.done..])? {
             self.admit(&header)?;
-            if self.buffer.len() < header.bytes + header.length as usize {
+            if self.buffer.len() - self.done < header.bytes + header.length as usize {
                 return Ok(None);
             }
             let payload = self.payload(&header);
@@ -116,12 +120,13 @@ impl Decoder {
     }
 
     fn payload(&mut self, header: &Header) -> Vec<u8> {
-        let end = header.bytes + header.length as usize;
-        let mut payload = self.buffer[header.bytes..end].to_vec();
-        self.buffer.drain(..end);
-        if self.buffer.is_empty() {
+        let begin = self.done + header.bytes;
+        let end = begin + header.length as usize;
+        let mut payload = self.buffer[begin..end].to_vec();
+        self.done = end;
+        if self.done == self.buffer.len() {
             // Thousands of connections that once said something would each keep their longest message.
-            self.buffer = Vec::new();
+            (self.buffer, self.done) = (Vec::new(), 0);
         }
         frame::unmask(&mut payload, header.mask);
         payload

@@ -71,7 +71,7 @@ pub(super) fn write(fill: impl FnOnce(&mut Vec<u8>), out: &mut Vec<u8>) {
 
 struct Deflater {
     compress: Compress,
-    /// The message, plain and deflated; empty between messages.
+    /// The message, plain and deflated.
     text: Vec<u8>,
     deflated: Vec<u8>,
 }
@@ -84,6 +84,9 @@ impl Deflater {
     }
 
     fn write(&mut self, fill: impl FnOnce(&mut Vec<u8>), out: &mut Vec<u8>) {
+        // Not only at the end: whoever fills may panic, and the next message is another one.
+        self.text.clear();
+        self.deflated.clear();
         fill(&mut self.text);
         if self.text.len() >= DEFLATE_BYTES_MIN && self.deflate() {
             websocket_frame(DEFLATED_TEXT, &self.deflated, out);
@@ -91,8 +94,9 @@ impl Deflater {
             websocket_frame(TEXT, &self.text, out);
         }
         for buffer in [&mut self.text, &mut self.deflated] {
-            buffer.clear();
-            buffer.shrink_to(KEPT_BYTES);
+            if buffer.capacity() > KEPT_BYTES {
+                *buffer = Vec::new();
+            }
         }
     }
 
