@@ -1,7 +1,7 @@
 //! Deflated WebSocket messages (RFC 7692): each on its own, without context takeover, so that one
 //! message is the same bytes for all who agreed on the extension, and is deflated once for them.
 //!
-//! A compressor is a few hundred kilobytes, so there is one a thread, not one a tail or a watcher.
+//! A compressor is 200 kB, so there is one a thread, not one a tail or a watcher.
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
