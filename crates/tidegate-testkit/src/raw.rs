@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::client::deflate::inflate;
 use crate::process::Server;
 
 /// A read that takes longer than this is a failure of the server, whatever the machine does.
@@ -113,10 +114,21 @@ impl Raw {
     }
 
     /// The same with bytes that follow the handshake in the same write.
-    pub fn websocket_with(mut self, path: &str, early: &[u8]) -> RawWebSocket {
+    pub fn websocket_with(self, path: &str, early: &[u8]) -> RawWebSocket {
+        self.upgrade(path, "", early).0
+    }
+
+    /// Opens a WebSocket with these extensions offered. Also returns what the server agreed to.
+    pub fn websocket_offering(self, path: &str, extensions: &str) -> (RawWebSocket, Option<String>) {
+        let (socket, head) = self.upgrade(path, &format!("sec-websocket-extensions: {extensions}\r\n"), b"");
+        let name = "sec-websocket-extensions: ";
+        (socket, head.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned))
+    }
+
+    fn upgrade(mut self, path: &str, headers: &str, early: &[u8]) -> (RawWebSocket, String) {
         let head = format!(
             "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
-             sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+             sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
         );
         self.write(&[head.as_bytes(), early].concat());
         let end = loop {
@@ -126,8 +138,9 @@ impl Raw {
             assert!(self.more(), "the handshake ended: {}", String::from_utf8_lossy(&self.read));
         };
         let head: Vec<u8> = self.read.drain(..end).collect();
-        assert!(head.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&head));
-        RawWebSocket { raw: self }
+        let head = String::from_utf8_lossy(&head).into_owned();
+        assert!(head.starts_with("HTTP/1.1 101"), "{head}");
+        (RawWebSocket { raw: self }, head)
     }
 
     /// Reads on; `false` at the end.
@@ -156,31 +169,58 @@ impl RawWebSocket {
         self.raw.write(bytes);
     }
 
-    /// Sends a masked text frame (the mask is zero) of less than 126 bytes.
+    /// Sends a masked text frame (the mask is zero).
     pub fn send_text(&mut self, text: &str) {
-        assert!(text.len() < 126);
-        let mut frame = vec![0x81, 0x80 | text.len() as u8, 0, 0, 0, 0];
-        frame.extend_from_slice(text.as_bytes());
+        self.send_frame(0x81, text.as_bytes());
+    }
+
+    /// Sends a masked frame (the mask is zero) with this first byte.
+    pub fn send_frame(&mut self, first: u8, payload: &[u8]) {
+        let mut frame = vec![first];
+        match payload.len() {
+            length @ 0..126 => frame.push(0x80 | length as u8),
+            length => {
+                frame.push(0x80 | 127);
+                frame.extend_from_slice(&(length as u64).to_be_bytes());
+            }
+        }
+        frame.extend_from_slice(&[0; 4]);
+        frame.extend_from_slice(payload);
         self.write(&frame);
     }
 
     /// The next text frame.
     pub fn next_json(&mut self) -> Value {
-        let (opcode, payload) = self.next().expect("a frame");
-        assert_eq!(opcode, 1, "{}", String::from_utf8_lossy(&payload));
+        let (first, payload) = self.next().expect("a frame");
+        assert_eq!(first, 0x81, "{}", String::from_utf8_lossy(&payload));
         serde_json::from_slice(&payload).expect("JSON")
+    }
+
+    /// The next text frame past any pong, whether it was deflated, and its bytes on the wire.
+    pub fn next_either(&mut self) -> (Value, bool, usize) {
+        loop {
+            let (first, payload) = self.next().expect("a frame");
+            let text = match first {
+                0x8a => continue,
+                0x81 => payload.clone(),
+                0xc1 => inflate(&payload).expect("deflated"),
+                _ => panic!("a frame begins with {first:#x}"),
+            };
+            return (serde_json::from_slice(&text).expect("JSON"), first == 0xc1, payload.len());
+        }
     }
 
     /// The code of the close frame, past whatever comes before it.
     pub fn next_close(&mut self) -> Option<u16> {
         loop {
             match self.next()? {
-                (8, payload) => return Some(u16::from_be_bytes([*payload.first()?, *payload.get(1)?])),
+                (0x88, payload) => return Some(u16::from_be_bytes([*payload.first()?, *payload.get(1)?])),
                 _ => continue,
             }
         }
     }
 
+    /// First byte and payload of the next frame.
     fn next(&mut self) -> Option<(u8, Vec<u8>)> {
         loop {
             if let [first, length, rest @ ..] = self.raw.read.as_slice() {
@@ -190,9 +230,9 @@ impl RawWebSocket {
                     length => (2, usize::from(*length)),
                 };
                 if self.raw.read.len() >= header + length {
-                    let opcode = first & 0x0f;
+                    let first = *first;
                     let frame: Vec<u8> = self.raw.read.drain(..header + length).collect();
-                    return Some((opcode, frame[header..].to_vec()));
+                    return Some((first, frame[header..].to_vec()));
                 }
             }
             if !self.raw.more() {

@@ -27,6 +27,9 @@ pub use budget::Budget;
 pub use connection::serve;
 pub use door::Allowed;
 pub use page::{Asset, Assets};
+#[cfg(any(test, feature = "fuzzed"))]
+#[doc(hidden)]
+pub use websocket::fuzzed;
 
 use tidegate_hub::Hub;
 use tidegate_wire::Tails;

@@ -126,7 +126,7 @@ fn come_back(problem: &Problem) -> answer::Answer {
 fn media_type(encoding: Encoding) -> &'static str {
     match encoding {
         Encoding::Sse => "text/event-stream",
-        Encoding::Ndjson | Encoding::WebSocket => "application/x-ndjson",
+        Encoding::Ndjson | Encoding::WebSocket | Encoding::WebSocketDeflated => "application/x-ndjson",
     }
 }
 
@@ -190,7 +190,7 @@ impl Stream {
             Kind::Reading => None,
             Kind::WebSocket => {
                 let watched = watch.as_ref().map(|(watcher, _)| watcher.plan.view.scope.target.clone());
-                let session = Session::new(gateway.clone(), watched, socket.peer_addr().ok(), &heard);
+                let session = Session::new(gateway.clone(), watched, socket.peer_addr().ok(), encoding, &heard);
                 Some(Box::new(session) as Box<dyn Ear>)
             }
         };

@@ -1,5 +1,9 @@
 //! One frame as bytes, for each kind of wire.
 
+mod deflate;
+
+pub use deflate::{DEFLATE_WINDOW_BITS, Deflated, deflated};
+
 use tidegate_core::Frame;
 use tidegate_core::frame::Cursors;
 
@@ -12,6 +16,9 @@ pub enum Encoding {
     Ndjson,
     /// Unmasked text frames (RFC 6455), the same bytes for every client.
     WebSocket,
+    /// The same with permessage-deflate (RFC 7692), each message deflated on its own, so that its
+    /// bytes too are the same for every client.
+    WebSocketDeflated,
 }
 
 impl Encoding {
@@ -20,8 +27,13 @@ impl Encoding {
         match self {
             Encoding::Sse => "sse",
             Encoding::Ndjson => "ndjson",
-            Encoding::WebSocket => "websocket",
+            Encoding::WebSocket | Encoding::WebSocketDeflated => "websocket",
         }
+    }
+
+    /// Whether the wire is a WebSocket.
+    pub fn is_websocket(self) -> bool {
+        matches!(self, Encoding::WebSocket | Encoding::WebSocketDeflated)
     }
 
     /// Appends one frame.
@@ -37,6 +49,7 @@ impl Encoding {
                 frame.write_json(cursors, &mut text);
                 websocket_text(&text, out);
             }
+            Encoding::WebSocketDeflated => deflate::write(|text| frame.write_json(cursors, text), out),
         }
     }
 }
@@ -64,8 +77,13 @@ fn write_sse(frame: &Frame, cursors: &mut Cursors, out: &mut Vec<u8>) {
 
 /// A final, unmasked text frame (RFC 6455, section 5.2).
 pub fn websocket_text(text: &[u8], out: &mut Vec<u8>) {
-    out.push(0x81);
-    match text.len() {
+    websocket_frame(0x81, text, out);
+}
+
+/// An unmasked frame with this first byte.
+fn websocket_frame(first: u8, payload: &[u8], out: &mut Vec<u8>) {
+    out.push(first);
+    match payload.len() {
         length @ 0..=125 => out.push(length as u8),
         length @ 126..=0xffff => {
             out.push(126);
@@ -76,7 +94,7 @@ pub fn websocket_text(text: &[u8], out: &mut Vec<u8>) {
             out.extend_from_slice(&(length as u64).to_be_bytes());
         }
     }
-    out.extend_from_slice(text);
+    out.extend_from_slice(payload);
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ mod tail;
 mod tails;
 mod walk;
 
-pub use encoding::{Encoding, websocket_text};
+pub use encoding::{DEFLATE_WINDOW_BITS, Deflated, Encoding, deflated, websocket_text};
 pub use follow::{End, follow};
 pub use lane::{Connection, Ear, Hearing, Lanes, Terms, WatchName};
 pub use options::StreamOptions;

@@ -11,10 +11,11 @@ use serde_json::{Value, json};
 use tidegate_core::{Address, Kind, Millis, Op, Target, Template};
 use tidegate_hub::{Access, ChannelConfig, From, Hub, HubOptions, WatchRequest};
 use tidegate_log::{Batch, ChannelSpec, Entry, Log, Options, Retain};
+use tidegate_testkit::client::deflate::inflate;
 use tidegate_testkit::replica::{Item, Replica, Rows, offset};
 use tidegate_wire::{Encoding, Sink, StreamOptions, Tails, Watcher, follow};
 
-const ENCODINGS: [Encoding; 3] = [Encoding::Sse, Encoding::Ndjson, Encoding::WebSocket];
+const ENCODINGS: [Encoding; 4] = [Encoding::Sse, Encoding::Ndjson, Encoding::WebSocket, Encoding::WebSocketDeflated];
 
 /// The real thing, and what it should hold.
 struct World {
@@ -193,7 +194,7 @@ fn frames(encoding: Encoding, bytes: &[u8]) -> Vec<Value> {
             let whole = text.rfind("\n\n").map_or("", |end| &text[..end]);
             whole.lines().filter_map(|line| line.strip_prefix("data: ")).map(|data| parse(data.as_bytes())).collect()
         }
-        Encoding::WebSocket => {
+        Encoding::WebSocket | Encoding::WebSocketDeflated => {
             let mut found = Vec::new();
             let mut rest = bytes;
             while rest.len() >= 2 {
@@ -203,7 +204,10 @@ fn frames(encoding: Encoding, bytes: &[u8]) -> Vec<Value> {
                     length => (2, usize::from(length)),
                 };
                 let Some(text) = rest.get(header..header + length) else { break };
-                found.push(parse(text));
+                found.push(match rest[0] {
+                    0xc1 => parse(&inflate(text).expect("a deflated frame")),
+                    _ => parse(text),
+                });
                 rest = &rest[header + length..];
             }
             found
@@ -267,7 +271,7 @@ async fn cut_everywhere(kind: Kind) {
     let bytes = std::env::var("TIDEGATE_CUTS").map_or(6_000, |text| text.parse().expect("a number"));
     for cut in 1..=bytes {
         let round = cut;
-        let (first, second) = (ENCODINGS[round % 3], ENCODINGS[round / 3 % 3]);
+        let (first, second) = (ENCODINGS[round % 4], ENCODINGS[round / 4 % 4]);
         let mut replica = fresh();
         world.watch(&mut replica, kind, first, cut).await;
         if replica.cursor.is_some() && kind == Kind::State {

@@ -4,6 +4,7 @@
 //! test does; the tests are ordinary tests and examples that also run without it.
 
 mod check;
+mod fuzz;
 mod setup;
 mod soak;
 mod step;

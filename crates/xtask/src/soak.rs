@@ -1,6 +1,7 @@
 //! Long tests and measurements, by name. Each is an ordinary test or example with a larger number
 //! in its environment; it prints its seed and its figures.
 
+use crate::fuzz;
 use crate::step::{Failure, Step};
 
 /// One part: its name, what it shows, its environment and its command.
@@ -70,6 +71,9 @@ const PARTS: &[Part] = &[
 
 /// Runs one part; at most 45 minutes after its build.
 pub(crate) fn part(name: &str) -> Result<(), Failure> {
+    if name == fuzz::NAME {
+        return fuzz::all();
+    }
     let part = PARTS
         .iter()
         .find(|part| part.name == name)
@@ -84,5 +88,6 @@ pub(crate) fn part(name: &str) -> Result<(), Failure> {
 
 /// The parts for people.
 pub(crate) fn list() -> String {
-    PARTS.iter().map(|part| format!("    {:16} {}\n", part.name, part.shows)).collect()
+    let parts = PARTS.iter().map(|part| (part.name, part.shows)).chain([(fuzz::NAME, fuzz::SHOWS)]);
+    parts.map(|(name, shows)| format!("    {name:16} {shows}\n")).collect()
 }

@@ -43,6 +43,9 @@ pub enum Transport {
     Sse,
     Ndjson,
     Websocket,
+    /// With permessage-deflate.
+    #[serde(rename = "websocket-deflate")]
+    WebsocketDeflate,
     Poll,
 }
 
@@ -101,7 +104,8 @@ impl Case {
         if !self.steps.iter().any(|step| step.watch.is_some()) {
             return vec![None];
         }
-        let all = vec![Transport::Sse, Transport::Ndjson, Transport::Websocket, Transport::Poll];
+        let all =
+            vec![Transport::Sse, Transport::Ndjson, Transport::Websocket, Transport::WebsocketDeflate, Transport::Poll];
         self.transports.clone().unwrap_or(all).into_iter().map(Some).collect()
     }
 }
@@ -112,6 +116,7 @@ impl Transport {
             Transport::Sse => "sse",
             Transport::Ndjson => "ndjson",
             Transport::Websocket => "websocket",
+            Transport::WebsocketDeflate => "websocket-deflate",
             Transport::Poll => "poll",
         }
     }

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
-use tidegate_testkit::client::{ndjson::Lines, sse};
+use tidegate_testkit::client::{deflate, ndjson::Lines, sse};
 
 use crate::case::Transport;
 use crate::http::{Answer, Request, open, rest};
@@ -39,11 +39,14 @@ impl Stream {
                 header("Accept", "application/x-ndjson");
                 Decoder::Ndjson(Lines::default())
             }
-            Transport::Websocket => {
+            Transport::Websocket | Transport::WebsocketDeflate => {
                 header("Connection", "Upgrade");
                 header("Upgrade", "websocket");
                 header("Sec-WebSocket-Version", "13");
                 header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
+                if transport == Transport::WebsocketDeflate {
+                    header("Sec-WebSocket-Extensions", deflate::OFFER);
+                }
                 Decoder::Websocket
             }
             Transport::Poll => bail!("a poll is no stream"),
@@ -60,6 +63,8 @@ impl Stream {
             // The example of RFC 6455, section 1.3.
             Decoder::Websocket => {
                 ensure!(head.header("Sec-WebSocket-Accept") == Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "a wrong accept");
+                let agreed = (transport == Transport::WebsocketDeflate).then_some(deflate::ANSWER);
+                ensure!(head.header("Sec-WebSocket-Extensions") == agreed, "agreed to an extension: {agreed:?}");
             }
             _ => {
                 let framed = head.header("Content-Length").or(head.header("Transfer-Encoding"));
@@ -121,6 +126,10 @@ impl Stream {
         self.reader.by_ref().take(length).read_to_end(&mut payload)?;
         match head[0] {
             0x81 => self.frames.push_back(serde_json::from_slice(&payload)?),
+            0xc1 => {
+                let text = deflate::inflate(&payload).map_err(anyhow::Error::msg)?;
+                self.frames.push_back(serde_json::from_slice(&text)?);
+            }
             0x88 => bail!("the socket was closed: {:?}", String::from_utf8_lossy(&payload)),
             0x89 | 0x8a => {}
             other => bail!("a message begins with {other:#x}"),

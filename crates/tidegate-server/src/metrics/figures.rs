@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tidegate_hub::{Channel, Hub};
 use tidegate_log::{Health, SYNC_BUCKETS_US, Stats};
 use tidegate_sources::SourceStats;
-use tidegate_wire::Tails;
+use tidegate_wire::{Deflated, Tails, deflated};
 
 /// One metric.
 pub(super) struct Figure {
@@ -198,6 +198,25 @@ pub(super) const FIGURES: &[Figure] = &[
         help: "Times that a watcher fell behind its tail and went on from the log.",
         labels: &[],
         read: Read::State(|state| vec![value(load(&state.tails.stats().behind))]),
+    },
+    Figure {
+        name: "tidegate_deflated_messages",
+        kind: Kind::Counter,
+        help: "WebSocket messages deflated, each once for all watchers that share it.",
+        labels: &[],
+        read: Read::State(|_| vec![value(deflated().messages)]),
+    },
+    Figure {
+        name: "tidegate_deflated_bytes",
+        kind: Kind::Counter,
+        help: "Bytes of these messages, `before` and `after`; what is saved is that times their watchers.",
+        labels: &["when"],
+        read: Read::State(|_| {
+            let Deflated { bytes_before, bytes_after, .. } = deflated();
+            [("before", bytes_before), ("after", bytes_after)]
+                .map(|(when, bytes)| Sample::Value(vec![when.to_owned()], bytes as f64))
+                .into()
+        }),
     },
     source("tidegate_source_batches", "Batches that the source appended.", |stats| &stats.batches),
     Figure {

@@ -3,6 +3,7 @@
 //! A [`Watch`] gives the frames of any [`Transport`]; what a client makes of them is
 //! [`crate::replica`].
 
+pub mod deflate;
 pub mod http;
 pub mod ndjson;
 pub mod poll;

@@ -1,4 +1,5 @@
-//! WebSocket (RFC 6455), the client's side, as small as it can be: no extensions.
+//! WebSocket (RFC 6455), the client's side, as small as it can be; with permessage-deflate by the
+//! fall of a coin.
 
 use std::net::SocketAddr;
 
@@ -9,7 +10,7 @@ use serde_json::Value;
 use sha1::{Digest, Sha1};
 
 use super::http::{Wire, request};
-use super::{Ask, Ended};
+use super::{Ask, Ended, deflate};
 
 /// Of the RFC; it makes the accept key.
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -19,10 +20,14 @@ const TEXT: u8 = 1;
 const CLOSE: u8 = 8;
 const PING: u8 = 9;
 const PONG: u8 = 10;
+/// RSV1, as it stands beside the opcode: the message is deflated.
+const DEFLATED: u8 = 0x40;
 
 /// One watch on one socket.
 pub struct WebSocket {
     wire: Wire,
+    /// Whether permessage-deflate was agreed.
+    deflate: bool,
     /// The text of a message whose last fragment has not come.
     partial: Option<Vec<u8>>,
 }
@@ -53,6 +58,10 @@ impl WebSocket {
         if offered {
             headers.push("Sec-WebSocket-Protocol: tidegate.v1".to_owned());
         }
+        let deflate = rand::random::<bool>();
+        if deflate {
+            headers.push(format!("Sec-WebSocket-Extensions: {}", deflate::OFFER));
+        }
         wire.send(&request(server, "GET", url, &headers, b"")).await?;
         let head = wire.head().await?;
         if head.status != 101 {
@@ -65,7 +74,10 @@ impl WebSocket {
         if head.header("sec-websocket-protocol").is_some() != offered {
             return Err(Ended::Garbage(format!("subprotocol offered: {offered}; {head:?}")));
         }
-        Ok(WebSocket { wire, partial: None })
+        if head.header("sec-websocket-extensions") != deflate.then_some(deflate::ANSWER) {
+            return Err(Ended::Garbage(format!("permessage-deflate offered: {deflate}; {head:?}")));
+        }
+        Ok(WebSocket { wire, deflate, partial: None })
     }
 
     /// The next text message as a frame.
@@ -86,7 +98,10 @@ impl WebSocket {
         loop {
             let (first, payload) = self.frame().await?;
             let (last, opcode) = (first & 0x80 != 0, first & 0x0f);
+            let deflated = first & DEFLATED != 0;
             match (opcode, self.partial.take()) {
+                (TEXT, None) if deflated && last => return deflate::inflate(&payload).map_err(Ended::Garbage),
+                _ if deflated => return Err(Ended::Garbage(format!("a WebSocket frame begins with {first:#x}"))),
                 (TEXT, None) if last => return Ok(payload),
                 (TEXT, None) => self.partial = Some(payload),
                 (CONTINUATION, Some(mut text)) => {
@@ -118,6 +133,9 @@ impl WebSocket {
     /// # Errors
     /// [`Ended::Gone`].
     pub async fn send_text(&mut self, text: &str) -> Result<(), Ended> {
+        if self.deflate && rand::random::<bool>() {
+            return self.send(DEFLATED | TEXT, &deflate::deflate(text.as_bytes())).await;
+        }
         self.send(TEXT, text.as_bytes()).await
     }
 
@@ -151,7 +169,8 @@ impl WebSocket {
     /// First byte and payload of the next WebSocket frame.
     async fn frame(&mut self) -> Result<(u8, Vec<u8>), Ended> {
         let (first, second) = (self.byte(0).await?, self.byte(1).await?);
-        if second & 0x80 != 0 || first & 0x70 != 0 {
+        let reserved = if self.deflate { 0x30 } else { 0x70 };
+        if second & 0x80 != 0 || first & reserved != 0 {
             return Err(Ended::Garbage(format!("a server's frame begins with {first:#x} {second:#x}")));
         }
         let extended = match second {

@@ -1,50 +1,66 @@
-//! Frames of a client: parsed, unmasked, put together to messages (RFC 6455, section 5).
+//! Messages of a client: frames are read, unmasked, put together, and inflated where the client
+//! deflated them (RFC 6455, section 5; RFC 7692, section 6).
+//!
+//! Whatever comes, the decoder holds no more than one message and what was read with it, and a
+//! connection that says nothing holds nothing.
 
-/// A message of a client may have so many bytes; a publish fits.
+mod frame;
+mod inflate;
+
+pub(super) use frame::{close_frame, control_frame};
+
+use frame::Header;
+
+/// A message of a client may have so many bytes, deflated and inflated; a publish fits.
 pub(super) const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 
 /// A close code of RFC 6455, section 7.4.1.
-pub(super) const PROTOCOL_ERROR: u16 = 1002;
-/// Text that is not UTF-8.
-const NOT_UTF8: u16 = 1007;
+const PROTOCOL_ERROR: u16 = 1002;
+/// Text that is not UTF-8, or deflated data that is none.
+const INVALID_PAYLOAD: u16 = 1007;
+/// A message over [`MESSAGE_BYTES_MAX`].
+const TOO_BIG: u16 = 1009;
 
 /// What a client said.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Message {
+    /// A whole text message.
     Text(String),
+    /// A whole binary message; the protocol has none, so its content is dropped.
     Binary,
+    /// A ping, to be answered with the same payload.
     Ping(Vec<u8>),
+    /// A pong.
     Pong,
+    /// A close, with its code if it has one.
     Close(Option<u16>),
 }
 
 /// The client broke the protocol; the connection closes with this code.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Violation {
+    /// A close code of RFC 6455.
     pub(super) code: u16,
+    /// For the close frame.
     pub(super) reason: &'static str,
 }
 
 /// Takes bytes as they come, and yields messages.
-#[derive(Default)]
 pub(super) struct Decoder {
+    /// Whether permessage-deflate was agreed.
+    deflate: bool,
     buffer: Vec<u8>,
+    /// So much of the buffer has been decoded. It goes when more is read, and not with each frame:
+    /// thousands of tiny frames in one read would each move the rest.
+    done: usize,
     /// A message whose last fragment has not come.
     partial: Option<Partial>,
 }
 
 struct Partial {
     text: bool,
+    deflated: bool,
     payload: Vec<u8>,
-}
-
-struct Header {
-    fin: bool,
-    opcode: u8,
-    mask: [u8; 4],
-    /// Bytes of the header itself.
-    bytes: usize,
-    length: usize,
 }
 
 fn violation(reason: &'static str) -> Violation {
@@ -52,16 +68,26 @@ fn violation(reason: &'static str) -> Violation {
 }
 
 impl Decoder {
+    /// A decoder for a connection, on which permessage-deflate was agreed or not.
+    pub(super) fn new(deflate: bool) -> Decoder {
+        Decoder { deflate, buffer: Vec::new(), done: 0, partial: None }
+    }
+
     /// Adds what was read. The caller takes messages until there are none before it reads more,
     /// so the buffer stays below one message and one read.
     pub(super) fn push(&mut self, bytes: &[u8]) {
+        self.buffer.drain(..std::mem::take(&mut self.done));
         self.buffer.extend_from_slice(bytes);
     }
 
     /// The next message, if it is whole.
+    ///
+    /// # Errors
+    /// The connection is to be closed, and the decoder not to be used any more.
     pub(super) fn next(&mut self) -> Result<Option<Message>, Violation> {
-        while let Some(header) = self.header()? {
-            if self.buffer.len() < header.bytes + header.length {
+        while let Some(header) = frame::header(&self.buffer[self.done..])? {
+            self.admit(&header)?;
+            if self.buffer.len() - self.done < header.bytes + header.length as usize {
                 return Ok(None);
             }
             let payload = self.payload(&header);
@@ -72,41 +98,37 @@ impl Decoder {
         Ok(None)
     }
 
-    fn header(&self) -> Result<Option<Header>, Violation> {
-        let [first, second, rest @ ..] = self.buffer.as_slice() else { return Ok(None) };
-        if first & 0x70 != 0 {
+    /// How many bytes are held for what is not whole yet.
+    #[cfg(any(test, feature = "fuzzed"))]
+    pub(super) fn held_bytes(&self) -> usize {
+        self.buffer.capacity() + self.partial.as_ref().map_or(0, |partial| partial.payload.capacity())
+    }
+
+    /// What can be refused before the payload has come.
+    fn admit(&self, header: &Header) -> Result<(), Violation> {
+        if header.deflated && !self.deflate {
             return Err(violation("a reserved bit is set, and no extension was agreed"));
         }
-        if second & 0x80 == 0 {
-            return Err(violation("a client's frames are masked"));
-        }
-        let (fin, opcode) = (first & 0x80 != 0, first & 0x0f);
-        let control = opcode >= 8;
-        let (length, extra) = match second & 0x7f {
-            126 if rest.len() >= 2 => (u64::from(u16::from_be_bytes([rest[0], rest[1]])), 2),
-            127 if rest.len() >= 8 => (u64::from_be_bytes(rest[..8].try_into().expect("eight bytes")), 8),
-            126 | 127 => return Ok(None),
-            length => (u64::from(length), 0),
-        };
-        if control && (!fin || length > 125) {
-            return Err(violation("a control frame is whole and has at most 125 bytes"));
+        if header.deflated && !header.begins_message() {
+            return Err(violation("only the first frame of a message says that it is deflated"));
         }
         let held = self.partial.as_ref().map_or(0, |partial| partial.payload.len());
-        if length > (MESSAGE_BYTES_MAX - held.min(MESSAGE_BYTES_MAX)) as u64 {
-            return Err(Violation { code: 1009, reason: "a message has at most 1 MiB" });
+        if header.length > (MESSAGE_BYTES_MAX - held.min(MESSAGE_BYTES_MAX)) as u64 {
+            return Err(Violation { code: TOO_BIG, reason: "a message has at most 1 MiB" });
         }
-        let Some(mask) = rest.get(extra..extra + 4) else { return Ok(None) };
-        let mask = mask.try_into().expect("four bytes");
-        Ok(Some(Header { fin, opcode, mask, bytes: 2 + extra + 4, length: length as usize }))
+        Ok(())
     }
 
     fn payload(&mut self, header: &Header) -> Vec<u8> {
-        let end = header.bytes + header.length;
-        let mut payload = self.buffer[header.bytes..end].to_vec();
-        self.buffer.drain(..end);
-        for (byte, mask) in payload.iter_mut().zip(header.mask.iter().cycle()) {
-            *byte ^= mask;
+        let begin = self.done + header.bytes;
+        let end = begin + header.length as usize;
+        let mut payload = self.buffer[begin..end].to_vec();
+        self.done = end;
+        if self.done == self.buffer.len() {
+            // Thousands of connections that once said something would each keep their longest message.
+            (self.buffer, self.done) = (Vec::new(), 0);
         }
+        frame::unmask(&mut payload, header.mask);
         payload
     }
 
@@ -117,7 +139,9 @@ impl Decoder {
                 self.fragment(header.fin, partial)
             }
             (0, None) => Err(violation("a fragment continues nothing")),
-            (opcode @ (1 | 2), None) => self.fragment(header.fin, Partial { text: opcode == 1, payload }),
+            (opcode @ (1 | 2), None) => {
+                self.fragment(header.fin, Partial { text: opcode == 1, deflated: header.deflated, payload })
+            }
             (1 | 2, Some(_)) => Err(violation("a message begins within another")),
             (opcode, partial) => {
                 self.partial = partial;
@@ -131,12 +155,13 @@ impl Decoder {
             self.partial = Some(partial);
             return Ok(None);
         }
+        let payload = if partial.deflated { inflate::inflate(partial.payload)? } else { partial.payload };
         if !partial.text {
             return Ok(Some(Message::Binary));
         }
-        match String::from_utf8(partial.payload) {
+        match String::from_utf8(payload) {
             Ok(text) => Ok(Some(Message::Text(text))),
-            Err(_) => Err(Violation { code: NOT_UTF8, reason: "text is not UTF-8" }),
+            Err(_) => Err(Violation { code: INVALID_PAYLOAD, reason: "text is not UTF-8" }),
         }
     }
 }
@@ -160,30 +185,11 @@ fn close(payload: &[u8]) -> Result<Message, Violation> {
                 return Err(violation("no such close code"));
             }
             if std::str::from_utf8(reason).is_err() {
-                return Err(Violation { code: NOT_UTF8, reason: "a close reason is not UTF-8" });
+                return Err(Violation { code: INVALID_PAYLOAD, reason: "a close reason is not UTF-8" });
             }
             Ok(Message::Close(Some(code)))
         }
     }
-}
-
-/// An unmasked control frame of ours; the payload is cut to what fits.
-pub(super) fn control_frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
-    let payload = &payload[..payload.len().min(125)];
-    let mut frame = vec![0x80 | opcode, payload.len() as u8];
-    frame.extend_from_slice(payload);
-    frame
-}
-
-/// A close frame.
-pub(super) fn close_frame(code: u16, reason: &str) -> Vec<u8> {
-    let mut cut = reason.len().min(123);
-    while !reason.is_char_boundary(cut) {
-        cut -= 1;
-    }
-    let mut payload = code.to_be_bytes().to_vec();
-    payload.extend_from_slice(&reason.as_bytes()[..cut]);
-    control_frame(8, &payload)
 }
 
 #[cfg(test)]

@@ -148,9 +148,10 @@ pub(super) async fn watch(
     gateway: &Gateway,
     address: &str,
     options: Options,
+    encoding: Encoding,
     peer: Option<SocketAddr>,
 ) -> Result<Begun, Problem> {
-    let (watcher, entry) = prepare(gateway, target(address)?, options, Encoding::WebSocket, peer).await?;
+    let (watcher, entry) = prepare(gateway, target(address)?, options, encoding, peer).await?;
     Ok(Begun { watcher, entry })
 }
 

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use http::header::{CONNECTION, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE};
+use http::header::{
+    CONNECTION, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
 use http::{HeaderMap, Method, Request, Version};
 use hyper::body::Incoming;
 use sha1::{Digest, Sha1};
@@ -14,6 +16,7 @@ use tidegate_core::{ErrorCode, Problem, Target};
 use tidegate_hub::WatchEntry;
 use tidegate_wire::{Encoding, Watcher};
 
+use super::extensions;
 use crate::Gateway;
 use crate::answer::{self, Answer};
 use crate::connection::Outcome;
@@ -40,31 +43,32 @@ pub(crate) async fn open(
     request: &Request<Incoming>,
     peer: SocketAddr,
 ) -> Result<Outcome, Problem> {
-    let mut head = match upgrade(request.headers()) {
-        Ok(head) => head,
+    let (mut head, encoding) = match upgrade(request.headers()) {
+        Ok(agreed) => agreed,
         Err(refusal) => return Ok(Outcome::Answer(refusal)),
     };
-    let (watcher, entry) = prepare(gateway, target, options, Encoding::WebSocket, Some(peer)).await?;
+    let (watcher, entry) = prepare(gateway, target, options, encoding, Some(peer)).await?;
     push_fields(&begin_fields(gateway, &watcher), &mut head);
-    Ok(stream(head, Some((watcher, entry))))
+    Ok(stream(head, encoding, Some((watcher, entry))))
 }
 
 /// Begins a WebSocket of many watches, which its client asks for one by one.
 pub(crate) fn open_many(request: &Request<Incoming>) -> Outcome {
     match upgrade(request.headers()) {
-        Ok(head) => stream(head, None),
+        Ok((head, encoding)) => stream(head, encoding, None),
         Err(refusal) => Outcome::Answer(refusal),
     }
 }
 
-fn stream(mut head: String, watch: Option<(Watcher, WatchEntry)>) -> Outcome {
+fn stream(mut head: String, encoding: Encoding, watch: Option<(Watcher, WatchEntry)>) -> Outcome {
     head.push_str("\r\n");
     let head = Bytes::from(head);
-    Outcome::Stream(Box::new(Stream { watch, encoding: Encoding::WebSocket, head, socket: Kind::WebSocket }))
+    Outcome::Stream(Box::new(Stream { watch, encoding, head, socket: Kind::WebSocket }))
 }
 
-/// The head that agrees to a WebSocket, without its end; or the answer that does not.
-fn upgrade(headers: &HeaderMap) -> Result<String, Answer> {
+/// The head that agrees to a WebSocket, without its end, and how its frames are spelled; or the answer
+/// that does not.
+fn upgrade(headers: &HeaderMap) -> Result<(String, Encoding), Answer> {
     let invalid = |detail: &str| {
         let problem = Problem::new(ErrorCode::Invalid, detail);
         answer::problem(&problem.hint("open it with a WebSocket client of RFC 6455, version 13"))
@@ -76,6 +80,8 @@ fn upgrade(headers: &HeaderMap) -> Result<String, Answer> {
     }
     let key = headers.get(SEC_WEBSOCKET_KEY).filter(|key| BASE64.decode(key).is_ok_and(|nonce| nonce.len() == 16));
     let key = key.ok_or_else(|| invalid("Sec-WebSocket-Key is not 16 bytes in base64"))?;
+    let deflate = extensions::agree(headers)
+        .map_err(|extensions::Malformed| invalid("Sec-WebSocket-Extensions is no list of extensions"))?;
     let mut head = format!(
         "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: {}\r\n",
         accept(key.as_bytes())
@@ -83,7 +89,9 @@ fn upgrade(headers: &HeaderMap) -> Result<String, Answer> {
     if has_token(headers, SEC_WEBSOCKET_PROTOCOL.as_str(), PROTOCOL) {
         head.push_str(&format!("sec-websocket-protocol: {PROTOCOL}\r\n"));
     }
-    Ok(head)
+    let Some(deflate) = deflate else { return Ok((head, Encoding::WebSocket)) };
+    head.push_str(&format!("{SEC_WEBSOCKET_EXTENSIONS}: {}\r\n", deflate.answer()));
+    Ok((head, Encoding::WebSocketDeflated))
 }
 
 fn has_token(headers: &HeaderMap, name: &str, token: &str) -> bool {

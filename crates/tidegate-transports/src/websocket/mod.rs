@@ -2,6 +2,9 @@
 
 mod codec;
 mod command;
+mod extensions;
+#[cfg(any(test, feature = "fuzzed"))]
+pub mod fuzzed;
 mod handshake;
 mod session;
 

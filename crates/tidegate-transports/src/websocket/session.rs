@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tidegate_core::{ErrorCode, Problem, Target};
-use tidegate_wire::{Connection, Ear, Hearing, WatchName, websocket_text};
+use tidegate_wire::{Connection, Ear, Encoding, Hearing, WatchName, websocket_text};
 use tokio::runtime::Handle;
 
 use super::codec::{Decoder, Message, Violation, close_frame, control_frame};
@@ -31,6 +31,7 @@ pub(crate) struct Session {
     watches: Vec<WatchName>,
     last_name: WatchName,
     peer: Option<SocketAddr>,
+    encoding: Encoding,
     decoder: Decoder,
     nonsense: u32,
 }
@@ -41,9 +42,10 @@ impl Session {
         gateway: Arc<Gateway>,
         watched: Option<Target>,
         peer: Option<SocketAddr>,
+        encoding: Encoding,
         heard: &[u8],
     ) -> Session {
-        let mut decoder = Decoder::default();
+        let mut decoder = Decoder::new(encoding == Encoding::WebSocketDeflated);
         decoder.push(heard);
         Session {
             gateway,
@@ -52,6 +54,7 @@ impl Session {
             watches: Vec::new(),
             last_name: 0,
             peer,
+            encoding,
             decoder,
             nonsense: 0,
         }
@@ -83,9 +86,10 @@ impl Session {
                 self.last_name += 1;
                 let name = self.last_name;
                 self.watches.push(name);
-                let (gateway, peer, connection) = (self.gateway.clone(), self.peer, connection.clone());
+                let (gateway, connection) = (self.gateway.clone(), connection.clone());
+                let (encoding, peer) = (self.encoding, self.peer);
                 self.runtime.spawn(async move {
-                    match command::watch(&gateway, &address, options, peer).await {
+                    match command::watch(&gateway, &address, options, encoding, peer).await {
                         Ok(Begun { watcher, entry }) => {
                             let listed = gateway.hub.watches().enter(entry);
                             connection.say(text_frame(&command::watching(reference, name)));

@@ -1,0 +1,5 @@
+//! The frames of a WebSocket client; what must hold is in `tidegate_transports::fuzzed`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| tidegate_transports::fuzzed::client_frames(data));
