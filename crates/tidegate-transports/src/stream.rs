@@ -8,15 +8,14 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use bytes::{Buf, Bytes};
-use http::Request;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, ORIGIN, VARY};
+use http::{Request, Version};
 use httpdate::fmt_http_date;
 use hyper::body::Incoming;
 use tidegate_core::frame::{Cursors, PROTOCOL};
 use tidegate_core::{Frame, Millis, Problem, Target};
 use tidegate_hub::{Start, WatchEntry};
 use tidegate_wire::{Encoding, Sink, Watcher, follow};
-use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use crate::Gateway;
@@ -25,6 +24,7 @@ use crate::connection::Outcome;
 use crate::negotiate::Representation;
 use crate::options::Options;
 use crate::read::plan;
+use crate::socket::Socket;
 use crate::websocket;
 
 /// Proxies and browsers that buffer the beginning of a body let it go after this.
@@ -33,11 +33,11 @@ const PADDING: usize = 2 * 1024;
 const CHATTER_BYTES_MAX: usize = 64 * 1024;
 /// A watcher whose socket took no byte for this long is cut; it resumes by its cursor. Long enough
 /// for a client that pauses, short enough to free what a dead one holds.
-const STALLED: Duration = Duration::from_secs(5 * 60);
+pub(crate) const STALLED: Duration = Duration::from_secs(5 * 60);
 /// After the last byte the client has this long to take it, and may go on to send so much of what
 /// nobody wants any more.
-const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub(crate) const LINGER: Duration = Duration::from_secs(2);
+pub(crate) const LINGER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// A watch that is ready for its socket.
 pub(crate) struct Stream {
@@ -45,6 +45,8 @@ pub(crate) struct Stream {
     pub(crate) entry: WatchEntry,
     /// The answer's head, and what comes before the first frame.
     pub(crate) head: Bytes,
+    /// Of HTTP/2, where they are not part of the head's bytes.
+    pub(crate) fields: Vec<(HeaderName, String)>,
 }
 
 /// Begins a stream, or refuses in the way that its client understands.
@@ -71,8 +73,11 @@ pub(crate) async fn open(
                 }
                 return Ok(Outcome::Answer(answer));
             }
-            let head = head(encoding, &fields);
-            Ok(Outcome::Stream(Box::new(Stream { watcher, entry, head })))
+            let (head, fields) = match request.version() {
+                Version::HTTP_2 => (Bytes::from(lead(encoding)), fields),
+                _ => (head(encoding, &fields), Vec::new()),
+            };
+            Ok(Outcome::Stream(Box::new(Stream { watcher, entry, head, fields })))
         }
         Err(problem) if encoding == Encoding::Sse && problem.code.retry_ms().is_some() => {
             Ok(Outcome::Answer(come_back(problem)))
@@ -134,12 +139,16 @@ fn head(encoding: Encoding, fields: &[(HeaderName, String)]) -> Bytes {
     let mut head = format!("HTTP/1.1 200 OK\r\ndate: {}\r\nconnection: close\r\n", fmt_http_date(SystemTime::now()));
     push_fields(fields, &mut head);
     head.push_str("\r\n");
-    if encoding == Encoding::Sse {
-        head.push(':');
-        head.extend(std::iter::repeat_n(' ', PADDING));
-        head.push_str("\n\n");
-    }
+    head.push_str(&lead(encoding));
     Bytes::from(head)
+}
+
+/// What comes before the first frame.
+fn lead(encoding: Encoding) -> String {
+    match encoding {
+        Encoding::Sse => format!(":{:PADDING$}\n\n", ""),
+        Encoding::Ndjson | Encoding::WebSocket => String::new(),
+    }
 }
 
 /// Appends header fields as they are on the wire.
@@ -179,8 +188,8 @@ pub(crate) fn begin_fields(gateway: &Gateway, watcher: &Watcher) -> Vec<(HeaderN
 
 impl Stream {
     /// Lives on the socket until the watch ends.
-    pub(crate) async fn run(self, gateway: &Gateway, mut socket: TcpStream, read: Bytes) {
-        let Stream { watcher, entry, head } = self;
+    pub(crate) async fn run(self, gateway: &Gateway, socket: impl Socket, read: Bytes) {
+        let Stream { watcher, entry, head, .. } = self;
         let (id, address) = (entry.id.clone(), entry.address.clone());
         let _listed = gateway.hub.watches().enter(entry);
         if watcher.encoding == Encoding::WebSocket {
@@ -193,49 +202,34 @@ impl Stream {
                 () = gone(&socket, CHATTER_BYTES_MAX) => tracing::debug!(%id, %address, "the client left"),
             }
         }
-        finish(&mut socket).await;
-    }
-}
-
-/// Ends the answer in order: a close with unread bytes in the socket would be a reset, which may
-/// destroy the last frame on its way.
-pub(crate) async fn finish(socket: &mut TcpStream) {
-    if socket.shutdown().await.is_ok() {
-        let _ = tokio::time::timeout(LINGER, gone(socket, LINGER_BYTES_MAX)).await;
+        socket.finish().await;
     }
 }
 
 /// Returns when the client has closed its side, or says more than it should.
-async fn gone(socket: &TcpStream, bytes_max: usize) {
+pub(crate) async fn gone(socket: &impl Socket, bytes_max: usize) {
     let mut said = 0;
-    while said < bytes_max && socket.readable().await.is_ok() {
-        match discard(socket) {
-            Ok(0) => return,
+    while said < bytes_max {
+        match socket.read(|_| {}).await {
+            Ok(0) | Err(_) => return,
             Ok(bytes) => said += bytes,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => return,
         }
     }
 }
 
-/// Reads and forgets what is there. Apart, so that a waiting watcher holds no buffer.
-fn discard(socket: &TcpStream) -> io::Result<usize> {
-    socket.try_read(&mut [0; 16 * 1024])
-}
-
-struct SocketSink<'s> {
-    socket: &'s TcpStream,
+struct SocketSink<'s, S> {
+    socket: &'s S,
     head: Option<Bytes>,
 }
 
-impl Sink for SocketSink<'_> {
+impl<S: Socket> Sink for SocketSink<'_, S> {
     async fn write(&mut self, chunks: &[Bytes]) -> io::Result<()> {
         match self.head.take() {
-            None => write_all(self.socket, chunks).await,
+            None => self.socket.write_all(chunks).await,
             Some(head) => {
                 let mut all = vec![head];
                 all.extend_from_slice(chunks);
-                write_all(self.socket, &all).await
+                self.socket.write_all(&all).await
             }
         }
     }

@@ -61,7 +61,7 @@ pub(crate) async fn open(
     }
     push_fields(&begin_fields(gateway, &watcher), &mut head);
     head.push_str("\r\n");
-    Ok(Outcome::Stream(Box::new(Stream { watcher, entry, head: Bytes::from(head) })))
+    Ok(Outcome::Stream(Box::new(Stream { watcher, entry, head: Bytes::from(head), fields: Vec::new() })))
 }
 
 fn has_token(headers: &HeaderMap, name: &str, token: &str) -> bool {

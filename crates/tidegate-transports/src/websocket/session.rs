@@ -7,13 +7,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use tidegate_core::{ErrorCode, Problem, Target};
 use tidegate_wire::{End, Sink, Watcher, follow, websocket_text};
-use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
 use super::codec::{Decoder, Message, Violation, close_frame, control_frame};
 use super::command;
 use crate::Gateway;
-use crate::stream::write_all;
+use crate::socket::Socket;
 
 /// A client that sends so many messages that are none of the protocol is not one of ours.
 const NONSENSE_MAX: u32 = 10;
@@ -21,7 +20,7 @@ const NONSENSE_MAX: u32 = 10;
 const CLOSING: Duration = Duration::from_secs(2);
 
 /// Lives on the socket until one side ends it.
-pub(crate) async fn run(gateway: &Gateway, watcher: &Watcher, socket: &TcpStream, head: Bytes, read: Bytes) {
+pub(crate) async fn run(gateway: &Gateway, watcher: &Watcher, socket: &impl Socket, head: Bytes, read: Bytes) {
     let writer = Writer { socket, turn: Semaphore::new(1), broken: AtomicBool::new(false) };
     if writer.write(&[head]).await.is_err() {
         return;
@@ -53,7 +52,12 @@ struct Goodbye {
 }
 
 /// Answers messages until the client leaves or breaks the protocol. Returns how to say goodbye.
-async fn listen(gateway: &Gateway, target: &Target, reader: &mut Reader<'_>, writer: &Writer<'_>) -> Option<Goodbye> {
+async fn listen<S: Socket>(
+    gateway: &Gateway,
+    target: &Target,
+    reader: &mut Reader<'_, S>,
+    writer: &Writer<'_, S>,
+) -> Option<Goodbye> {
     let mut nonsense = 0;
     loop {
         let answer = match reader.next().await {
@@ -88,19 +92,19 @@ async fn listen(gateway: &Gateway, target: &Target, reader: &mut Reader<'_>, wri
 }
 
 /// The socket's writing side, for frames and answers in turn.
-struct Writer<'s> {
-    socket: &'s TcpStream,
+struct Writer<'s, S> {
+    socket: &'s S,
     /// One place: whose turn it is to write whole frames.
     turn: Semaphore,
     /// A write was given up in the middle of a frame.
     broken: AtomicBool,
 }
 
-impl Writer<'_> {
+impl<S: Socket> Writer<'_, S> {
     async fn write(&self, chunks: &[Bytes]) -> io::Result<()> {
         let _turn = self.turn.acquire().await.map_err(io::Error::other)?;
         self.broken.store(true, Ordering::Relaxed);
-        write_all(self.socket, chunks).await?;
+        self.socket.write_all(chunks).await?;
         self.broken.store(false, Ordering::Relaxed);
         Ok(())
     }
@@ -111,21 +115,21 @@ impl Writer<'_> {
     }
 }
 
-impl Sink for &Writer<'_> {
+impl<S: Socket> Sink for &Writer<'_, S> {
     async fn write(&mut self, chunks: &[Bytes]) -> io::Result<()> {
         Writer::write(self, chunks).await
     }
 }
 
 /// The socket's reading side.
-struct Reader<'s> {
-    socket: &'s TcpStream,
+struct Reader<'s, S> {
+    socket: &'s S,
     decoder: Decoder,
     /// What came with the handshake.
     read: Bytes,
 }
 
-impl Reader<'_> {
+impl<S: Socket> Reader<'_, S> {
     /// The next message; `None` when the client has gone.
     async fn next(&mut self) -> Result<Option<Message>, Violation> {
         loop {
@@ -135,20 +139,11 @@ impl Reader<'_> {
             if let Some(message) = self.decoder.next()? {
                 return Ok(Some(message));
             }
-            match self.fill() {
-                Ok(true) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock && self.socket.readable().await.is_ok() => {}
-                _ => return Ok(None),
+            let decoder = &mut self.decoder;
+            if !matches!(self.socket.read(|bytes| decoder.push(bytes)).await, Ok(1..)) {
+                return Ok(None);
             }
         }
-    }
-
-    /// Reads what is there; `false` at the end. Apart, so that a waiting watcher holds no buffer.
-    fn fill(&mut self) -> io::Result<bool> {
-        let mut buffer = [0; 4096];
-        let bytes = self.socket.try_read(&mut buffer)?;
-        self.decoder.push(&buffer[..bytes]);
-        Ok(bytes > 0)
     }
 
     async fn until_closed(&mut self) {

@@ -1,0 +1,82 @@
+//! Reads the files again when they have changed.
+//!
+//! Whoever renews a certificate replaces two files, one after the other, or a link to a folder with
+//! both. So a change is taken when it has been there for one look; and SIGHUP, which comes when all
+//! is in place, at once.
+
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::keeper::Keeper;
+use super::pair::Pair;
+use crate::config::TlsConfig;
+
+/// How often is looked.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// What the files were when they were read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Stamp([Option<(u64, u64, i64, i64, u64)>; 2]);
+
+/// Keeps `keeper` up to date until the future is dropped.
+pub(crate) async fn watch(files: TlsConfig, keeper: Arc<Keeper>) {
+    let mut hangup = signal(SignalKind::hangup()).inspect_err(|error| {
+        tracing::warn!(%error, "SIGHUP cannot be heard; changed certificates are found by looking");
+    });
+    let mut read = Stamp::of(&files);
+    let mut seen = read.clone();
+    loop {
+        let told = tokio::select! {
+            () = tokio::time::sleep(LOOK) => false,
+            Some(()) = async { hangup.as_mut().ok()?.recv().await } => true,
+        };
+        let now = Stamp::of(&files);
+        let settled = now == seen;
+        seen = now.clone();
+        if told || settled && now != read {
+            read = now;
+            reload(&files, &keeper).await;
+        }
+    }
+}
+
+/// A broken pair is told once: it is read again when the files change again.
+async fn reload(files: &TlsConfig, keeper: &Keeper) {
+    let own = files.clone();
+    match tokio::task::spawn_blocking(move || Pair::load(&own)).await {
+        Ok(Ok(pair)) => {
+            keeper.replace(&pair);
+            tracing::info!("new connections are shown another certificate: {}", pair.title());
+            if let Some(warning) = pair.warning(SystemTime::now()) {
+                tracing::warn!("{warning}");
+            }
+        }
+        Ok(Err(error)) => {
+            keeper.failed();
+            tracing::error!(
+                "the new certificate is no good, the one before stays: {error}\nPut the files right; they are read again as soon as they change"
+            );
+        }
+        Err(error) => {
+            keeper.failed();
+            tracing::error!(%error, "reading the certificate panicked, the one before stays");
+        }
+    }
+}
+
+impl Stamp {
+    fn of(files: &TlsConfig) -> Stamp {
+        Stamp([&files.cert, &files.key].map(|path| stamp(path)))
+    }
+}
+
+/// `None`: it is not there, or may not be seen.
+fn stamp(path: &Path) -> Option<(u64, u64, i64, i64, u64)> {
+    let file: Metadata = std::fs::metadata(path).ok()?;
+    Some((file.dev(), file.ino(), file.mtime(), file.mtime_nsec(), file.len()))
+}
