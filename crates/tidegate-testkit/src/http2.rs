@@ -124,7 +124,7 @@ impl RawHttp2 {
     }
 
     /// The next frame, settings and pings answered and left out; `None` at the end.
-    pub fn next(&mut self) -> Option<Frame> {
+    pub fn frame(&mut self) -> Option<Frame> {
         loop {
             let mut head = [0; 9];
             self.socket.read_exact(&mut head).ok()?;
@@ -146,7 +146,7 @@ impl RawHttp2 {
     /// The next frame of this type on this stream; `None` at the end.
     pub fn next_of(&mut self, kind: u8, stream: u32) -> Option<Frame> {
         loop {
-            let frame = self.next()?;
+            let frame = self.frame()?;
             if frame.kind == kind && frame.stream == stream {
                 return Some(frame);
             }

@@ -4,7 +4,6 @@
 //! both. So a change is taken when it has been there for one look; and SIGHUP, which comes when all
 //! is in place, at once.
 
-use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -19,23 +18,30 @@ use crate::config::TlsConfig;
 /// How often is looked.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// What the files were when they were read.
+/// What tells one state of the two files from another; `None`: it is not there, or may not be seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Stamp([Option<(u64, u64, i64, i64, u64)>; 2]);
+struct Stamps([Option<Stamp>; 2]);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Stamp {
+    file: (u64, u64),
+    written: (i64, i64),
+    bytes: u64,
+}
 
 /// Keeps `keeper` up to date until the future is dropped.
 pub(crate) async fn watch(files: TlsConfig, keeper: Arc<Keeper>) {
     let mut hangup = signal(SignalKind::hangup()).inspect_err(|error| {
         tracing::warn!(%error, "SIGHUP cannot be heard; changed certificates are found by looking");
     });
-    let mut read = Stamp::of(&files);
+    let mut read = Stamps::of(&files);
     let mut seen = read.clone();
     loop {
         let told = tokio::select! {
             () = tokio::time::sleep(LOOK) => false,
             Some(()) = async { hangup.as_mut().ok()?.recv().await } => true,
         };
-        let now = Stamp::of(&files);
+        let now = Stamps::of(&files);
         let settled = now == seen;
         seen = now.clone();
         if told || settled && now != read {
@@ -69,14 +75,15 @@ async fn reload(files: &TlsConfig, keeper: &Keeper) {
     }
 }
 
-impl Stamp {
-    fn of(files: &TlsConfig) -> Stamp {
-        Stamp([&files.cert, &files.key].map(|path| stamp(path)))
+impl Stamps {
+    fn of(files: &TlsConfig) -> Stamps {
+        Stamps([&files.cert, &files.key].map(|path| Stamp::of(path)))
     }
 }
 
-/// `None`: it is not there, or may not be seen.
-fn stamp(path: &Path) -> Option<(u64, u64, i64, i64, u64)> {
-    let file: Metadata = std::fs::metadata(path).ok()?;
-    Some((file.dev(), file.ino(), file.mtime(), file.mtime_nsec(), file.len()))
+impl Stamp {
+    fn of(path: &Path) -> Option<Stamp> {
+        let file = std::fs::metadata(path).ok()?;
+        Some(Stamp { file: (file.dev(), file.ino()), written: (file.mtime(), file.mtime_nsec()), bytes: file.len() })
+    }
 }
