@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tidegate_hub::{Drain, Hub};
 use tidegate_log::{Log, OpenError};
@@ -14,10 +14,10 @@ use tokio::time::Instant;
 
 use crate::admin::{Admin, SourceEntry};
 use crate::assets::assets;
-use crate::config::{Config, TlsConfig};
+use crate::config::Config;
 use crate::listen::{ListenError, listen};
 use crate::metrics::Metrics;
-use crate::tls::{self, Keeper, Pair, PairError};
+use crate::tls::{PairError, Watch};
 use crate::wiring;
 
 /// After the pace of a drain, watchers that take no bytes are given this long.
@@ -69,7 +69,8 @@ impl Server {
     /// Listens, opens the log, starts the sources and serves. With `insecure` it listens beyond
     /// loopback, too. `actions` are what its page may set off.
     pub async fn start(config: Config, insecure: bool, actions: Vec<Action>) -> Result<Server, StartError> {
-        let keeper = config.tls.as_ref().map(certificate).transpose()?;
+        let tls = config.tls.clone().map(Watch::begin).transpose()?;
+        let keeper = tls.as_ref().map(Watch::keeper);
         let encryption = keeper.clone().map(|keeper| tidegate_transports::server_config(keeper)).transpose()?;
         let (clients, address) = listen("listen", config.listen, insecure).await?;
         let (operators, admin_address) = listen("admin.listen", config.admin, insecure).await?;
@@ -98,7 +99,6 @@ impl Server {
         });
 
         let hosts = config.hosts.clone();
-        let files = config.tls.clone();
         let kinds: Vec<&'static str> = config.sources.iter().map(|source| source.kind).collect();
         let sources = match start_sources(config, &log).await {
             Ok(sources) => sources,
@@ -108,7 +108,7 @@ impl Server {
                 return Err(error);
             }
         };
-        let metrics = Metrics::new(hub.clone(), tails, &sources, keeper.clone());
+        let metrics = Metrics::new(hub.clone(), tails, &sources, keeper);
         let listed = sources.iter().zip(kinds).map(|(source, kind)| SourceEntry {
             name: source.name().to_owned(),
             kind,
@@ -120,7 +120,7 @@ impl Server {
             tokio::spawn(tidegate_transports::serve(clients, gateway, encryption)),
             tokio::spawn(admin.serve(operators)),
         ];
-        tasks.extend(files.zip(keeper).map(|(files, keeper)| tokio::spawn(tls::watch(files, keeper))));
+        tasks.extend(tls.map(|tls| tokio::spawn(tls.run())));
         Ok(Server { address, admin_address, secure, multiplexed, hub, log, sources, tasks })
     }
 
@@ -170,15 +170,6 @@ impl Server {
         }
         tracing::info!("stopped");
     }
-}
-
-/// Reads the certificate; one that is not good now is told.
-fn certificate(files: &TlsConfig) -> Result<Arc<Keeper>, PairError> {
-    let pair = Pair::load(files)?;
-    if let Some(warning) = pair.warning(SystemTime::now()) {
-        tracing::warn!("{warning}");
-    }
-    Ok(Arc::new(Keeper::new(&pair)))
 }
 
 /// A source reads the view before it starts, which may take a while.

@@ -104,6 +104,21 @@ fn a_body_larger_than_any_window_arrives_and_comes_back() {
 }
 
 #[test]
+fn heads_have_a_limit() {
+    let rig = Rig::start("heads");
+    let many: Vec<String> = (0..70).map(|number| format!("x-{number}: x")).collect();
+    let many: Vec<&str> = many.iter().flat_map(|field| ["-H", field.as_str()]).collect();
+    let large = format!("x-large: {}", "x".repeat(40 * 1024));
+    let url = rig.url("/v1/");
+    for version in ["--http1.1", "--http2"] {
+        for fields in [many.clone(), vec!["-H", &large]] {
+            let answer = rig.curl(&[&[version, "-i"], &fields[..], &[&url]].concat());
+            assert!(answer.lines().next().is_some_and(|line| line.contains(" 431")), "{answer}");
+        }
+    }
+}
+
+#[test]
 fn streams_have_the_same_heads_and_frames() {
     let rig = Rig::start("streams");
     rig.publish("s", r#"{"n":1}"#);

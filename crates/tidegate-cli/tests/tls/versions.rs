@@ -65,3 +65,15 @@ fn a_client_without_tls_is_told() {
     // And nobody else is bothered.
     assert!(rig.curl(&[&rig.url("/readyz")]).contains("ready"));
 }
+
+/// In ten seconds, and fifteen for who says nothing at all.
+#[test]
+fn half_a_handshake_is_given_up_and_holds_up_nobody() {
+    let rig = Rig::start("half");
+    let mut half = Raw::to(&rig.server);
+    half.write(&[22, 3, 1, 2, 0, 1]);
+    let mut silent = Raw::to(&rig.server);
+    assert!(rig.curl(&[&rig.url("/readyz")]).contains("ready"));
+    assert!(half.ended());
+    assert!(silent.ended());
+}

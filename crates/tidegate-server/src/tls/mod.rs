@@ -13,4 +13,4 @@ mod watch;
 
 pub(crate) use keeper::Keeper;
 pub use pair::{Pair, PairError};
-pub(crate) use watch::watch;
+pub(crate) use watch::Watch;
