@@ -82,6 +82,11 @@ fn json_publish_and_long_poll() {
         rig.publish(room, r#"{"n":2}"#);
         assert!(waiting.until(r#"{"n":2}"#).concat().contains("\"frames\":["));
 
+        std::fs::write(rig.folder().join("large"), format!("\"{}\"", "x".repeat(9 << 20))).expect("written");
+        for (path, status) in [("/v1/rooms/x/messages", " 413"), ("/v1/room/x/messages", " 404"), ("/v1/", " 405")] {
+            let answer = rig.curl(&[version, "-i", "-d", "@large", "-H", "Expect:", &rig.url(path)]);
+            assert!(answer.lines().next().is_some_and(|line| line.contains(status)), "{path}: {answer}");
+        }
         let refused = rig.curl(&[version, "-i", &rig.url("/v1/room/x/messages")]);
         assert!(refused.contains(" 404") && refused.contains("channel-not-found"), "{refused}");
     }

@@ -12,6 +12,7 @@
 mod body;
 mod clock;
 mod open;
+mod rest;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -39,6 +40,7 @@ use crate::tls::Encrypted;
 use body::Body;
 use clock::{Clock, Ticket, Verdict};
 pub use open::Multiplexed;
+pub(crate) use rest::discard;
 
 /// Requests and watches at once on one connection; a client with more opens another.
 const STREAMS_MAX: u32 = 200;
