@@ -8,4 +8,5 @@ mod http2;
 mod renewal;
 mod requests;
 mod rig;
+mod slow;
 mod versions;
