@@ -13,6 +13,7 @@ mod log;
 mod publish;
 mod serve;
 mod terminal;
+mod tls;
 mod url;
 mod watch;
 

@@ -122,9 +122,9 @@ impl Engine {
     /// Whether the work leaves nothing on disk.
     pub(crate) fn only_in_memory(&self, work: &Work) -> bool {
         let Work::Batches(batches) = work else { return false };
-        batches.iter().all(|batch| {
-            batch.checkpoints.is_empty() && batch.entries.iter().all(|entry| !self.on_disk(entry.channel))
-        })
+        batches
+            .iter()
+            .all(|batch| batch.checkpoints.is_empty() && batch.entries.iter().all(|entry| !self.on_disk(entry.channel)))
     }
 
     pub(crate) fn checkpoint(&self, name: &str) -> Option<Bytes> {

@@ -10,6 +10,7 @@ use tidegate_testkit::process::Server;
 use crate::case::{Case, Head, Step, Transport};
 use crate::expect::Names;
 use crate::http::{Answer, Request, SILENCE_MAX, ask};
+use crate::line::{Line, Place};
 use crate::poll::linked;
 use crate::server;
 use crate::watch::{Opened, Target, Watch};
@@ -18,14 +19,16 @@ use crate::watch::{Opened, Target, Watch};
 struct Run {
     server: Server,
     transport: Option<Transport>,
+    line: Line,
     names: Names,
     watches: BTreeMap<String, Watch>,
 }
 
 /// Runs a case on a server of its own.
-pub fn case(head: &Head, case: &Case, transport: Option<Transport>) -> anyhow::Result<()> {
-    let server = server::start(head, case);
-    let mut run = Run { server, transport, names: Names::default(), watches: BTreeMap::new() };
+pub fn case(head: &Head, case: &Case, transport: Option<Transport>, line: Line) -> anyhow::Result<()> {
+    let certificate = tempfile::tempdir()?;
+    let server = server::start(head, case, line.certificate(certificate.path()));
+    let mut run = Run { server, transport, line, names: Names::default(), watches: BTreeMap::new() };
     for (index, step) in case.steps.iter().enumerate() {
         run.step(step).with_context(|| {
             format!("step {} ({}); the server said:\n{}", index + 1, step.title(), run.server.output())
@@ -66,6 +69,10 @@ impl Run {
         }
     }
 
+    fn place(&self) -> Place {
+        Place { address: self.server.address(), line: self.line }
+    }
+
     fn publish(&mut self, step: &Step, address: &str) -> anyhow::Result<()> {
         let data = step.data.as_ref().context("`publish` has `data`")?;
         let answer = self.post(address, data)?;
@@ -80,7 +87,7 @@ impl Run {
         let headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
         let body = Some(data.to_string().into_bytes());
         let path = format!("/v1/{address}");
-        ask(self.server.address(), Request { method: "POST", path: &path, headers, body })
+        ask(self.place(), Request { method: "POST", path: &path, headers, body })
     }
 
     /// Batches of about 256 KiB, so that it is quick, of events with a key, so that any channel takes them.
@@ -100,7 +107,7 @@ impl Run {
         let transport = self.transport.context("a case that watches has a transport")?;
         let path = self.names.fill(target)?;
         let headers = self.headers(step)?;
-        let opened = Watch::open(transport, Target { server: self.server.address(), path: &path, headers })?;
+        let opened = Watch::open(transport, Target { server: self.place(), path: &path, headers })?;
         match (opened, &step.problem) {
             (Opened::Watch(watch), None) => {
                 self.watches.insert(name.clone(), *watch);
@@ -168,7 +175,7 @@ impl Run {
             (None, None) => None,
             (Some(_), Some(_)) => bail!("a body is `json` or `text`"),
         };
-        ask(self.server.address(), Request { method, path, headers, body })
+        ask(self.place(), Request { method, path, headers, body })
     }
 
     fn verify(&mut self, step: &Step, answer: &Answer) -> anyhow::Result<()> {

@@ -1,20 +1,19 @@
 //! Streams on a socket: SSE, NDJSON and WebSocket, read as strictly as the standards allow.
 
 use std::collections::VecDeque;
-use std::io::{BufReader, Read};
-use std::net::TcpStream;
+use std::io::Read;
 
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 use tidegate_testkit::client::{deflate, ndjson::Lines, sse};
 
 use crate::case::Transport;
-use crate::http::{Answer, Request, open, rest};
+use crate::http::{Answer, Reader, Request, open, rest};
 use crate::watch::Target;
 
 /// An open stream.
 pub struct Stream {
-    reader: BufReader<TcpStream>,
+    reader: Reader,
     decoder: Decoder,
     frames: VecDeque<Value>,
 }

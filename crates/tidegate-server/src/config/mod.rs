@@ -16,6 +16,7 @@ mod reference;
 mod report;
 mod shape;
 mod sources;
+mod tls;
 mod values;
 
 use std::net::SocketAddr;
@@ -30,6 +31,7 @@ pub use report::Report;
 use report::{Problem, Problems};
 use shape::defaults;
 pub use sources::SourceConfig;
+pub use tls::TlsConfig;
 use values::{Complaint, ranged};
 
 /// A whole config.
@@ -37,6 +39,8 @@ use values::{Complaint, ranged};
 pub struct Config {
     /// Where clients connect.
     pub listen: SocketAddr,
+    /// With it, clients speak TLS to `listen`.
+    pub tls: Option<TlsConfig>,
     /// Where the admin side listens.
     pub admin: SocketAddr,
     /// Host names of this server beside its address, lower case.
@@ -135,6 +139,7 @@ pub fn reference() -> String {
 
 fn file(reader: Reader, fields: &Fields, folder: &Path) -> Option<Config> {
     let listen = fields.value("listen", defaults::listen(), values::listener);
+    let tls = tls::read(reader, fields.get("tls"), folder);
     let admin = admin(reader, fields);
     let hosts = fields.optional("hosts", |field| field.list(false, values::host));
     let origins = fields.optional("origins", |field| field.list(false, values::origin));
@@ -156,6 +161,7 @@ fn file(reader: Reader, fields: &Fields, folder: &Path) -> Option<Config> {
     }
     Some(Config {
         listen: listen?,
+        tls: tls?,
         admin: admin?,
         hosts: hosts?.unwrap_or_default(),
         origins: origins?.unwrap_or_default(),

@@ -19,6 +19,8 @@ pub(super) struct File {
     /// `--insecure` only loopback is listened on, until there is a gate.
     #[schemars(default = "defaults::listen")]
     listen: Option<String>,
+    /// The certificate with which clients speak TLS to `listen`; without it they speak plain HTTP.
+    tls: Option<Tls>,
     /// The admin side: health, metrics, the lists of watches and sources.
     admin: Option<Admin>,
     /// Host names under which clients reach this server, beside the address that it listens on. A
@@ -38,6 +40,18 @@ pub(super) struct File {
     sources: Option<BTreeMap<String, Value>>,
     /// Named series of events, by name.
     channels: BTreeMap<String, Channel>,
+}
+
+/// A certificate and its key. Connections speak TLS 1.3 or 1.2, and HTTP/2 or HTTP/1.1 inside. The
+/// files are read again when they change, and at SIGHUP; connections that are open go on.
+#[derive(JsonSchema)]
+#[schemars(extend("required" = ["cert", "key"], "additionalProperties" = false))]
+pub(super) struct Tls {
+    /// A file of PEM, seen from the folder of the config file: the server's certificate, then those
+    /// of the authorities behind it.
+    cert: String,
+    /// A file of PEM: the private key of the certificate, without a passphrase.
+    key: String,
 }
 
 /// The admin side.

@@ -1,6 +1,5 @@
 //! How watches and sockets of a lane end: asked to, given up, or drained.
 
-use std::net::Shutdown;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -91,7 +90,7 @@ impl Lane {
     /// All is written: the client hears the end, and closes.
     pub(super) fn shut(&mut self, id: ConnectionId) {
         if let Some(socket) = self.socket(id)
-            && socket.socket.shutdown(Shutdown::Write).is_err()
+            && socket.line.end().is_err()
         {
             self.drop_socket(id.number);
         }
@@ -158,7 +157,7 @@ impl Lane {
         let late: Vec<_> = self.full.iter().filter_map(late).collect();
         for (id, why) in late {
             let Some(tails) = self.tails() else { return };
-            let peer = self.socket(id).and_then(|socket| socket.socket.peer_addr().ok());
+            let peer = self.socket(id).and_then(|socket| socket.line.tcp().peer_addr().ok());
             tracing::info!(?peer, why, "a stream is closed; its client can resume by its cursor");
             self.end_all(id, &tails.too_far_behind(why));
         }

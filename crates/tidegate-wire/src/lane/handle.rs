@@ -1,7 +1,6 @@
 //! The lanes and their sockets, as other threads see them.
 
 use std::io;
-use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -11,6 +10,7 @@ use tidegate_hub::{Drain, WatchGuard};
 use tokio::sync::oneshot;
 
 use super::inbox::{ConnectionId, Inbox};
+use super::line::Line;
 use super::message::{Arrival, Message, Opening, Said, Terms, WatchName};
 use super::thread::Lane;
 use crate::options::StreamOptions;
@@ -51,11 +51,11 @@ impl Lanes {
     ///
     /// # Errors
     /// When the socket cannot be set up.
-    pub fn open(&self, socket: TcpStream, terms: Terms) -> io::Result<Connection> {
-        socket.set_nonblocking(true)?;
+    pub fn open(&self, line: Line, terms: Terms) -> io::Result<Connection> {
+        line.tcp().set_nonblocking(true)?;
         let inbox = &self.inboxes[self.next.fetch_add(1, Ordering::Relaxed) % self.inboxes.len()];
         let connection = Connection { id: inbox.reserve(), inbox: inbox.clone() };
-        connection.post(|id| Message::Open(id, Box::new(Opening { socket, terms })));
+        connection.post(|id| Message::Open(id, Box::new(Opening { line, terms })));
         Ok(connection)
     }
 }

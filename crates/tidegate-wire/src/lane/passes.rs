@@ -4,7 +4,6 @@ use std::cmp::Reverse;
 use std::io::IoSlice;
 use std::time::Instant;
 
-use super::output::Output;
 use super::pass::{HOLE, Member, News, Pass, advance};
 use super::socket::State;
 use super::thread::Lane;
@@ -75,18 +74,19 @@ impl Lane {
                 continue;
             }
             let Some(socket) = self.sockets[at as usize].as_deref_mut() else { continue };
-            let taken = match socket.output {
-                Some(_) => 0,
-                None => {
-                    writes += 1;
-                    match socket.offer(watch as usize, &[IoSlice::new(&pass.bytes)], self.now) {
-                        Ok(taken) => taken,
-                        Err(_) => {
-                            broken.push(at);
-                            continue;
-                        }
-                    }
+            let taken = if socket.output.is_some() {
+                0
+            } else {
+                writes += 1;
+                let Ok(taken) = socket.offer(watch as usize, &[IoSlice::new(&pass.bytes)], self.now) else {
+                    broken.push(at);
+                    continue;
+                };
+                if socket.output.is_some() {
+                    self.full.insert(at);
+                    socket.arm(&self.poll);
                 }
+                taken
             };
             written += taken;
             if taken == pass.bytes.len() {
@@ -96,21 +96,14 @@ impl Lane {
             // It takes the rest when its socket does.
             let (place, rest, frames) = advance(place, &pass.chunks, taken);
             self.sent.frames += frames;
-            let fresh = socket.output.is_none();
-            let output = socket.output.get_or_insert_with(|| Box::new(Output::new(self.now)));
             if let Some(rest) = rest {
-                output.push(rest, None);
-            }
-            output.full |= fresh;
-            if output.full {
-                self.full.insert(at);
+                socket.output(self.now).push(rest, None);
             }
             let watch = &mut socket.watches[watch as usize];
             watch.behind_since.get_or_insert(self.now);
             watch.fall_late(place);
             tail.members[pass.next - 1].socket = HOLE;
             tail.holes += 1;
-            socket.arm(&self.poll);
         }
         self.sent.bytes += written;
         broken

@@ -206,12 +206,17 @@ impl Lane {
                 self.writable(id);
             }
             if flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
-                let mut buffer = std::mem::take(&mut self.buffer);
-                self.readable(id, &mut buffer);
-                self.buffer = buffer;
+                self.read(id);
             }
         }
         Ok(())
+    }
+
+    /// Reads from a socket into the lane's one buffer.
+    pub(super) fn read(&mut self, id: ConnectionId) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        self.readable(id, &mut buffer);
+        self.buffer = buffer;
     }
 
     fn told(&mut self, message: Message) {
