@@ -16,6 +16,7 @@
 
 mod gauge;
 mod head;
+mod kernel;
 mod load;
 mod mark;
 mod order;

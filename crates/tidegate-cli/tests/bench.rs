@@ -74,6 +74,14 @@ fn watchers_and_events_go_round_the_addresses() {
 }
 
 #[test]
+fn one_publish_goes_to_several_addresses() {
+    let server = demo();
+    let report = good(&server, "fanout rooms/{n}/messages --addresses 20 --watchers 20 --batch 8 --spread --rate 800");
+    assert_eq!((report.batch, report.cut_by_server), (8, 0));
+    assert!(report.published > 100 && report.deliveries >= report.published - 16, "one watcher each: {report:?}");
+}
+
+#[test]
 fn publish_times_acknowledgements() {
     let server = demo();
     let report = good(&server, &format!("publish {ROOM} --batch 10 --bytes 300"));
