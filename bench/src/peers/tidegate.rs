@@ -35,11 +35,13 @@ pub(crate) struct Server<'s> {
     more: &'static str,
     /// Stands between it and its disk.
     disk: Option<&'s Shim>,
+    /// What it says of itself within TLS, as PEM: certificate and key.
+    certificate: Option<(&'s str, &'s str)>,
 }
 
 impl<'s> Server<'s> {
     pub(crate) fn new(transport: Transport, durable: bool) -> Server<'s> {
-        Server { transport, durable, more: "", disk: None }
+        Server { transport, durable, more: "", disk: None, certificate: None }
     }
 
     /// A durable one on a disk that does as it is told.
@@ -47,10 +49,20 @@ impl<'s> Server<'s> {
         Server { disk: Some(disk), ..Server::new(Transport::Sse, true) }
     }
 
+    /// One that is talked to within TLS.
+    pub(crate) fn encrypted(certificate: &'s str, key: &'s str) -> Server<'s> {
+        let more = "tls: { cert: cert.pem, key: key.pem }\n";
+        Server { more, certificate: Some((certificate, key)), ..Server::new(Transport::Sse, false) }
+    }
+
     pub(crate) fn start(self, place: Place) -> Result<Running, Missing> {
         let [address, admin] = [free_address()?, free_address()?];
         let config = place.config("tidegate/tidegate.yaml", &[("port", address), ("admin", admin)])?;
         std::fs::write(&config, std::fs::read_to_string(&config)? + self.more)?;
+        if let Some((certificate, key)) = self.certificate {
+            std::fs::write(place.folder().join("cert.pem"), certificate)?;
+            std::fs::write(place.folder().join("key.pem"), key)?;
+        }
         let environment = self.disk.map(Shim::environment).unwrap_or_default();
         let environment = environment.iter().map(|(name, value)| format!("{name}={value}"));
         let mut words = vec!["env".to_owned()];

@@ -2,14 +2,14 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
 
-use tidegate_bench::{Acknowledged, Error, Options as Wanted, Pace, Scenario as What, Step, Subject, Target, run};
+use tidegate_bench::{Acknowledged, Error, Options as Wanted, Pace, Scenario as What, Step, Subject, Target};
 
+use super::beside::beside;
 use super::{Bench, Scenario};
 use crate::cells::Delivered;
 use crate::findings::{Finding, Goal, Unit};
-use crate::generator::{self, delivered};
+use crate::generator::delivered;
 use crate::peers::{SSE, WEBSOCKET};
 use crate::place::Missing;
 use crate::subject::{channel_name, frame, upgrade};
@@ -22,8 +22,6 @@ const ALONE: Pace = Pace::PerSecond(50_000.0 / SOCKETS as f64);
 const BUSY_WATCHERS: u32 = 10_000;
 const QUIET_WATCHERS: u32 = 10;
 const QUIET_PACE: Pace = Pace::PerSecond(20.0);
-/// The quiet address is watched from the same core as the busy one, and not to wait for that.
-const NICE: i32 = -10;
 
 pub(super) const MANY: Scenario = Scenario { name: "many-watches", number: 14, measure: many };
 pub(super) const QUIET: Scenario = Scenario { name: "quiet", number: 15, measure: quiet };
@@ -90,7 +88,7 @@ fn loaded(bench: &Bench<'_>, pace: Pace, wide: bool) -> Result<Delivered, Missin
     delivered(&bench.report(What::Fanout, &running, &Wanted { target, watchers, ..wanted })?)
 }
 
-/// Two loads at once: one saturates an address, the other watches another one.
+/// One load saturates an address, the other watches another one.
 fn quiet(bench: &Bench<'_>) -> Result<Vec<Finding>, Missing> {
     let running = bench.start(&SSE)?;
     let target = |address| Target::new(running.subject.watch_address(), address);
@@ -100,26 +98,7 @@ fn quiet(bench: &Bench<'_>) -> Result<Vec<Finding>, Missing> {
     // It goes on for longer than the other one, which begins when this one is under way.
     let busy = Wanted { target: busy, watchers: BUSY_WATCHERS, time: time * 2 + warm_up, ..wanted.clone() };
     let quiet = Wanted { target: target("live/quiet"), watchers: QUIET_WATCHERS, pace: QUIET_PACE, ..wanted };
-    let (loading, begins) = sync_channel(1);
-    let (busy, quiet) = std::thread::scope(|scope| {
-        let quiet = scope.spawn(move || {
-            let _ = rustix::process::nice(NICE);
-            // An error says that the busy one never came so far.
-            begins.recv().ok().map(|()| run(What::Fanout, &quiet, |_| {}))
-        });
-        let busy = run(What::Fanout, &busy, |moment| {
-            if moment.phase == "loading" {
-                let _ = loading.try_send(());
-            }
-        });
-        drop(loading);
-        (busy, quiet.join())
-    });
-    let failed = |error| generator::missing(&running, &error);
-    let busy = busy.map_err(failed)?;
-    let quiet = quiet.ok().flatten().ok_or_else(|| Missing("nothing was busy for long enough".to_owned()))?;
-    let quiet = quiet.map_err(failed)?;
-    bench.counts(generator::wrong(&busy) + generator::wrong(&quiet));
+    let (busy, quiet) = beside(bench, &running, (What::Fanout, &busy), "loading", &quiet)?;
     let title = "a quiet address beside one that is saturated for 10,000: p99";
     let p99 = Finding::new(15, title, Unit::Ms, quiet.latency.p99_us as f64 / 1e3, Goal::AtMost(5.0));
     Ok(vec![p99.note(format!(

@@ -1,6 +1,7 @@
 //! What is measured against a target: a file for each kind of load. What a scenario is compared with
 //! is measured beside it in the same run.
 
+mod beside;
 mod channels;
 mod connections;
 mod derived;
@@ -11,6 +12,7 @@ mod many;
 mod reads;
 mod resume;
 mod stalled;
+mod tls;
 
 use std::cell::Cell;
 
@@ -53,6 +55,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     durable::SLOW_DISK,
     many::MANY,
     many::QUIET,
+    tls::TLS,
 ];
 
 /// What a scenario measures with.

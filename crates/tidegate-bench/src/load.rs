@@ -20,7 +20,7 @@ use crate::{Error, Target};
 /// Sockets of one look; between so many of them what is due is sent.
 const READY_MAX: usize = 1024;
 const READY_BETWEEN_SENDS: usize = 64;
-/// Nobody is told more often how it goes.
+/// Nobody is told more often how it goes, but for what begins.
 const TELL_US: u64 = 1_000_000;
 
 /// What everything here knows.
@@ -55,6 +55,7 @@ pub struct Load<'m> {
     ready: Vec<epoll::Event>,
     phase: &'static str,
     told_us: u64,
+    told_phase: &'static str,
     tell: Box<dyn FnMut(&Moment) + Send + 'm>,
 }
 
@@ -81,6 +82,7 @@ impl<'m> Load<'m> {
             ready: Vec::with_capacity(READY_MAX),
             phase: "",
             told_us: 0,
+            told_phase: "",
             tell: Box::new(tell),
         })
     }
@@ -259,8 +261,8 @@ impl<'m> Load<'m> {
             return;
         }
         let sample = self.gauge.sample(now_us, self.server);
-        if now_us - self.told_us >= TELL_US {
-            self.told_us = now_us;
+        if now_us - self.told_us >= TELL_US || self.phase != self.told_phase {
+            (self.told_us, self.told_phase) = (now_us, self.phase);
             (self.tell)(&Moment {
                 phase: self.phase,
                 seconds: now_us as f64 / 1e6,

@@ -12,6 +12,7 @@ use rustix::event::epoll::{self, EventFlags};
 use crate::gauge::Gauge;
 use crate::load::{Context, PUBLISHER};
 use crate::mark::{Mark, write_event};
+use crate::socket::Socket;
 use crate::subject::{Acknowledged, Step};
 use crate::{Error, Target};
 
@@ -19,6 +20,8 @@ use crate::{Error, Target};
 const IDLE_US_MAX: u64 = 5_000_000;
 /// A handshake that takes longer has failed.
 const EXCHANGE_MAX: Duration = Duration::from_secs(10);
+/// As much as a read within TLS wants to have.
+const READ_BYTES: usize = 32 * 1024;
 /// An answer to a publish is far smaller.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
@@ -51,7 +54,7 @@ pub(crate) struct Publishers {
 }
 
 struct Publisher {
-    socket: Option<TcpStream>,
+    socket: Option<Socket>,
     used_us: u64,
     out: Vec<u8>,
     written: usize,
@@ -194,11 +197,11 @@ impl Publishers {
     /// Reads an answer, or writes the rest of a request.
     pub(crate) fn ready(&mut self, number: usize, context: &Context, gauge: &mut Gauge) -> Result<(), Error> {
         let publisher = &mut self.list[number];
-        if publisher.written < publisher.out.len() {
+        if publisher.has_to_write() {
             publisher.write(number, context)?;
         }
         let Some(socket) = &mut publisher.socket else { return Ok(()) };
-        let mut buffer = [0; 16 * 1024];
+        let mut buffer = [0; READ_BYTES];
         match socket.read(&mut buffer) {
             Ok(0) => return publisher.closed(),
             Ok(bytes) => publisher.answer.extend_from_slice(&buffer[..bytes]),
@@ -241,9 +244,15 @@ impl Publisher {
                 Err(error) => return Err(Error::system("cannot publish")(error)),
             }
         }
-        let more = if self.written < self.out.len() { EventFlags::OUT } else { EventFlags::empty() };
+        let _ = socket.flush();
+        let more = if self.has_to_write() { EventFlags::OUT } else { EventFlags::empty() };
+        let Some(socket) = &self.socket else { return Ok(()) };
         epoll::modify(&context.poll, socket, PUBLISHER.data(number), EventFlags::IN | more)
             .map_err(Error::errno("epoll"))
+    }
+
+    fn has_to_write(&self) -> bool {
+        self.written < self.out.len() || self.socket.as_ref().is_some_and(Socket::has_to_write)
     }
 
     /// The server may close a connection that has nothing to do.
@@ -267,15 +276,16 @@ impl Schedule {
     }
 }
 
-fn open(number: usize, context: &Context) -> Result<TcpStream, Error> {
+fn open(number: usize, context: &Context) -> Result<Socket, Error> {
     let what = "cannot connect a publisher";
-    let mut socket = TcpStream::connect(context.target.publish_address()).map_err(Error::system(what))?;
+    let address = context.target.publish_address();
+    let mut socket = TcpStream::connect(address).map_err(Error::system(what))?;
     for step in context.target.foreign.iter().flat_map(|subject| subject.open_publisher()) {
         exchange(&mut socket, &step).map_err(Error::system(what))?;
     }
     socket.set_nodelay(true).and_then(|()| socket.set_nonblocking(true)).map_err(Error::system(what))?;
     epoll::add(&context.poll, &socket, PUBLISHER.data(number), EventFlags::IN).map_err(Error::errno("epoll"))?;
-    Ok(socket)
+    Socket::new(socket, address.ip(), context.target.trust.as_ref()).map_err(Error::system(what))
 }
 
 /// Says, and hears; before a connection belongs to the loop.

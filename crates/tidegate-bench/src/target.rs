@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::socket::Trust;
 use crate::subject::Subject;
 
 /// A transport of the server.
@@ -48,6 +49,9 @@ pub struct Target {
     /// As fast as it goes, nobody publishes while so many events are under way: a server that
     /// acknowledges before it delivers would only grow its queue, or lose.
     pub window: Option<u32>,
+    /// All connections are within TLS, to a server that shows a certificate trusted by this
+    /// ([`trusting`](crate::trusting)).
+    pub trust: Option<Trust>,
     /// What is loaded in place of Tidegate; then address and transport say nothing.
     pub foreign: Option<Arc<dyn Subject>>,
 }
@@ -80,6 +84,7 @@ impl Target {
             wide: false,
             event_bytes: 64,
             window: None,
+            trust: None,
             foreign: None,
         }
     }
