@@ -24,7 +24,7 @@ use crate::record::Record;
 /// Before it counts: buffers have their size by then, and tables their entries.
 const WARM_UP: usize = 3;
 /// Counts of each measure; their median is reported.
-const COUNTS: usize = 9;
+const COUNTS: usize = 15;
 
 fn main() -> Result<ExitCode> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -76,11 +76,15 @@ fn count_all() -> Result<Record> {
 }
 
 fn run(measure: &Measure) {
-    let mut work = (measure.prepare)();
-    (0..WARM_UP).for_each(|_| work());
-    (0..COUNTS).for_each(|count| {
-        std::hint::black_box(counted_here(&mut *work, count));
-    });
+    let mut round = (measure.prepare)();
+    for _ in 0..WARM_UP {
+        (round.before)();
+        (round.work)();
+    }
+    for count in 0..COUNTS {
+        (round.before)();
+        std::hint::black_box(counted_here(&mut *round.work, count));
+    }
 }
 
 /// Callgrind knows this function by its name. It has something to do after the work: else it would

@@ -16,8 +16,21 @@ pub(crate) struct Measure {
     pub(crate) what: &'static str,
     /// Units of one round of work.
     pub(crate) units: u64,
-    /// Prepares, and gives a round of work.
-    pub(crate) prepare: fn() -> Box<dyn FnMut()>,
+    /// Prepares, and gives a round.
+    pub(crate) prepare: fn() -> Round,
+}
+
+/// What is done again and again.
+pub(crate) struct Round {
+    /// Is not counted.
+    pub(crate) before: Box<dyn FnMut()>,
+    pub(crate) work: Box<dyn FnMut()>,
+}
+
+impl Round {
+    fn of(work: impl FnMut() + 'static) -> Round {
+        Round { before: Box::new(|| {}), work: Box::new(work) }
+    }
 }
 
 /// Bytes of the events.

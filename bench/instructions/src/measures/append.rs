@@ -8,7 +8,7 @@ use tidegate_core::{Address, ChannelId, Key, Op};
 use tidegate_log::disk::RealDisk;
 use tidegate_log::{Batch, Entry, SteppedLog};
 
-use super::{EVENT_BYTES, Measure, world};
+use super::{EVENT_BYTES, Measure, Round, world};
 
 const BATCHES: u64 = 64;
 
@@ -48,7 +48,7 @@ fn each(log: &SteppedLog, batches: Vec<Batch>) {
     batches.into_iter().for_each(|batch| drop(log.append(batch).expect("appended")));
 }
 
-fn prepare(channel: &'static str, op: Op, append: fn(&SteppedLog, Vec<Batch>)) -> Box<dyn FnMut()> {
+fn prepare(channel: &'static str, op: Op, append: fn(&SteppedLog, Vec<Batch>)) -> Round {
     let (folder, options) = world::place();
     let disk = Arc::new(RealDisk::new(folder.path()).expect("a disk"));
     let log = SteppedLog::open(disk, options, &world::specs()).expect("a log");
@@ -60,7 +60,7 @@ fn prepare(channel: &'static str, op: Op, append: fn(&SteppedLog, Vec<Batch>)) -
         time: world::NOW,
         data: Bytes::from(world::event(EVENT_BYTES)),
     };
-    Box::new(move || {
+    Round::of(move || {
         let _ = &folder;
         let batch = || Batch { entries: vec![entry.clone()], ..Batch::default() };
         append(&log, (0..BATCHES).map(|_| batch()).collect());

@@ -8,7 +8,7 @@ use tidegate_core::{Address, ChannelId, Cursor, Epoch, Fingerprint, Kind, Op, Re
 use tidegate_hub::changes;
 use tidegate_wire::Encoding;
 
-use super::{EVENT_BYTES, Measure, world};
+use super::{EVENT_BYTES, Measure, Round, world};
 
 const RECORDS: u64 = 256;
 
@@ -40,7 +40,7 @@ pub(super) const ELSEWHERE: Measure = Measure {
     prepare: || prepare(Encoding::Sse, "live/two"),
 };
 
-fn prepare(encoding: Encoding, watched: &str) -> Box<dyn FnMut()> {
+fn prepare(encoding: Encoding, watched: &str) -> Round {
     let record = Arc::new(Record {
         offset: 1,
         appended: world::NOW,
@@ -57,7 +57,7 @@ fn prepare(encoding: Encoding, watched: &str) -> Box<dyn FnMut()> {
     let prefix = Cursor { channel, epoch: Epoch::from_bits(1), view, offset: 0 }.prefix();
     let mut cursors = Cursors::new(prefix, false, None);
     let mut out = Vec::new();
-    Box::new(move || {
+    Round::of(move || {
         out.clear();
         for _ in 0..RECORDS {
             changes(&record, Kind::History, &scope, true, |frame| encoding.write(&frame, &mut cursors, &mut out));

@@ -1,31 +1,27 @@
-//! From a publish to the bytes of every watcher, all but the log's own thread: reading what is hot,
-//! one encoding, and each watcher's step.
+//! From the log to the bytes of every watcher: reading what is hot, one encoding, and each watcher's
+//! step. What publishes has done its work before, so that nothing here waits for another thread.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::sync_channel;
 
 use bytes::Bytes;
-use tidegate_core::Target;
-use tidegate_hub::{Action, Format, From, Hub, Publish, WatchRequest};
+use tidegate_core::{Address, ChannelId, Op, Target};
+use tidegate_hub::{From, Hub, WatchRequest};
+use tidegate_log::{Batch, Entry};
 use tidegate_wire::{Encoding, Sink, Tails, Watcher, follow};
 use tokio::sync::Notify;
 
-use super::{EVENT_BYTES, Measure, world};
+use super::{EVENT_BYTES, Measure, Round, world};
 
-const EVENTS: u64 = 16;
-
-pub(super) const ONE: Measure = Measure {
-    name: "fanout-1",
-    what: "an event, from its publish to one watcher",
-    units: EVENTS,
-    prepare: || prepare(1),
-};
+pub(super) const ONE: Measure =
+    Measure { name: "fanout-1", what: "an event, from the log to one watcher", units: 1, prepare: || prepare(1) };
 
 pub(super) const HUNDRED: Measure = Measure {
     name: "fanout-100",
-    what: "a delivery of an event that goes to a hundred watchers, its publish shared among them",
-    units: EVENTS * 100,
+    what: "a delivery of an event that goes to a hundred watchers",
+    units: 100,
     prepare: || prepare(100),
 };
 
@@ -47,7 +43,7 @@ impl Sink for Count {
     }
 }
 
-fn prepare(watchers: u64) -> Box<dyn FnMut()> {
+fn prepare(watchers: u64) -> Round {
     let (folder, hub) = world::hub();
     let runtime = world::runtime();
     let all = Arc::new(Notify::new());
@@ -61,20 +57,27 @@ fn prepare(watchers: u64) -> Box<dyn FnMut()> {
         // Each has been told that it begins.
         all.notified().await;
     });
-    let target = Target::parse("live/one").expect("an address");
-    let body = Bytes::from(world::event(EVENT_BYTES));
-    Box::new(move || {
+    // Called behind the hub's own listener, so by then the tails have been told.
+    let (advanced, told) = sync_channel(1);
+    hub.log().on_advance(move |_| {
+        // At the end nobody listens any more.
+        let _ = advanced.send(());
+    });
+    let entry = Entry {
+        channel: ChannelId::of(world::LIVE),
+        op: Op::Append,
+        address: Address::parse("live/one").expect("an address"),
+        key: None,
+        time: world::NOW,
+        data: Bytes::from(world::event(EVENT_BYTES)),
+    };
+    let before = move || {
         let _ = &folder;
-        runtime.block_on(async {
-            // One after the other, so that each is one write for each watcher.
-            for _ in 0..EVENTS {
-                let action = Action::Post { format: Format::Json, body: body.clone() };
-                let publish = Publish { target: target.clone(), action, idempotency: None };
-                hub.publish(publish).await.expect("published");
-                all.notified().await;
-            }
-        });
-    })
+        let batch = Batch { entries: vec![entry.clone()], ..Batch::default() };
+        hub.log().append(batch).expect("appended");
+        told.recv().expect("the log tells");
+    };
+    Round { before: Box::new(before), work: Box::new(move || runtime.block_on(all.notified())) }
 }
 
 async fn watch(tails: Tails, mut sink: Count) {

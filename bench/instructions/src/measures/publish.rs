@@ -1,11 +1,19 @@
 //! Publishing, from the body to the answer, in the thread of the publisher: what is read and copied
 //! there. What the log's thread does is counted in `append`.
+//!
+//! A publish waits for that thread, sooner or later, so whatever waits has to do about the same in
+//! both cases: here a thread that parks, where a runtime would look after its timers and sockets.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
 
 use bytes::Bytes;
 use tidegate_core::Target;
 use tidegate_hub::{Action, Format, Publish};
 
-use super::{EVENT_BYTES, Measure, world};
+use super::{EVENT_BYTES, Measure, Round, world};
 
 const EVENTS: u64 = 64;
 
@@ -25,16 +33,35 @@ pub(super) const BATCH: Measure = Measure {
     },
 };
 
-fn prepare(format: Format, body: Vec<u8>, times: u64) -> Box<dyn FnMut()> {
+fn prepare(format: Format, body: Vec<u8>, times: u64) -> Round {
     let (folder, hub) = world::hub();
-    let (runtime, body) = (world::runtime(), Bytes::from(body));
+    let body = Bytes::from(body);
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let target = Target::parse("live/one").expect("an address");
-    Box::new(move || {
+    Round::of(move || {
         let _ = &folder;
         for _ in 0..times {
             let action = Action::Post { format, body: body.clone() };
             let publish = Publish { target: target.clone(), action, idempotency: None };
-            runtime.block_on(hub.publish(publish)).expect("published");
+            wait(&waker, hub.publish(publish)).expect("published");
         }
     })
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+fn wait<T>(waker: &Waker, future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(waker)) {
+            Poll::Ready(value) => return value,
+            Poll::Pending => std::thread::park(),
+        }
+    }
 }
