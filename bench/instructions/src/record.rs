@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 /// Counts repeat to a few thousandths; what is more has a cause in the code.
 const RISE_MAX: f64 = 1.05;
 
+/// So many more are none: what is inlined into what changes more than that in the shortest of them.
+const RISE_MIN: u64 = 30;
+
 /// Instructions for one unit of each measure.
 #[derive(Default)]
 pub(crate) struct Record(BTreeMap<String, u64>);
@@ -41,7 +44,8 @@ impl Record {
         let line = |(name, count): (&String, &u64)| {
             let Some(was) = recorded.0.get(name) else { return Some(format!("{name} is not recorded")) };
             let ratio = *count as f64 / *was as f64;
-            (ratio > RISE_MAX).then(|| format!("{name} takes {count} instructions, {was} are recorded: ×{ratio:.3}"))
+            (ratio > RISE_MAX && count - was > RISE_MIN)
+                .then(|| format!("{name} takes {count} instructions, {was} are recorded: ×{ratio:.3}"))
         };
         self.0.iter().filter_map(line).collect()
     }
