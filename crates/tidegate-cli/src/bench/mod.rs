@@ -83,6 +83,7 @@ fn options(place: &Place, amount: &Amount) -> Result<Options> {
         chain: place.chain,
         publishers: amount.events.as_ref().map_or(1, |events| events.publishers),
         batch: amount.events.as_ref().map_or(1, |events| events.batch),
+        spread: amount.spread,
         event_bytes: amount.events.as_ref().map_or(EVENT_BYTES_MIN, |events| events.bytes),
         ..Target::new(server, address)
     };
