@@ -207,8 +207,7 @@ impl Stream {
         let connection = gateway.tails.lanes().open(line, terms)?;
         match watch {
             Some((watcher, entry)) => {
-                let listed = gateway.hub.watches().enter(entry);
-                connection.watch(&gateway.tails, ONLY_WATCH, watcher, listed);
+                connection.watch(&gateway.tails, ONLY_WATCH, watcher, entry);
             }
             None => connection.listen(),
         }

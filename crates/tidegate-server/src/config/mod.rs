@@ -75,6 +75,8 @@ pub struct LogConfig {
 pub struct StreamConfig {
     /// A busy view is written out at most this often.
     pub batch_delay_ms: u64,
+    /// Sockets are written to by io_uring where the kernel allows it.
+    pub io_uring: bool,
     /// A watcher whose socket takes no byte for so long is closed.
     pub write_timeout_ms: u64,
     /// A watcher that stays behind the live events for so long is closed.
@@ -202,6 +204,7 @@ fn stream(reader: Reader, fields: &Fields) -> Option<StreamConfig> {
         let batch_delay_ms = fields.value("batch_delay_ms", defaults::batch_delay_ms(), |text| {
             ranged(values::count(text)?, 0..=20, "0", "20")
         });
+        let io_uring = fields.value("io_uring", defaults::io_uring(), values::boolean);
         let write_timeout_ms = fields.value("write_timeout_ms", defaults::write_timeout_ms(), |text| {
             ranged(values::count(text)?, 1_000..=3_600_000, "1000", "3600000")
         });
@@ -209,7 +212,12 @@ fn stream(reader: Reader, fields: &Fields) -> Option<StreamConfig> {
             let longest = Duration::from_secs(7 * 24 * 3_600);
             ranged(values::duration(text)?, Duration::from_secs(1)..=longest, "1s", "7d")
         });
-        Some(StreamConfig { batch_delay_ms: batch_delay_ms?, write_timeout_ms: write_timeout_ms?, lag_max: lag_max? })
+        Some(StreamConfig {
+            batch_delay_ms: batch_delay_ms?,
+            io_uring: io_uring?,
+            write_timeout_ms: write_timeout_ms?,
+            lag_max: lag_max?,
+        })
     })
 }
 

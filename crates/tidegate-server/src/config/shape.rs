@@ -72,6 +72,10 @@ pub(super) struct Stream {
     /// waits for nothing.
     #[schemars(default = "defaults::batch_delay_ms", extend("type" = ["string", "integer", "null"]))]
     batch_delay_ms: Option<String>,
+    /// `true`: many sockets are written to with one system call, by io_uring, where the kernel allows
+    /// it; where it does not, each is written to by itself, which `false` asks for.
+    #[schemars(extend("default" = true))]
+    io_uring: Option<bool>,
     /// A watcher whose socket takes no byte for so many milliseconds is closed with
     /// `too-far-behind`: 1000 to 3600000. It resumes by its cursor.
     #[schemars(default = "defaults::write_timeout_ms", extend("type" = ["string", "integer", "null"]))]
@@ -184,6 +188,7 @@ pub(super) mod defaults {
         admin = "127.0.0.1:8081";
         heartbeat = "15s";
         batch_delay_ms = "1";
+        io_uring = "true";
         write_timeout_ms = "300000";
         lag_max = "1h";
         path = "./tidegate-data";

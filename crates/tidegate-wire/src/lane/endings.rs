@@ -51,6 +51,10 @@ impl Lane {
     pub(super) fn unwatch(&mut self, id: ConnectionId, name: WatchName, answer: Bytes) {
         drop(self.remove(id, name));
         let now = self.now;
+        if let Some(ear) = self.socket(id).and_then(|socket| socket.ear.as_mut()) {
+            // Also one that never began.
+            ear.ended(name);
+        }
         if let Some(socket) = self.socket(id).filter(|socket| !socket.closing) {
             socket.say(None, answer, None, now);
             self.queue(id.number);
@@ -73,12 +77,10 @@ impl Lane {
         if !last.is_empty() {
             socket.say(None, last, None, now);
         }
-        let names: Vec<WatchName> = socket.watches.iter().map(|watch| watch.name).collect();
-        for name in names {
-            let listed = self.remove(id, name);
-            if let Some(socket) = self.socket(id) {
-                socket.ended.extend(listed);
-            }
+        let watches = socket.watches.iter_mut();
+        let ended: Vec<State> = watches.map(|watch| std::mem::replace(&mut watch.state, State::Ended)).collect();
+        for state in ended {
+            self.release(state);
         }
         if let Some(socket) = self.sockets[id.number as usize].as_deref_mut() {
             socket.arm(&self.poll);
@@ -123,6 +125,7 @@ impl Lane {
                 self.let_go(seat.tail);
             }
             State::Late(seat, _) => self.let_go(seat.tail),
+            State::Ended => {}
         }
     }
 

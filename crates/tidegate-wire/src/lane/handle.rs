@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use tidegate_core::Problem;
-use tidegate_hub::{Drain, WatchGuard};
+use tidegate_hub::{Drain, WatchEntry};
 use tokio::sync::oneshot;
 
 use super::inbox::{ConnectionId, Inbox};
@@ -78,13 +78,14 @@ impl Connection {
         self.inbox.post(message(self.id));
     }
 
-    /// Begins a watch; `listed` is dropped at its end. Names are the caller's, each used once.
-    pub fn watch(&self, tails: &Tails, name: WatchName, watcher: Watcher, listed: WatchGuard) {
+    /// Begins a watch, which is on the list until its end. Names are the caller's, each used once.
+    pub fn watch(&self, tails: &Tails, name: WatchName, watcher: Watcher, mut entry: WatchEntry) {
+        let mut walk = Walk::new(tails, &watcher, self.sink(name));
+        // The same text, once for all watchers of a view.
+        entry.target = walk.target().clone();
+        let listed = tails.hub().watches().enter(entry);
         self.post(|id| Message::Watch(id, name, listed));
-        let sink = self.sink(name);
-        let tails = tails.clone();
         let walk = tokio::spawn(async move {
-            let mut walk = Walk::new(&tails, &watcher, sink);
             let arrived = walk.begin(&watcher).await;
             drop(watcher);
             arrive(walk, arrived);

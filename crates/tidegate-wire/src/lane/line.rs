@@ -89,6 +89,11 @@ impl Line {
         }
     }
 
+    /// Whether its bytes are those that it is given.
+    pub(super) fn is_plain(&self) -> bool {
+        matches!(self, Line::Plain(_))
+    }
+
     /// Whether more may have been read than was taken, of which the system tells nothing.
     pub(super) fn reads_ahead(&self) -> bool {
         matches!(self, Line::Tls(..))

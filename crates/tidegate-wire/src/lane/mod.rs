@@ -17,6 +17,7 @@
 //! A lane never blocks: what reads the disk or waits for others is a task's, which says its bytes
 //! through the lane ([`handle`]).
 
+mod batch;
 mod ear;
 mod endings;
 mod handle;

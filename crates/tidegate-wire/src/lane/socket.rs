@@ -40,8 +40,6 @@ pub(super) struct Socket {
     pub(super) closing: bool,
     /// What epoll was told.
     pub(super) armed: EventFlags,
-    /// Watches that ended with the socket are on the list until it has closed.
-    pub(super) ended: Vec<WatchGuard>,
     /// Bytes that the client said and nobody wanted.
     pub(super) chatter: u32,
     _place: OwnedSemaphorePermit,
@@ -65,8 +63,10 @@ pub(super) enum State {
     Walking(Option<AbortHandle>),
     /// In step with its tail, at this place among its members.
     Live(Seat),
-    /// Not in step: it takes from its place when the socket takes bytes.
-    Late(Seat, Place),
+    /// Not in step: it takes from its place when the socket takes bytes. Few are, so few pay for it.
+    Late(Seat, Box<Place>),
+    /// Over; it is on the list until its socket has closed.
+    Ended,
 }
 
 /// A watch's part in a tail of the lane.
@@ -94,7 +94,6 @@ impl Socket {
             unheard: !silent,
             closing: false,
             armed: if silent { EventFlags::IN } else { EventFlags::empty() },
-            ended: Vec::new(),
             chatter: 0,
             _place: place,
         }
@@ -170,8 +169,8 @@ impl Watch {
     /// Out of step with its tail from now on.
     pub(super) fn fall_late(&mut self, place: Place) {
         self.state = match std::mem::replace(&mut self.state, State::Walking(None)) {
-            State::Live(seat) | State::Late(seat, _) => State::Late(seat, place),
-            walking => walking,
+            State::Live(seat) | State::Late(seat, _) => State::Late(seat, Box::new(place)),
+            other => other,
         };
     }
 }

@@ -93,7 +93,7 @@ impl Lane {
         let tail = self.tail(&hold);
         if let Some(socket) = self.socket(id) {
             let watch = &mut socket.watches[at];
-            watch.state = State::Late(Seat { tail, member: 0, hold }, place);
+            watch.state = State::Late(Seat { tail, member: 0, hold }, Box::new(place));
         }
         self.queue(id.number);
     }
@@ -211,7 +211,7 @@ impl Lane {
                 return true;
             }
             let Some(chunks) = tail.tail.between(place.chunk, goal) else {
-                let place = *place;
+                let place = **place;
                 self.read_log(id, at, place);
                 return true;
             };
@@ -219,7 +219,7 @@ impl Lane {
             if let Some(first) = chunks.first() {
                 slices[0] = IoSlice::new(&first.bytes[place.bytes as usize..]);
             }
-            let (offered, from) = (slices.iter().map(|slice| slice.len()).sum::<usize>(), *place);
+            let (offered, from) = (slices.iter().map(|slice| slice.len()).sum::<usize>(), **place);
             let Ok(taken) = socket.offer(at as usize, &slices, now) else {
                 self.drop_socket(id.number);
                 return false;
