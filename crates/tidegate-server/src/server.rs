@@ -30,6 +30,7 @@ pub struct Server {
     admin_address: SocketAddr,
     hub: Hub,
     log: Log,
+    tails: Tails,
     sources: Vec<Running>,
     tasks: [JoinHandle<()>; 2],
 }
@@ -97,7 +98,7 @@ impl Server {
                 return Err(error);
             }
         };
-        let metrics = Metrics::new(hub.clone(), tails, &sources);
+        let metrics = Metrics::new(hub.clone(), tails.clone(), &sources);
         let listed = sources.iter().zip(kinds).map(|(source, kind)| SourceEntry {
             name: source.name().to_owned(),
             kind,
@@ -105,7 +106,7 @@ impl Server {
         });
         let admin = Admin { hub: hub.clone(), metrics, sources: listed.collect(), hosts };
         let tasks = [tokio::spawn(tidegate_transports::serve(clients, gateway)), tokio::spawn(admin.serve(operators))];
-        Ok(Server { address, admin_address, hub, log, sources, tasks })
+        Ok(Server { address, admin_address, hub, log, tails, sources, tasks })
     }
 
     /// Where clients connect.
@@ -126,14 +127,15 @@ impl Server {
     /// Stops in order: publishes are refused, watches are closed at a pace and told when to come
     /// back, sources end, what is queued becomes durable, the folder is released.
     pub async fn stop(self) {
-        let Server { hub, log, sources, tasks, .. } = self;
+        let Server { hub, log, tails, sources, tasks, .. } = self;
         let drain = Drain::for_watches(hub.watches().count());
         tracing::info!(watches = hub.watches().count(), pace_ms = drain.pace.as_millis() as u64, "draining");
         hub.drain().begin(drain);
         // Answers to what was accepted before go out meanwhile; new connections hear `draining`.
         tokio::time::sleep(drain.pace).await;
         let deadline = Instant::now() + STRAGGLERS;
-        while hub.watches().count() > 0 && Instant::now() < deadline {
+        // A socket of many watches that has none is told, too.
+        while hub.watches().count() + tails.lanes().sockets() > 0 && Instant::now() < deadline {
             tokio::time::sleep(DRAIN_LOOK).await;
         }
         for task in &tasks {

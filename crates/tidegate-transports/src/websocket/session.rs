@@ -18,6 +18,9 @@ use crate::Gateway;
 
 /// A client that sends so many messages that are none of the protocol is not one of ours.
 const NONSENSE_MAX: u32 = 10;
+/// So much is heard, or answered, before others on the same lane have their turn: inflated, a read
+/// may be a thousand times as long.
+const HEAR_BYTES: usize = 64 * 1024;
 /// Watches on one socket; a client with more opens another.
 const WATCHES_MAX: usize = 1_000;
 
@@ -102,7 +105,12 @@ impl Session {
                 return Hearing::Wait;
             }
             Command::Unwatch { reference, name } => match self.watches.contains(&name) {
-                true => connection.unwatch(name, text_frame(&command::done(reference))),
+                true => {
+                    connection.unwatch(name, text_frame(&command::done(reference)));
+                    // What follows is heard, and answered, after that.
+                    connection.listen();
+                    return Hearing::Wait;
+                }
                 false => {
                     let problem =
                         Problem::new(ErrorCode::Invalid, format!("there is no watch `w{name}` on this socket"));
@@ -129,10 +137,18 @@ impl Session {
 impl Ear for Session {
     fn hear(&mut self, bytes: &[u8], connection: &Connection, answer: &mut Vec<u8>) -> Hearing {
         self.decoder.push(bytes);
+        let mut heard = 0;
         loop {
+            if heard + answer.len() > HEAR_BYTES {
+                connection.listen();
+                return Hearing::Wait;
+            }
             let hearing = match self.decoder.next() {
                 Ok(None) => return Hearing::On,
-                Ok(Some(Message::Text(text))) => self.message(&text, connection, answer),
+                Ok(Some(Message::Text(text))) => {
+                    heard += text.len();
+                    self.message(&text, connection, answer)
+                }
                 Ok(Some(Message::Binary)) => {
                     let problem = Problem::new(ErrorCode::Invalid, "messages of the protocol are text");
                     self.nonsense(&command::refuse(None, &problem), answer)

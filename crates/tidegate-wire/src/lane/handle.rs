@@ -47,6 +47,11 @@ impl Lanes {
         Ok(())
     }
 
+    /// How many sockets they own now.
+    pub fn sockets(&self) -> usize {
+        self.inboxes.iter().map(|inbox| inbox.connections()).sum()
+    }
+
     /// Gives a socket, after its handshake, to the lane whose turn it is.
     ///
     /// # Errors

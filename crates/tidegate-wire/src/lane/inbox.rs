@@ -67,6 +67,12 @@ impl Inbox {
         self.post(Message::Dirty(tail));
     }
 
+    /// How many connections there are.
+    pub(super) fn connections(&self) -> usize {
+        let state = self.lock();
+        state.numbers.next as usize - state.numbers.free.len()
+    }
+
     /// A number for a connection that will be opened.
     pub(super) fn reserve(&self) -> ConnectionId {
         let numbers = &mut self.lock().numbers;

@@ -42,7 +42,6 @@ pub(super) struct Lane {
     shared: Weak<Shared>,
     /// By number.
     pub(super) sockets: Vec<Option<Box<Socket>>>,
-    pub(super) open: usize,
     /// By number, with the free ones.
     pub(super) tails: slab::Slab<LaneTail>,
     /// Tails that have a pass to make or to go on with, in turn.
@@ -94,7 +93,6 @@ impl Lane {
             runtime: Handle::current(),
             shared: Arc::downgrade(tails.shared()),
             sockets: Vec::new(),
-            open: 0,
             tails: slab::Slab::new(),
             ready: VecDeque::new(),
             resting: BinaryHeap::new(),
@@ -128,7 +126,8 @@ impl Lane {
             }
             self.work();
             self.tell();
-            let wait = if sleepy { self.wait() } else { Some(Duration::ZERO) };
+            // Numbers are given back before it does.
+            let wait = if sleepy && self.gone.is_empty() { self.wait() } else { Some(Duration::ZERO) };
             if let Err(error) = self.poll(&mut events, wait) {
                 // Without epoll nothing can be served; the sockets close, and clients resume elsewhere.
                 tracing::error!(%error, "a lane ends: it cannot wait for its sockets");
@@ -205,9 +204,10 @@ impl Lane {
             if flags.intersects(EventFlags::OUT) {
                 self.writable(id);
             }
-            if flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
+            let broken = flags.intersects(EventFlags::HUP | EventFlags::ERR);
+            if broken || flags.intersects(EventFlags::IN) {
                 let mut buffer = std::mem::take(&mut self.buffer);
-                self.readable(id, &mut buffer);
+                self.readable(id, &mut buffer, broken);
                 self.buffer = buffer;
             }
         }
