@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet, VecDeque};
 use std::io;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -233,6 +234,9 @@ impl Lane {
 
     /// Adds to the figures, once for many writes.
     fn tell(&mut self) {
+        let counts = &self.inbox.counts;
+        counts.tails.store(self.tails.len(), Ordering::Relaxed);
+        counts.full.store(self.full.len(), Ordering::Relaxed);
         let Sent { frames, bytes } = std::mem::take(&mut self.sent);
         if bytes > 0
             && let Some(tails) = self.tails()
