@@ -3,10 +3,14 @@
 /// The candidate nearest to `name`, if one is near enough to be a slip of the finger: at most a
 /// third of its length in edits (insert, delete, replace, swap of neighbours), at least one.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let length = name.chars().count();
+    let edits_max = |candidate: &str| (candidate.chars().count().max(length) / 3).max(1);
     candidates
         .into_iter()
+        // A name may be as long as a client likes; each character too many is an edit.
+        .filter(|candidate| candidate.chars().count().abs_diff(length) <= edits_max(candidate))
         .map(|candidate| (distance(&name.to_lowercase(), &candidate.to_lowercase()), candidate))
-        .filter(|(edits, candidate)| *edits <= (candidate.chars().count().max(name.chars().count()) / 3).max(1))
+        .filter(|(edits, candidate)| *edits <= edits_max(candidate))
         .min_by_key(|(edits, _)| *edits)
         .map(|(_, candidate)| candidate)
 }
@@ -43,5 +47,12 @@ mod tests {
         assert_eq!(nearest("Limit", options), Some("limit"));
         assert_eq!(nearest("snapshots", options), Some("snapshot"));
         assert_eq!(nearest("zzz", options), None);
+    }
+
+    /// Compared letter by letter, this would take minutes.
+    #[test]
+    fn a_name_that_is_far_too_long_is_not_compared() {
+        let long = "after".repeat(20_000_000);
+        assert_eq!(nearest(&long, ["after", "from", "key", "limit", "snapshot"]), None);
     }
 }

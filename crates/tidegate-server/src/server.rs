@@ -33,6 +33,7 @@ pub struct Server {
     multiplexed: Multiplexed,
     hub: Hub,
     log: Log,
+    tails: Tails,
     sources: Vec<Running>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -111,7 +112,7 @@ impl Server {
                 return Err(error);
             }
         };
-        let metrics = Metrics::new(hub.clone(), tails, &sources, keeper);
+        let metrics = Metrics::new(hub.clone(), tails.clone(), &sources, keeper);
         let listed = sources.iter().zip(kinds).map(|(source, kind)| SourceEntry {
             name: source.name().to_owned(),
             kind,
@@ -124,7 +125,7 @@ impl Server {
             tokio::spawn(admin.serve(operators)),
         ];
         tasks.extend(tls.map(|tls| tokio::spawn(tls.run())));
-        Ok(Server { address, admin_address, secure, multiplexed, hub, log, sources, tasks })
+        Ok(Server { address, admin_address, secure, multiplexed, hub, log, tails, sources, tasks })
     }
 
     /// Where clients connect.
@@ -150,15 +151,17 @@ impl Server {
     /// Stops in order: publishes are refused, watches are closed at a pace and told when to come
     /// back, sources end, what is queued becomes durable, the folder is released.
     pub async fn stop(self) {
-        let Server { hub, log, sources, tasks, multiplexed, .. } = self;
+        let Server { hub, log, tails, sources, tasks, multiplexed, .. } = self;
         let drain = Drain::for_watches(hub.watches().count());
         tracing::info!(watches = hub.watches().count(), pace_ms = drain.pace.as_millis() as u64, "draining");
         hub.drain().begin(drain);
         // Answers to what was accepted before go out meanwhile; new connections hear `draining`.
         tokio::time::sleep(drain.pace).await;
         let deadline = Instant::now() + STRAGGLERS;
-        // The last frames on a connection of many requests are on their way when it has ended.
-        while (hub.watches().count() > 0 || multiplexed.count() > 0) && Instant::now() < deadline {
+        // A socket of many watches that has none is told, too; and the last frames on a connection of
+        // many requests are on their way when it has ended.
+        let left = || hub.watches().count() + tails.lanes().sockets() + multiplexed.count();
+        while left() > 0 && Instant::now() < deadline {
             tokio::time::sleep(DRAIN_LOOK).await;
         }
         for task in &tasks {

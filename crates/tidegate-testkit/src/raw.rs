@@ -178,6 +178,11 @@ impl RawWebSocket {
         self.raw.write(bytes);
     }
 
+    /// The writing side, for another thread.
+    pub fn writer(&self) -> TcpStream {
+        self.raw.socket.try_clone().expect("a second handle")
+    }
+
     /// Sends a masked text frame (the mask is zero).
     pub fn send_text(&mut self, text: &str) {
         self.send_frame(0x81, text.as_bytes());

@@ -40,6 +40,9 @@ async fn admit(gateway: &Gateway, request: &mut Request<Incoming>, peer: SocketA
     let path = request.uri().path().to_owned();
     if path == "/v1/_ws" && websocket::wanted(&request) {
         gateway.allowed.origin(request.headers())?;
+        if gateway.hub.drain().draining() {
+            return Err(gateway.hub.draining_problem());
+        }
         return Ok(websocket::open_many(&request));
     }
     match path.strip_prefix("/v1/").filter(|rest| !rest.is_empty() && !rest.starts_with('_')) {

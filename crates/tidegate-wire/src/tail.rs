@@ -48,7 +48,8 @@ struct State {
     /// Frames of the page being pumped, not yet a chunk.
     building: Vec<u8>,
     built: Vec<Mark>,
-    built_upto: Offset,
+    /// How far the chunks are, without what is being built.
+    upto: Offset,
     cursors: Cursors,
     hooks: Vec<Hook>,
     slots: Vec<Slot>,
@@ -141,7 +142,7 @@ impl Tail {
                 ring_bytes: 0,
                 building: Vec::new(),
                 built: Vec::new(),
-                built_upto: upto,
+                upto,
                 cursors,
                 hooks: Vec::new(),
                 slots: Vec::new(),
@@ -191,7 +192,7 @@ impl Tail {
         let mut state = self.lock();
         state.clear();
         state.first += 1;
-        state.built_upto = upto;
+        state.upto = upto;
         state.cursors.continue_from(upto);
         state.tell(calls);
     }
@@ -219,7 +220,8 @@ impl Tail {
         state.tell(calls);
     }
 
-    /// The number of the next chunk, and the last cursor written into the tail.
+    /// The number of the next chunk, and the last cursor written into the tail. The two belong
+    /// together while nothing is being built: under the lock of the channel's tails.
     pub(crate) fn end(&self) -> (u64, Offset) {
         let state = self.lock();
         (state.end(), state.cursors.last().unwrap_or_default())
@@ -229,7 +231,12 @@ impl Tail {
     pub(crate) fn hook(&self, inbox: Arc<Inbox>, number: u32) -> Place {
         let mut state = self.lock();
         state.hooks.push(Hook { inbox, number, told: false });
-        Place { chunk: state.end(), bytes: 0, upto: state.built_upto }
+        state.place()
+    }
+
+    /// The place behind all chunks, at any time.
+    pub(crate) fn place(&self) -> Place {
+        self.lock().place()
     }
 
     /// The number under which a lane knows this tail.
@@ -296,6 +303,10 @@ impl State {
         self.first + self.chunks.len() as u64
     }
 
+    fn place(&self) -> Place {
+        Place { chunk: self.end(), bytes: 0, upto: self.upto }
+    }
+
     fn from(&self, at: u64, count_max: usize) -> Option<Vec<Chunk>> {
         let skipped = at.checked_sub(self.first)? as usize;
         Some(self.chunks.iter().skip(skipped).take(count_max).cloned().collect())
@@ -317,13 +328,13 @@ impl State {
     fn mark(&mut self, frames: u32, upto: Offset) {
         let before = self.built.last().map_or(0, |mark| mark.frames);
         self.built.push(Mark { end: self.building.len() as u32, frames: before + frames, upto });
-        self.built_upto = upto;
     }
 
     fn seal(&mut self) {
         if self.building.is_empty() {
             return;
         }
+        self.upto = self.built.last().map_or(self.upto, |mark| mark.upto);
         let bytes = Bytes::from(std::mem::take(&mut self.building));
         let marks = Arc::from(self.built.as_slice());
         self.built = Vec::new();
@@ -349,3 +360,6 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,9 @@ use crate::Gateway;
 
 /// A client that sends so many messages that are none of the protocol is not one of ours.
 const NONSENSE_MAX: u32 = 10;
+/// So much is heard, or answered, before others on the same lane have their turn: inflated, a read
+/// may be a thousand times as long.
+const HEAR_BYTES: usize = 64 * 1024;
 
 /// See the module.
 pub(crate) struct Session {
@@ -95,7 +98,12 @@ impl Session {
                 Err(refusal) => websocket_text(refusal.as_bytes(), answer),
             },
             (Command::Unwatch { reference, name }, Watches::Many(many)) => match many.end(reference, name) {
-                Ok(done) => connection.unwatch(name, text_frame(&done)),
+                Ok(done) => {
+                    connection.unwatch(name, text_frame(&done));
+                    // What follows is heard, and answered, after that.
+                    connection.listen();
+                    return Hearing::Wait;
+                }
                 Err(refusal) => websocket_text(refusal.as_bytes(), answer),
             },
             (Command::Watch(_) | Command::Unwatch { .. }, Watches::One(_)) => {
@@ -122,8 +130,13 @@ impl Ear for Session {
         if !bytes.is_empty() {
             self.decoder().push(bytes);
         }
+        let mut heard = 0;
         loop {
             let Some(decoder) = &mut self.decoder else { return Hearing::On };
+            if heard + answer.len() > HEAR_BYTES {
+                connection.listen();
+                return Hearing::Wait;
+            }
             let hearing = match decoder.next() {
                 Ok(None) => {
                     if decoder.is_idle() {
@@ -131,7 +144,10 @@ impl Ear for Session {
                     }
                     return Hearing::On;
                 }
-                Ok(Some(Message::Text(text))) => self.message(&text, connection, answer),
+                Ok(Some(Message::Text(text))) => {
+                    heard += text.len();
+                    self.message(&text, connection, answer)
+                }
                 Ok(Some(Message::Binary)) => {
                     let problem = Problem::new(ErrorCode::Invalid, "messages of the protocol are text");
                     self.nonsense(&command::refuse(None, &problem), answer)

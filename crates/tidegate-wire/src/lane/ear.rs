@@ -13,7 +13,7 @@ pub trait Ear: Send {
     /// is pushed to `answer` is written at once.
     fn hear(&mut self, bytes: &[u8], connection: &Connection, answer: &mut Vec<u8>) -> Hearing;
 
-    /// A watch of the socket has ended, whoever ended it.
+    /// A watch of the socket has ended, whoever ended it, or will not begin.
     fn ended(&mut self, name: WatchName);
 
     /// The last bytes on the socket, when the server ends it for this reason.

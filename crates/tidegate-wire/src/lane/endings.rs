@@ -101,11 +101,11 @@ impl Lane {
     /// Takes a watch off its socket. Returns what takes it off the list.
     fn remove(&mut self, id: ConnectionId, name: WatchName) -> Option<WatchGuard> {
         let socket = self.socket(id)?;
-        let at = socket.watch(name)?;
-        let watch = socket.watches.swap_remove(at);
         if let Some(ear) = &mut socket.ear {
             ear.ended(name);
         }
+        let at = socket.watch(name)?;
+        let watch = socket.watches.swap_remove(at);
         let moved = match socket.watches.get(at).map(|watch| &watch.state) {
             Some(State::Live(seat)) => Some((seat.tail, seat.member)),
             _ => None,
@@ -134,7 +134,6 @@ impl Lane {
         let Some(socket) = self.sockets.get_mut(number as usize).and_then(Option::take) else { return };
         self.full.remove(&number);
         self.gone.push(number);
-        self.open -= 1;
         for watch in socket.watches {
             self.release(watch.state);
         }

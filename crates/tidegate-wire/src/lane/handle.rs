@@ -47,6 +47,21 @@ impl Lanes {
         Ok(())
     }
 
+    /// How many sockets they own now.
+    pub fn sockets(&self) -> usize {
+        self.inboxes.iter().map(|inbox| inbox.connections()).sum()
+    }
+
+    /// How many tails they follow; one that two lanes follow counts twice.
+    pub fn tails(&self) -> usize {
+        self.inboxes.iter().map(|inbox| inbox.counts.tails.load(Ordering::Relaxed)).sum()
+    }
+
+    /// How many of their sockets take nothing at the moment.
+    pub fn full(&self) -> usize {
+        self.inboxes.iter().map(|inbox| inbox.counts.full.load(Ordering::Relaxed)).sum()
+    }
+
     /// Gives a socket, after its handshake, to the lane whose turn it is.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Mutex, MutexGuard};
 
 use rustix::event::epoll::EventData;
@@ -17,6 +18,14 @@ pub(crate) struct Inbox {
     state: Mutex<State>,
     /// Readable when the lane is to get up.
     pub(super) wake: OwnedFd,
+    pub(super) counts: Counts,
+}
+
+/// What the lane says of itself.
+#[derive(Default)]
+pub(super) struct Counts {
+    pub(super) tails: AtomicUsize,
+    pub(super) full: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -41,9 +50,9 @@ struct Numbers {
 }
 
 impl Inbox {
-    pub(super) fn new() -> io::Result<Inbox> {
+    pub(crate) fn new() -> io::Result<Inbox> {
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Inbox { state: Mutex::default(), wake })
+        Ok(Inbox { state: Mutex::default(), wake, counts: Counts::default() })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -65,6 +74,12 @@ impl Inbox {
     /// A tail of the lane has new chunks.
     pub(crate) fn dirty(&self, tail: u32) {
         self.post(Message::Dirty(tail));
+    }
+
+    /// How many connections there are.
+    pub(super) fn connections(&self) -> usize {
+        let state = self.lock();
+        state.numbers.next as usize - state.numbers.free.len()
     }
 
     /// A number for a connection that will be opened.

@@ -19,20 +19,28 @@ pub(super) struct Output {
     pub(super) moved: Instant,
     /// The socket is full; epoll tells when it is not.
     pub(super) full: bool,
+    /// How much of it is answers to what the client said.
+    pub(super) answer_bytes: usize,
 }
 
 struct Piece {
     bytes: Bytes,
+    answer: bool,
     written: Option<oneshot::Sender<()>>,
 }
 
 impl Output {
     pub(super) fn new(now: Instant) -> Output {
-        Output { pieces: VecDeque::new(), moved: now, full: false }
+        Output { pieces: VecDeque::new(), moved: now, full: false, answer_bytes: 0 }
     }
 
     pub(super) fn push(&mut self, bytes: Bytes, written: Option<oneshot::Sender<()>>) {
-        self.pieces.push_back(Piece { bytes, written });
+        self.pieces.push_back(Piece { bytes, answer: false, written });
+    }
+
+    pub(super) fn answer(&mut self, bytes: Bytes) {
+        self.answer_bytes += bytes.len();
+        self.pieces.push_back(Piece { bytes, answer: true, written: None });
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -62,6 +70,9 @@ impl Output {
             let taken = written.min(piece.bytes.len());
             piece.bytes.advance(taken);
             written -= taken;
+            if piece.answer {
+                self.answer_bytes -= taken;
+            }
             if !piece.bytes.is_empty() {
                 return;
             }

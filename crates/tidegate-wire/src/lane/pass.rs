@@ -117,8 +117,8 @@ impl LaneTail {
     /// from where they were.
     pub(super) fn skip(&mut self) -> (Place, Vec<Member>) {
         let place = self.place();
-        let (end, upto) = self.tail.end();
-        (self.at, self.upto) = (end, upto);
+        let Place { chunk, upto, .. } = self.tail.place();
+        (self.at, self.upto) = (chunk, upto);
         self.holes = 0;
         (place, std::mem::take(&mut self.members))
     }

@@ -173,11 +173,8 @@ impl Lane {
                 seat.member = place;
             }
         });
-        let ahead = std::mem::take(&mut tail.ahead);
-        for socket in ahead {
-            self.queue(socket);
-        }
         self.now = ended;
+        self.meet(number);
         if self.tails[number as usize].seats == 0 {
             return self.forget(number);
         }
@@ -186,9 +183,17 @@ impl Lane {
         }
     }
 
+    /// The members are where watches may wait for them.
+    fn meet(&mut self, number: u32) {
+        for socket in std::mem::take(&mut self.tails[number as usize].ahead) {
+            self.queue(socket);
+        }
+    }
+
     /// The ring has gone on without its members: they read the log.
     fn fall_behind(&mut self, number: u32) {
         let (place, members) = self.tails[number as usize].skip();
+        self.meet(number);
         for Member { socket, watch } in members.into_iter().filter(|member| member.socket != HOLE) {
             if let Some(socket) = self.sockets[socket as usize].as_deref_mut() {
                 let watch = &mut socket.watches[watch as usize];

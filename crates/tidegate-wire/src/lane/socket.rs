@@ -19,6 +19,9 @@ use crate::encoding::{Encoding, websocket_text};
 use crate::tail::Place;
 use crate::tails::Hold;
 
+/// Answers that a client may leave unread before nothing more is heard from it.
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
+
 /// See the module.
 pub(super) struct Socket {
     pub(super) id: ConnectionId,
@@ -36,6 +39,8 @@ pub(super) struct Socket {
     pub(super) listening: bool,
     /// Nobody has listened yet.
     pub(super) unheard: bool,
+    /// What the client had said is to be gone on with, once it has taken its answers.
+    pub(super) owed: bool,
     /// It ends when its output is written.
     pub(super) closing: bool,
     /// What epoll was told.
@@ -92,6 +97,7 @@ impl Socket {
             queued: false,
             listening: silent,
             unheard: !silent,
+            owed: false,
             closing: false,
             armed: if silent { EventFlags::IN } else { EventFlags::empty() },
             chatter: 0,
@@ -99,11 +105,27 @@ impl Socket {
         }
     }
 
+    /// The watches that are not in step, each in its turn: first come those after the one that had
+    /// the socket last, or a busy tail would keep it from the others.
+    pub(super) fn late(&self) -> Vec<u32> {
+        let last = self.many.as_ref().and_then(|run| self.watch(run.0?));
+        let (before, after) = self.watches.split_at(last.map_or(0, |at| at + 1));
+        let numbered = (before.len() as u32..).zip(after).chain((0..).zip(before));
+        numbered.filter(|(_, watch)| matches!(watch.state, State::Late(..))).map(|(at, _)| at).collect()
+    }
+
+    /// Whether what the client says is read. A client that takes no answers is not heard, or they
+    /// would pile up.
+    pub(super) fn hears(&self) -> bool {
+        let owed = self.output.as_ref().map_or(0, |output| output.answer_bytes);
+        self.closing || self.listening && owed < ANSWER_BYTES_MAX
+    }
+
     pub(super) fn watch(&self, name: WatchName) -> Option<usize> {
         self.watches.iter().position(|watch| watch.name == name)
     }
 
-    /// Queues bytes of a watch, or of none.
+    /// Queues bytes of a watch, or an answer.
     pub(super) fn say(
         &mut self,
         watch: Option<WatchName>,
@@ -116,7 +138,10 @@ impl Socket {
         if let Some(named) = named {
             output.push(named.into(), None);
         }
-        output.push(bytes, written);
+        match watch {
+            Some(_) => output.push(bytes, written),
+            None => output.answer(bytes),
+        }
     }
 
     /// Offers a watch's frames to a socket without output. Returns how many of their bytes it took. A
@@ -153,7 +178,7 @@ impl Socket {
     /// Tells epoll what is waited for.
     pub(super) fn arm(&mut self, poll: &OwnedFd) {
         let mut wanted = EventFlags::empty();
-        wanted.set(EventFlags::IN, self.listening || self.closing);
+        wanted.set(EventFlags::IN, self.hears());
         wanted.set(EventFlags::OUT, self.output.as_ref().is_some_and(|output| output.full));
         if wanted != self.armed {
             self.armed = wanted;

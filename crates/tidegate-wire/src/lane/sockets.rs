@@ -36,7 +36,6 @@ impl Lane {
         }
         let watched = epoll::add(&self.poll, socket.line.tcp(), id.data(), socket.armed);
         self.sockets[number] = Some(socket);
-        self.open += 1;
         if let Err(error) = watched {
             tracing::error!(%error, "a socket cannot be waited for");
             return self.drop_socket(id.number);
@@ -62,7 +61,8 @@ impl Lane {
         match watch {
             None => walk.abort(),
             Some(watch) => {
-                if let State::Walking(own) = &mut watch.state {
+                // It may have arrived, and be on another walk, before this is told.
+                if let State::Walking(own @ None) = &mut watch.state {
                     *own = Some(walk);
                 }
             }
@@ -78,6 +78,9 @@ impl Lane {
         }
         socket.say(said.watch, said.bytes, said.written, now);
         let unheard = socket.unheard;
+        if let Some(socket) = self.sockets[id.number as usize].as_deref_mut() {
+            socket.arm(&self.poll);
+        }
         self.queue(id.number);
         if unheard {
             self.listen(id);
@@ -114,11 +117,19 @@ impl Lane {
 
     pub(super) fn listen(&mut self, id: ConnectionId) {
         if let Some(socket) = self.socket(id) {
-            (socket.listening, socket.unheard) = (true, false);
+            (socket.listening, socket.unheard, socket.owed) = (true, false, true);
+            self.go_on_hearing(id);
+        }
+    }
+
+    /// Goes on with what the client had said, if that is owed and its answers have room.
+    fn go_on_hearing(&mut self, id: ConnectionId) {
+        if let Some(socket) = self.socket(id).filter(|socket| socket.owed && socket.hears()) {
+            socket.owed = false;
             let more = socket.line.reads_ahead();
             self.hear(id, &[]);
-            if more && self.socket(id).is_some_and(|socket| socket.listening) {
-                self.read(id);
+            if more && self.socket(id).is_some_and(|socket| socket.hears()) {
+                self.read(id, false);
             }
         }
     }
@@ -142,8 +153,13 @@ impl Lane {
         }
     }
 
-    /// Writes what a socket owes, and brings its watches into step.
+    /// Writes what a socket owes, brings its watches into step, and hears its client.
     pub(super) fn attend(&mut self, id: ConnectionId) {
+        self.write_out(id);
+        self.go_on_hearing(id);
+    }
+
+    fn write_out(&mut self, id: ConnectionId) {
         let now = self.now;
         let Some(socket) = self.sockets[id.number as usize].as_deref_mut().filter(|socket| socket.id == id) else {
             return;
@@ -166,10 +182,7 @@ impl Lane {
         if socket.closing {
             return self.shut(id);
         }
-        let late: Vec<u32> = (0..socket.watches.len() as u32)
-            .filter(|at| matches!(socket.watches[*at as usize].state, State::Late(..)))
-            .collect();
-        for at in late {
+        for at in socket.late() {
             if !self.take_rest(id, at) {
                 return;
             }
@@ -271,15 +284,22 @@ impl Lane {
         self.tails.remove(number as usize).tail.unhook(&self.inbox);
     }
 
-    pub(super) fn readable(&mut self, id: ConnectionId, buffer: &mut [u8]) {
-        let Some(socket) = self.socket(id) else { return };
+    /// Reads what the client said; `broken` is a socket on which nothing more can be.
+    pub(super) fn readable(&mut self, id: ConnectionId, buffer: &mut [u8], broken: bool) {
+        let Some(socket) = self.sockets[id.number as usize].as_deref_mut().filter(|socket| socket.id == id) else {
+            return;
+        };
+        if !socket.hears() {
+            // What a client that is gone had said further is nobody's.
+            return if broken { self.drop_socket(id.number) } else { socket.arm(&self.poll) };
+        }
         let (read, more) = (socket.line.read(buffer), socket.line.reads_ahead());
         match read {
             Ok(0) => self.drop_socket(id.number),
             Ok(bytes) => {
                 self.hear(id, &buffer[..bytes]);
-                if more && self.socket(id).is_some_and(|socket| socket.listening) {
-                    self.readable(id, buffer);
+                if more && self.socket(id).is_some_and(|socket| socket.hears()) {
+                    self.readable(id, buffer, broken);
                 }
             }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet, VecDeque};
 use std::io;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -44,7 +45,6 @@ pub(super) struct Lane {
     shared: Weak<Shared>,
     /// By number.
     pub(super) sockets: Vec<Option<Box<Socket>>>,
-    pub(super) open: usize,
     /// By number, with the free ones.
     pub(super) tails: slab::Slab<LaneTail>,
     /// Tails that have a pass to make or to go on with, in turn.
@@ -101,7 +101,6 @@ impl Lane {
             runtime: Handle::current(),
             shared: Arc::downgrade(tails.shared()),
             sockets: Vec::new(),
-            open: 0,
             tails: slab::Slab::new(),
             ready: VecDeque::new(),
             resting: BinaryHeap::new(),
@@ -140,7 +139,8 @@ impl Lane {
             }
             self.work();
             self.tell();
-            let wait = if sleepy { self.wait() } else { Some(Duration::ZERO) };
+            // Numbers are given back before it does.
+            let wait = if sleepy && self.gone.is_empty() { self.wait() } else { Some(Duration::ZERO) };
             if let Err(error) = self.poll(&mut events, wait) {
                 // Without epoll nothing can be served; the sockets close, and clients resume elsewhere.
                 tracing::error!(%error, "a lane ends: it cannot wait for its sockets");
@@ -217,17 +217,18 @@ impl Lane {
             if flags.intersects(EventFlags::OUT) {
                 self.writable(id);
             }
-            if flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
-                self.read(id);
+            let broken = flags.intersects(EventFlags::HUP | EventFlags::ERR);
+            if broken || flags.intersects(EventFlags::IN) {
+                self.read(id, broken);
             }
         }
         Ok(())
     }
 
     /// Reads from a socket into the lane's one buffer.
-    pub(super) fn read(&mut self, id: ConnectionId) {
+    pub(super) fn read(&mut self, id: ConnectionId, broken: bool) {
         let mut buffer = std::mem::take(&mut self.buffer);
-        self.readable(id, &mut buffer);
+        self.readable(id, &mut buffer, broken);
         self.buffer = buffer;
     }
 
@@ -250,6 +251,9 @@ impl Lane {
 
     /// Adds to the figures, once for many writes.
     fn tell(&mut self) {
+        let counts = &self.inbox.counts;
+        counts.tails.store(self.tails.len(), Ordering::Relaxed);
+        counts.full.store(self.full.len(), Ordering::Relaxed);
         let Sent { frames, bytes } = std::mem::take(&mut self.sent);
         if bytes > 0
             && let Some(tails) = self.tails()
