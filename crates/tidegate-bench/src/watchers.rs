@@ -228,7 +228,12 @@ impl Watchers {
                 Phase::Hearing(step) => {
                     let steps = context.target.foreign.iter().flat_map(|subject| subject.watch(reading.address()));
                     let mut steps = steps.skip(step);
-                    let Some(heard) = steps.next().and_then(|step| step.heard(&buffer[at..end])) else { break };
+                    let Some(own) = steps.next() else { break };
+                    let Some(heard) = own.heard(&buffer[at..end]) else {
+                        // However much comes before it: only its own beginning is waited with.
+                        at = at.max(end.saturating_sub(own.hear.len()));
+                        break;
+                    };
                     at += heard;
                     if let Some(next) = steps.next() {
                         watcher.phase = Phase::Hearing(step + 1);
