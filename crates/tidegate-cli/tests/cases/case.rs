@@ -46,6 +46,9 @@ pub enum Transport {
     /// With permessage-deflate.
     #[serde(rename = "websocket-deflate")]
     WebsocketDeflate,
+    /// One of the watches of a socket.
+    #[serde(rename = "websocket-many")]
+    WebsocketMany,
     Poll,
 }
 
@@ -76,6 +79,10 @@ pub struct Step {
     pub empty: bool,
     pub eventually: bool,
 
+    pub socket: bool,
+    pub say: Option<Value>,
+    pub hear: Option<Vec<Value>>,
+
     pub fill: Option<String>,
     pub bytes: Option<usize>,
     pub restart: Option<Restart>,
@@ -104,8 +111,14 @@ impl Case {
         if !self.steps.iter().any(|step| step.watch.is_some()) {
             return vec![None];
         }
-        let all =
-            vec![Transport::Sse, Transport::Ndjson, Transport::Websocket, Transport::WebsocketDeflate, Transport::Poll];
+        let all = vec![
+            Transport::Sse,
+            Transport::Ndjson,
+            Transport::Websocket,
+            Transport::WebsocketDeflate,
+            Transport::WebsocketMany,
+            Transport::Poll,
+        ];
         self.transports.clone().unwrap_or(all).into_iter().map(Some).collect()
     }
 }
@@ -117,6 +130,7 @@ impl Transport {
             Transport::Ndjson => "ndjson",
             Transport::Websocket => "websocket",
             Transport::WebsocketDeflate => "websocket-deflate",
+            Transport::WebsocketMany => "websocket-many",
             Transport::Poll => "poll",
         }
     }

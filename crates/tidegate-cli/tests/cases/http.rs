@@ -32,6 +32,11 @@ pub struct Answer {
 }
 
 impl Head {
+    /// That of an answer which was told otherwise than by HTTP.
+    pub fn of(status: u16) -> Head {
+        Head { status, headers: Vec::new() }
+    }
+
     /// The value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())

@@ -5,6 +5,7 @@
 mod case;
 mod expect;
 mod http;
+mod many;
 mod poll;
 mod rules;
 mod run;
