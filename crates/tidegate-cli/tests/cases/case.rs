@@ -48,6 +48,9 @@ pub enum Transport {
     /// With permessage-deflate.
     #[serde(rename = "websocket-deflate")]
     WebsocketDeflate,
+    /// One of the watches of a socket.
+    #[serde(rename = "websocket-many")]
+    WebsocketMany,
     Poll,
 }
 
@@ -78,6 +81,10 @@ pub struct Step {
     pub empty: bool,
     pub eventually: bool,
 
+    pub socket: bool,
+    pub say: Option<Value>,
+    pub hear: Option<Vec<Value>>,
+
     pub fill: Option<String>,
     pub bytes: Option<usize>,
     pub restart: Option<Restart>,
@@ -103,8 +110,15 @@ impl File {
 impl Case {
     /// The transports, or none if nothing is watched, each on all that carries it.
     pub fn runs_on(&self) -> Vec<(Option<Transport>, Line)> {
-        let all =
-            vec![Transport::Sse, Transport::Ndjson, Transport::Websocket, Transport::WebsocketDeflate, Transport::Poll];
+        let all = vec![
+            Transport::Sse,
+            Transport::Ndjson,
+            Transport::Websocket,
+            Transport::WebsocketDeflate,
+            Transport::WebsocketMany,
+            Transport::Poll,
+        ];
+        let socket = self.steps.iter().any(|step| step.socket);
         let watched = self.steps.iter().any(|step| step.watch.is_some());
         let transports: Vec<Option<Transport>> =
             if watched { self.transports.clone().unwrap_or(all).into_iter().map(Some).collect() } else { vec![None] };
@@ -113,8 +127,8 @@ impl Case {
                 .into_iter()
                 // A WebSocket is opened on HTTP/1.1.
                 .filter(move |line| {
-                    let websocket = matches!(transport, Some(Transport::Websocket | Transport::WebsocketDeflate));
-                    *line != Line::Http2 || !websocket
+                    let http = matches!(transport, None | Some(Transport::Sse | Transport::Ndjson | Transport::Poll));
+                    *line != Line::Http2 || (http && !socket)
                 })
                 .map(move |line| (transport, line))
         };
@@ -129,6 +143,7 @@ impl Transport {
             Transport::Ndjson => "ndjson",
             Transport::Websocket => "websocket",
             Transport::WebsocketDeflate => "websocket-deflate",
+            Transport::WebsocketMany => "websocket-many",
             Transport::Poll => "poll",
         }
     }

@@ -33,6 +33,11 @@ pub struct Answer {
 }
 
 impl Head {
+    /// That of an answer which was told otherwise than by HTTP.
+    pub fn of(status: u16) -> Head {
+        Head { status, headers: Vec::new() }
+    }
+
     /// The value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
@@ -67,11 +72,16 @@ impl Answer {
 }
 
 /// What comes back, without what carries it.
-pub type Reader = BufReader<Box<dyn Read + Send>>;
+pub type Reader = BufReader<Box<dyn Carried>>;
+
+/// What carries it, for those who speak too.
+pub trait Carried: Read + Write + Send {}
+
+impl<T: Read + Write + Send> Carried for T {}
 
 /// Sends a request and reads the head of its answer; what follows is in the reader.
 pub fn open(server: Place, request: &Request) -> anyhow::Result<(Head, Reader)> {
-    let carried: Box<dyn Read + Send> = match server.line {
+    let carried: Box<dyn Carried> = match server.line {
         Line::Http2 => Box::new(server.http2(request)?),
         Line::Plain => Box::new(send(server.plain()?, server, request)?),
         Line::Tls => Box::new(send(server.tls()?, server, request)?),

@@ -6,6 +6,7 @@ mod case;
 mod expect;
 mod http;
 mod line;
+mod many;
 mod poll;
 mod rules;
 mod run;

@@ -11,8 +11,10 @@ use crate::case::{Case, Head, Step, Transport};
 use crate::expect::Names;
 use crate::http::{Answer, Request, SILENCE_MAX, ask};
 use crate::line::{Line, Place};
+use crate::many;
 use crate::poll::linked;
 use crate::server;
+use crate::stream::Stream;
 use crate::watch::{Opened, Target, Watch};
 
 /// What the steps of a case share.
@@ -22,13 +24,16 @@ struct Run {
     line: Line,
     names: Names,
     watches: BTreeMap<String, Watch>,
+    /// A socket of many watches.
+    socket: Option<Stream>,
 }
 
 /// Runs a case on a server of its own.
 pub fn case(head: &Head, case: &Case, transport: Option<Transport>, line: Line) -> anyhow::Result<()> {
     let certificate = tempfile::tempdir()?;
     let server = server::start(head, case, line.certificate(certificate.path()));
-    let mut run = Run { server, transport, line, names: Names::default(), watches: BTreeMap::new() };
+    let (names, watches) = (Names::default(), BTreeMap::new());
+    let mut run = Run { server, transport, line, names, watches, socket: None };
     for (index, step) in case.steps.iter().enumerate() {
         run.step(step).with_context(|| {
             format!("step {} ({}); the server said:\n{}", index + 1, step.title(), run.server.output())
@@ -42,7 +47,12 @@ impl Step {
         let texts =
             [("publish", &self.publish), ("watch", &self.watch), ("request", &self.request), ("fill", &self.fill)];
         let named = texts.iter().find_map(|(word, text)| Some(format!("{word} {}", text.as_ref()?)));
-        named.unwrap_or_else(|| if self.frames.is_some() { "frames" } else { "cut or restart" }.to_owned())
+        named.unwrap_or_else(|| match (&self.frames, &self.say, &self.hear) {
+            (Some(_), ..) => "frames".to_owned(),
+            (_, Some(message), _) => format!("say {message}"),
+            (_, _, Some(_)) => "hear".to_owned(),
+            _ => "socket, cut or restart".to_owned(),
+        })
     }
 }
 
@@ -64,6 +74,11 @@ impl Run {
             self.watches.remove(&watch).map(drop).context("there is no such watch to cut")
         } else if let Some(frames) = &step.frames {
             self.frames(&watch, frames)
+        } else if step.socket {
+            self.socket = Some(many::open(self.place(), step.headers.clone().into_iter().collect())?);
+            Ok(())
+        } else if step.say.is_some() || step.hear.is_some() {
+            self.talk(step)
         } else {
             bail!("a step that does nothing")
         }
@@ -133,6 +148,26 @@ impl Run {
                 }
             };
             self.names.check(wanted, Some(&frame)).with_context(|| format!("frame {} is {frame}", index + 1))?;
+        }
+        Ok(())
+    }
+
+    /// Says a message on the socket, and hears what comes: all of it but bookmarks, in order.
+    fn talk(&mut self, step: &Step) -> anyhow::Result<()> {
+        let socket = self.socket.as_mut().context("there is no socket yet")?;
+        if let Some(message) = &step.say {
+            socket.send(&serde_json::from_str(&self.names.fill(&message.to_string())?)?)?;
+        }
+        for (index, wanted) in step.hear.iter().flatten().enumerate() {
+            let heard = loop {
+                let frame = socket.next().with_context(|| format!("what is heard {} ({wanted})", index + 1))?;
+                if frame["op"] != "bookmark" {
+                    break frame;
+                }
+            };
+            self.names
+                .check(wanted, Some(&heard))
+                .with_context(|| format!("what is heard {} is {heard}", index + 1))?;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Streams on a socket: SSE, NDJSON and WebSocket, read as strictly as the standards allow.
 
 use std::collections::VecDeque;
-use std::io::Read;
+use std::io::{Read, Write};
 
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
@@ -48,7 +48,7 @@ impl Stream {
                 }
                 Decoder::Websocket
             }
-            Transport::Poll => bail!("a poll is no stream"),
+            Transport::WebsocketMany | Transport::Poll => bail!("no stream of one watch"),
         };
         let path = format!("/v1/{}", target.path);
         let request = Request { method: "GET", path: &path, headers, body: None };
@@ -87,6 +87,22 @@ impl Stream {
                 _ => self.bytes()?,
             }
         }
+    }
+
+    /// Says something on a WebSocket.
+    pub fn send(&mut self, message: &Value) -> anyhow::Result<()> {
+        let text = message.to_string();
+        let mut frame = vec![0x81];
+        match text.len() {
+            length @ 0..126 => frame.push(0x80 | length as u8),
+            length => {
+                frame.push(0x80 | 127);
+                frame.extend_from_slice(&(length as u64).to_be_bytes());
+            }
+        }
+        frame.extend_from_slice(&[0; 4]);
+        frame.extend_from_slice(text.as_bytes());
+        Ok(self.reader.get_mut().write_all(&frame)?)
     }
 
     fn bytes(&mut self) -> anyhow::Result<()> {

@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::case::Transport;
 use crate::http::Answer;
 use crate::line::Place;
+use crate::many::Many;
 use crate::poll::Poll;
 use crate::rules::Rules;
 use crate::stream::Stream;
@@ -19,6 +20,7 @@ pub struct Watch {
 
 enum Carrier {
     Stream(Box<Stream>),
+    Many(Box<Many>),
     Poll(Box<Poll>),
 }
 
@@ -51,13 +53,17 @@ impl Watch {
                 Ok(poll) => Carrier::Poll(Box::new(poll)),
                 Err(refusal) => return Ok(Opened::Refused(refusal)),
             },
+            Transport::WebsocketMany => match Many::watch(target)? {
+                Ok(many) => Carrier::Many(Box::new(many)),
+                Err(refusal) => return Ok(Opened::Refused(refusal)),
+            },
             stream => match Stream::open(stream, target)? {
                 Ok(stream) => Carrier::Stream(Box::new(stream)),
                 Err(refusal) => return Ok(Opened::Refused(refusal)),
             },
         };
         let mut watch = Watch { carrier, rules, first: None };
-        if let Carrier::Stream(_) = watch.carrier {
+        if !matches!(watch.carrier, Carrier::Poll(_)) {
             watch.first = Some(watch.next()?);
         }
         Ok(Opened::Watch(Box::new(watch)))
@@ -70,6 +76,7 @@ impl Watch {
         }
         let frame = match &mut self.carrier {
             Carrier::Stream(stream) => stream.next()?,
+            Carrier::Many(many) => many.next()?,
             Carrier::Poll(poll) => poll.next()?,
         };
         self.rules.check(&frame)?;
