@@ -4,22 +4,27 @@
 //! them. A watcher is a position in a tail and something that takes bytes. It walks to the live tail
 //! by reading the log, and from then on gets everything from its position to the end of the ring:
 //! from a lane, a thread that owns its socket, or on the general path from [`follow()`]. No queue
-//! belongs to a watcher, so a slow one costs nobody anything.
+//! belongs to a watcher, so a slow one costs nobody anything. Those who fell behind read the log in
+//! encoded blocks, which they share too.
 //!
 //! This room never decides who may see what, and never talks to a source.
 
+mod blocks;
 mod encoding;
 mod follow;
 mod lane;
+mod memory;
 mod options;
 mod pump;
 mod tail;
 mod tails;
 mod walk;
 
+pub use blocks::BlockFigures;
 pub use encoding::{DEFLATE_WINDOW_BITS, Deflated, Encoding, deflated, websocket_text};
 pub use follow::{End, follow};
 pub use lane::{Connection, Ear, Hearing, Lanes, Line, Terms, WatchName};
+pub use memory::{Held, Memory, Use};
 pub use options::StreamOptions;
 pub use tails::{Listener, Stats, Tails};
 pub use walk::{Sink, Watcher, close_frame};

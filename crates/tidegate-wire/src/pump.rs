@@ -55,7 +55,8 @@ async fn step(tails: &Arc<ChannelTails>) -> bool {
     true
 }
 
-/// One sweep over all tails: those that were silent for a heartbeat say that they are current.
+/// One sweep over all tails: those that were silent for a heartbeat say that they are current, and
+/// blocks that nobody needs any more are dropped.
 pub(crate) async fn bookmarks(tails: Weak<Shared>, heartbeat: Duration) {
     let tick = heartbeat / 8;
     let mut ticks = tokio::time::interval(tick);
@@ -65,6 +66,7 @@ pub(crate) async fn bookmarks(tails: Weak<Shared>, heartbeat: Duration) {
         // A tail speaks between 7/8 and 8/8 of a heartbeat after it last did, as its own start
         // falls between the ticks: that is the jitter.
         let Some(tails) = tails.upgrade() else { return };
+        tails.blocks().sweep();
         for channel in tails.channels() {
             channel.bookmark(heartbeat - tick);
         }

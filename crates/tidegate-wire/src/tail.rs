@@ -4,6 +4,7 @@
 //! ([`Hook`]); watchers of the general path wait each for itself.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Poll, Waker};
 use std::time::Instant;
@@ -15,6 +16,7 @@ use tidegate_hub::{Channel, changes};
 
 use crate::encoding::Encoding;
 use crate::lane::Inbox;
+use crate::memory::{Memory, Use};
 
 /// A ring holds at most so many bytes (but always its newest chunk): about a second of a busy
 /// address. Who is further behind reads from the log.
@@ -37,6 +39,9 @@ pub(crate) struct TailKey {
 /// One tail.
 pub(crate) struct Tail {
     pub(crate) key: TailKey,
+    /// No other tail of this process has it.
+    pub(crate) number: u64,
+    memory: Arc<Memory>,
     state: Mutex<State>,
 }
 
@@ -131,11 +136,14 @@ impl Chunk {
 
 impl Tail {
     /// `upto` is where the pump is: the tail holds what comes after.
-    pub(crate) fn new(key: TailKey, channel: &Channel, upto: Offset) -> Tail {
+    pub(crate) fn new(key: TailKey, channel: &Channel, upto: Offset, memory: Arc<Memory>) -> Tail {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
         let prefix = channel.cursor(&key.view, 0).prefix();
         let cursors = Cursors::new(prefix, key.chain, Some(upto));
         Tail {
             key,
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
+            memory,
             state: Mutex::new(State {
                 chunks: VecDeque::new(),
                 first: 0,
@@ -174,7 +182,7 @@ impl Tail {
             state.mark(frames, record.offset);
         }
         if state.building.len() >= CHUNK_BYTES {
-            state.seal();
+            state.seal(&self.memory);
             return fresh;
         }
         fresh && !state.building.is_empty()
@@ -183,7 +191,7 @@ impl Tail {
     /// Makes what was pushed visible.
     pub(crate) fn seal(&self, calls: &mut Calls) {
         let mut state = self.lock();
-        state.seal();
+        state.seal(&self.memory);
         state.tell(calls);
     }
 
@@ -205,7 +213,7 @@ impl Tail {
         }
         // An idle tail holds nothing but what it says now.
         state.clear();
-        state.say(self.key.encoding, upto);
+        state.say(self.key.encoding, upto, &self.memory);
         state.tell(calls);
     }
 
@@ -216,7 +224,7 @@ impl Tail {
         if state.cursors.last() >= Some(upto) {
             return;
         }
-        state.say(self.key.encoding, upto);
+        state.say(self.key.encoding, upto, &self.memory);
         state.tell(calls);
     }
 
@@ -319,10 +327,10 @@ impl State {
     }
 
     /// A bookmark, as a chunk of its own.
-    fn say(&mut self, encoding: Encoding, upto: Offset) {
+    fn say(&mut self, encoding: Encoding, upto: Offset, memory: &Arc<Memory>) {
         encoding.write(&Frame::Bookmark(upto), &mut self.cursors, &mut self.building);
         self.mark(1, upto);
-        self.seal();
+        self.seal(memory);
     }
 
     fn mark(&mut self, frames: u32, upto: Offset) {
@@ -330,12 +338,13 @@ impl State {
         self.built.push(Mark { end: self.building.len() as u32, frames: before + frames, upto });
     }
 
-    fn seal(&mut self) {
+    fn seal(&mut self, memory: &Arc<Memory>) {
         if self.building.is_empty() {
             return;
         }
         self.upto = self.built.last().map_or(self.upto, |mark| mark.upto);
-        let bytes = Bytes::from(std::mem::take(&mut self.building));
+        let beside = size_of_val(self.built.as_slice());
+        let bytes = memory.share(Use::Rings, std::mem::take(&mut self.building), beside);
         let marks = Arc::from(self.built.as_slice());
         self.built = Vec::new();
         self.ring_bytes += bytes.len();

@@ -11,8 +11,10 @@ use tidegate_core::{ChannelId, Offset, Record, View};
 use tidegate_hub::{Channel, Hub};
 use tokio::sync::Notify;
 
+use crate::blocks::{BlockFigures, Blocks};
 use crate::encoding::Encoding;
 use crate::lane::Lanes;
+use crate::memory::Memory;
 use crate::options::StreamOptions;
 use crate::pump;
 use crate::tail::{Calls, Tail, TailKey, Take};
@@ -28,11 +30,13 @@ pub(crate) struct Shared {
     options: StreamOptions,
     channels: HashMap<ChannelId, Arc<ChannelTails>>,
     stats: Stats,
+    memory: Arc<Memory>,
+    blocks: Arc<Blocks>,
     lanes: Lanes,
 }
 
 /// What was sent, over all watchers.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Stats {
     /// Frames from tails.
     pub frames: AtomicU64,
@@ -47,6 +51,7 @@ pub struct Stats {
 /// The tails of one channel.
 pub(crate) struct ChannelTails {
     pub(crate) channel: Arc<Channel>,
+    memory: Arc<Memory>,
     registry: Mutex<Registry>,
     progressed: Notify,
 }
@@ -80,17 +85,20 @@ impl Tails {
     /// # Errors
     /// When the system has no threads or descriptors for the lanes.
     pub fn start(hub: Hub, options: StreamOptions) -> io::Result<Tails> {
+        let memory = Arc::new(Memory::default());
         let channels = hub
             .catalog()
             .iter()
-            .map(|channel| (channel.log.id(), Arc::new(ChannelTails::new(channel.clone()))))
+            .map(|channel| (channel.log.id(), Arc::new(ChannelTails::new(channel.clone(), memory.clone()))))
             .collect::<HashMap<_, _>>();
         for tails in channels.values() {
             tokio::spawn(pump::pump(tails.clone()));
         }
         let heartbeat = hub.options().heartbeat;
         let lanes = Lanes::new(&options)?;
-        let tails = Tails { shared: Arc::new(Shared { hub, options, channels, stats: Stats::default(), lanes }) };
+        let blocks = Arc::new(Blocks::new(memory.clone()));
+        let shared = Shared { hub, options, channels, stats: Stats::default(), memory, blocks, lanes };
+        let tails = Tails { shared: Arc::new(shared) };
         tails.shared.lanes.start(&tails)?;
         tokio::spawn(pump::bookmarks(Arc::downgrade(&tails.shared), heartbeat));
         Ok(tails)
@@ -122,6 +130,20 @@ impl Tails {
     /// What was sent.
     pub fn stats(&self) -> &Stats {
         &self.shared.stats
+    }
+
+    /// What is held in memory for clients.
+    pub fn memory(&self) -> &Arc<Memory> {
+        &self.shared.memory
+    }
+
+    /// How much laggards read, and shared.
+    pub fn block_figures(&self) -> BlockFigures {
+        self.shared.blocks.figures()
+    }
+
+    pub(crate) fn blocks(&self) -> &Arc<Blocks> {
+        &self.shared.blocks
     }
 
     /// How many tails there are now.
@@ -166,6 +188,10 @@ impl Listener {
 }
 
 impl Shared {
+    pub(crate) fn blocks(&self) -> &Blocks {
+        &self.blocks
+    }
+
     pub(crate) fn channels(&self) -> impl Iterator<Item = &Arc<ChannelTails>> {
         self.channels.values()
     }
@@ -181,6 +207,11 @@ impl Hold {
     /// The channel that is watched.
     pub(crate) fn channel(&self) -> &Arc<Channel> {
         &self.tails.channel
+    }
+
+    /// Whether nobody else has the same view on the same wire.
+    pub(crate) fn alone(&self) -> bool {
+        self.tails.lock().tails.get(&self.tail.key).is_none_or(|entry| entry.watchers == 1)
     }
 
     /// Where the tail is now.
@@ -261,10 +292,10 @@ impl Drop for Slot {
 }
 
 impl ChannelTails {
-    fn new(channel: Arc<Channel>) -> ChannelTails {
+    fn new(channel: Arc<Channel>, memory: Arc<Memory>) -> ChannelTails {
         let upto = channel.log.head();
         let registry = Registry { upto, tails: HashMap::new(), by_address: HashMap::new(), patterns: Vec::new() };
-        ChannelTails { channel, registry: Mutex::new(registry), progressed: Notify::new() }
+        ChannelTails { channel, memory, registry: Mutex::new(registry), progressed: Notify::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Registry> {
@@ -278,7 +309,7 @@ impl ChannelTails {
             entry.watchers += 1;
             return entry.tail.clone();
         }
-        let tail = Arc::new(Tail::new(key.clone(), &self.channel, registry.upto));
+        let tail = Arc::new(Tail::new(key.clone(), &self.channel, registry.upto, self.memory.clone()));
         match key.view.scope.single_address() {
             Some(address) => registry.by_address.entry(address.shared()).or_default().push(tail.clone()),
             None => registry.patterns.push(tail.clone()),

@@ -1,7 +1,7 @@
 //! A watcher on its way to the live tail: begin, gap or reset, snapshot, catch up.
 //!
 //! ```text
-//!   begin ─► (loading) ─► catch up: read pieces of the log up to the tail's boundary ─► a place in the tail
+//!   begin ─► (loading) ─► catch up: blocks or pieces of the log up to the tail's boundary ─► a place in the tail
 //! ```
 //!
 //! One code for all streams; where the bytes go is the [`Sink`]'s.
@@ -19,6 +19,7 @@ use tidegate_hub::{Hub, Piece, Plan, Reader, Start};
 use tokio::time::Instant;
 
 use crate::encoding::Encoding;
+use crate::memory::Use;
 use crate::tail::{Place, TailKey};
 use crate::tails::{Boundary, Hold, Tails};
 
@@ -57,6 +58,14 @@ pub(crate) struct Walk<S> {
     /// When it fell behind; it has so long to be live again.
     behind_since: Option<Instant>,
     sink: S,
+}
+
+/// What came of sharing.
+enum Shared {
+    /// Something was taken.
+    Taken,
+    /// The watcher is to read by itself, up to here.
+    Nothing { until: Offset },
 }
 
 impl<S: Sink> Walk<S> {
@@ -143,15 +152,23 @@ impl<S: Sink> Walk<S> {
             if reader.position() == Some(goal) {
                 return self.join(&boundary).await.map(Ok);
             }
-            let piece;
-            (reader, piece) = read(reader, goal, boundary.upto).await;
-            let Piece { frames, needs, caught_up } = match piece {
-                Ok(piece) => piece,
-                Err(problem) => return Ok(Err(problem)),
+            let mut needs = None;
+            let until = match self.share(&mut reader, goal).await? {
+                Shared::Taken => None,
+                Shared::Nothing { until } => Some(until),
             };
-            self.count(&frames);
-            self.write(frames).await?;
-            if caught_up {
+            if let Some(until) = until {
+                let piece;
+                (reader, piece) = read(reader, until, boundary.upto).await;
+                let piece = match piece {
+                    Ok(piece) => piece,
+                    Err(problem) => return Ok(Err(problem)),
+                };
+                self.count(&piece.frames);
+                self.write(piece.frames).await?;
+                needs = piece.needs;
+            }
+            if reader.position() == Some(goal) {
                 return self.join(&boundary).await.map(Ok);
             }
             if self.hub().drain().draining() {
@@ -168,6 +185,30 @@ impl<S: Sink> Walk<S> {
                 None => {}
             }
         }
+    }
+
+    /// Takes what others who are behind have read of the log, or reads it for them.
+    async fn share(&mut self, reader: &mut Reader, goal: Offset) -> io::Result<Shared> {
+        let alone = Shared::Nothing { until: goal };
+        let Some(at) = reader.position().filter(|at| *at < goal) else { return Ok(alone) };
+        let Some(block) = self.tails.blocks().from(&self.hold, at).await else { return Ok(alone) };
+        let part = block.part(at, goal);
+        drop(block);
+        if let Some((first, last)) = part.cursors {
+            if self.hold.tail.key.chain && self.cursors.last() != Some(part.link) {
+                if self.cursors.last() > Some(part.link) {
+                    // From its next record on it links.
+                    return Ok(Shared::Nothing { until: first });
+                }
+                self.write(vec![Frame::Bookmark(part.link)]).await?;
+            }
+            self.hub().counters().resets.fetch_add(part.resets, Ordering::Relaxed);
+            self.cursors.continue_from(last);
+            self.owes_cursor = false;
+            self.send(part.bytes, part.frames).await?;
+        }
+        reader.skip_to(part.upto);
+        Ok(Shared::Taken)
     }
 
     /// Where this watcher joins the tail: a chain joins at a cursor of the tail.
@@ -194,9 +235,14 @@ impl<S: Sink> Walk<S> {
         if count == 0 {
             return Ok(());
         }
+        let bytes = self.tails.memory().share(Use::Outputs, bytes, 0);
+        self.send(bytes, count).await
+    }
+
+    async fn send(&mut self, bytes: Bytes, frames: u64) -> io::Result<()> {
         let length = bytes.len();
-        self.sink.write(&[Bytes::from(bytes)]).await?;
-        self.tails.count_sent(count, length);
+        self.sink.write(&[bytes]).await?;
+        self.tails.count_sent(frames, length);
         Ok(())
     }
 

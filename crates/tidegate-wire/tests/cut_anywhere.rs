@@ -1,14 +1,16 @@
 //! A watch cut at every byte and resumed, on any encoding, ends in the state of never having been
-//! cut: the real log, hub and streams in one process, so that every byte can be the cut.
+//! cut: the real log, hub and streams in one process, so that every byte can be the cut. Of some
+//! views there is a second watch, so that what is read of the log is read as blocks that are shared.
 
 use std::collections::BTreeMap;
 use std::io;
+use std::time::Duration;
 
 use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
-use tidegate_core::{Address, Kind, Millis, Op, Target, Template};
+use tidegate_core::{Address, Cursor, Kind, Millis, Op, Target, Template};
 use tidegate_hub::{Access, ChannelConfig, From, Hub, HubOptions, WatchRequest};
 use tidegate_log::{Batch, ChannelSpec, Entry, Log, Options, Retain};
 use tidegate_testkit::client::deflate::inflate;
@@ -16,6 +18,9 @@ use tidegate_testkit::replica::{Item, Replica, Rows, offset};
 use tidegate_wire::{Encoding, Sink, StreamOptions, Tails, Watcher, follow};
 
 const ENCODINGS: [Encoding; 4] = [Encoding::Sse, Encoding::Ndjson, Encoding::WebSocket, Encoding::WebSocketDeflated];
+
+/// An encoding, and whether frames chain.
+type Wire = (Encoding, bool);
 
 /// The real thing, and what it should hold.
 struct World {
@@ -47,7 +52,10 @@ impl World {
             access: Access { read: true, publish: true },
             batch_bytes_max: 1024 * 1024,
         };
-        let hub = Hub::new(log.clone(), vec![config], HubOptions::default());
+        // What a watch of the state does not see, such as a gap of the source at the head, is reached
+        // by a bookmark.
+        let options = HubOptions { heartbeat: Duration::from_millis(40) };
+        let hub = Hub::new(log.clone(), vec![config], options);
         World {
             log,
             tails: Tails::start(hub, StreamOptions::default()).expect("lanes"),
@@ -140,22 +148,44 @@ impl World {
     }
 
     /// Watches into `replica` until `cut` bytes were written, or everything was.
-    async fn watch(&self, replica: &mut Replica, kind: Kind, encoding: Encoding, cut: usize) {
-        let request = WatchRequest {
-            target: Target::parse("rows/*").expect("pattern"),
-            key: None,
-            from: (kind == Kind::History && replica.cursor.is_none()).then_some(From::Start),
-            after: replica.cursor.as_deref().map(|cursor| cursor.parse().expect("cursor")),
-            snapshot: (kind == Kind::History).then_some(false),
-        };
-        let plan = self.tails.hub().plan(&request).expect("plan");
-        let watcher = Watcher { plan, encoding, chain: true, id: "w".into(), options: Vec::new() };
+    async fn watch(&self, replica: &mut Replica, kind: Kind, (encoding, chain): Wire, cut: usize) {
+        let after = replica.cursor.as_deref().map(|cursor| cursor.parse().expect("cursor"));
+        let watcher = self.watcher(kind, (encoding, chain), after);
         let mut sink = Memory { bytes: Vec::new(), cut, encoding, head: self.head() };
         let _ = follow(&self.tails, &watcher, &mut sink).await;
         for frame in frames(encoding, &sink.bytes) {
             replica.apply(&frame).unwrap_or_else(|violation| panic!("{violation}"));
         }
         replica.cut();
+    }
+
+    /// Keeps a watch of each of these views for as long as the world is, so that no other is alone.
+    fn accompany(&self, kind: Kind, wires: &[Wire]) {
+        for wire in wires {
+            let (tails, watcher) = (self.tails.clone(), self.watcher(kind, *wire, None));
+            tokio::spawn(async move { follow(&tails, &watcher, &mut Void).await });
+        }
+    }
+
+    fn watcher(&self, kind: Kind, (encoding, chain): Wire, after: Option<Cursor>) -> Watcher {
+        let request = WatchRequest {
+            target: Target::parse("rows/*").expect("pattern"),
+            key: None,
+            from: (kind == Kind::History && after.is_none()).then_some(From::Start),
+            after,
+            snapshot: (kind == Kind::History).then_some(false),
+        };
+        let plan = self.tails.hub().plan(&request).expect("plan");
+        Watcher { plan, encoding, chain, id: "w".into(), options: Vec::new() }
+    }
+}
+
+/// Takes all.
+struct Void;
+
+impl Sink for Void {
+    async fn write(&mut self, _chunks: &[Bytes]) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -267,11 +297,14 @@ async fn cut_everywhere(kind: Kind) {
     for _ in 0..12 {
         world.write();
     }
+    // Two of the four encodings are watched by others too, with a chain and without.
+    let wire = |round: usize| (ENCODINGS[round % 4], !(round / 16).is_multiple_of(3));
+    world.accompany(kind, &[0, 2, 16, 18].map(wire));
     // Every byte of a stream of this length; the soak takes longer ones.
     let bytes = std::env::var("TIDEGATE_CUTS").map_or(6_000, |text| text.parse().expect("a number"));
     for cut in 1..=bytes {
         let round = cut;
-        let (first, second) = (ENCODINGS[round % 4], ENCODINGS[round / 4 % 4]);
+        let (first, second) = (wire(round), (ENCODINGS[round / 4 % 4], !(round / 48).is_multiple_of(3)));
         let mut replica = fresh();
         world.watch(&mut replica, kind, first, cut).await;
         if replica.cursor.is_some() && kind == Kind::State {
@@ -294,6 +327,10 @@ async fn cut_everywhere(kind: Kind) {
             Kind::History => check_history(&world, &replica),
         }
     }
+    let figures = world.tails.block_figures();
+    // Watches of the state begin with a snapshot of their own.
+    let shared = kind == Kind::State || figures.shared > 0;
+    assert!(figures.read > 0 && shared, "nothing was shared: {figures:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

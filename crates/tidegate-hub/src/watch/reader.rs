@@ -34,8 +34,6 @@ pub struct Piece {
     pub frames: Vec<Frame>,
     /// The tail must reach this before the reader can go on.
     pub needs: Option<Offset>,
-    /// Everything up to the goal has been read: go live there.
-    pub caught_up: bool,
 }
 
 /// One watch on its way to the live tail.
@@ -82,7 +80,12 @@ impl Reader {
         }
     }
 
-    /// Reads on, never past `goal`. The tail has reached `reached`, and has nothing of this view
+    /// Goes on from a position ahead: what is before it was had from somewhere else.
+    pub fn skip_to(&mut self, after: Offset) {
+        self.phase = Phase::CatchUp { after };
+    }
+
+    /// Reads on, never past `goal`: there it has caught up. The tail has reached `reached`, and has nothing of this view
     /// between `goal` and there, so that the state at both is the same.
     ///
     /// # Errors
@@ -179,7 +182,6 @@ impl Reader {
             self.phase = Phase::Replay { after: page.upto, ended, count };
         } else {
             piece.frames.push(Frame::Last { count, at: goal });
-            piece.caught_up = true;
             self.phase = Phase::CatchUp { after: goal };
         }
         Ok(())
@@ -203,7 +205,6 @@ impl Reader {
         for record in &page.records {
             changes(record, self.view.kind, &self.view.scope, true, |frame| piece.frames.push(frame));
         }
-        piece.caught_up = page.upto >= goal;
         self.phase = Phase::CatchUp { after: page.upto };
         Ok(())
     }

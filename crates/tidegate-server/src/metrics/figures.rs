@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tidegate_hub::{Channel, Hub};
 use tidegate_log::{Health, SYNC_BUCKETS_US, Stats};
 use tidegate_sources::SourceStats;
-use tidegate_wire::{Deflated, Tails, deflated};
+use tidegate_wire::{Deflated, Tails, Use, deflated};
 
 use crate::tls::Keeper;
 
@@ -203,6 +203,38 @@ pub(super) const FIGURES: &[Figure] = &[
         help: "Times that a watcher fell behind its tail and went on from the log.",
         labels: &[],
         read: Read::State(|state| vec![value(load(&state.tails.stats().behind))]),
+    },
+    Figure {
+        name: "tidegate_blocks_read",
+        kind: Kind::Counter,
+        help: "Blocks of the log that were read and encoded for watchers who are behind.",
+        labels: &[],
+        read: Read::State(|state| vec![value(state.tails.block_figures().read)]),
+    },
+    Figure {
+        name: "tidegate_blocks_read_bytes",
+        kind: Kind::Counter,
+        help: "Bytes of these blocks, encoded.",
+        labels: &[],
+        read: Read::State(|state| vec![value(state.tails.block_figures().read_bytes)]),
+    },
+    Figure {
+        name: "tidegate_blocks_shared",
+        kind: Kind::Counter,
+        help: "Times that a watcher who is behind took a block that another had read.",
+        labels: &[],
+        read: Read::State(|state| vec![value(state.tails.block_figures().shared)]),
+    },
+    Figure {
+        name: "tidegate_memory_bytes",
+        kind: Kind::Gauge,
+        help: "What is held in memory for clients: `rings` of the live views, `blocks` of the log for watchers who are behind, `outputs` that wait for one socket. Shared bytes count once.",
+        labels: &["use"],
+        read: Read::State(|state| {
+            let used =
+                |what: &Use| Sample::Value(vec![what.as_str().to_owned()], state.tails.memory().used(*what) as f64);
+            Use::ALL.iter().map(used).collect()
+        }),
     },
     Figure {
         name: "tidegate_deflated_messages",
