@@ -98,7 +98,7 @@ impl Server {
             allowed,
             assets: assets(),
             actions,
-            budget: Budget::default(),
+            budget: Budget::of(tails.memory().clone()),
             multiplexed: multiplexed.clone(),
         });
 

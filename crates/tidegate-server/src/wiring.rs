@@ -14,6 +14,9 @@ use crate::config::{ChannelConfig, Config, Retain, StreamConfig};
 /// A record is larger than its line in a body: names, times and the before-image come with it.
 const BATCH_FACTOR: u64 = 2;
 
+/// What an encrypted connection takes beside a plain one.
+const TLS_BYTES: usize = 12 * 1024;
+
 /// How the log is opened.
 pub(crate) fn log_options(config: &Config) -> log::Options {
     let largest = config.channels.iter().map(|channel| channel.batch_bytes_max).max().unwrap_or_default();
@@ -58,12 +61,15 @@ pub(crate) fn hub_channel(channel: &ChannelConfig) -> hub::ChannelConfig {
 /// How streams are served.
 pub(crate) fn stream_options(config: &Config) -> StreamOptions {
     let StreamConfig { batch_delay_ms, io_uring, write_timeout_ms, lag_max } = config.stream;
+    let defaults = StreamOptions::default();
     StreamOptions {
         batch_delay: Duration::from_millis(batch_delay_ms),
         io_uring,
         write_timeout: Duration::from_millis(write_timeout_ms),
         lag_max,
-        ..StreamOptions::default()
+        memory_max: config.memory_max as usize,
+        watch_bytes: defaults.watch_bytes + if config.tls.is_some() { TLS_BYTES } else { 0 },
+        ..defaults
     }
 }
 

@@ -156,7 +156,7 @@ async fn collect(
             return Err(too_large(bytes_max));
         }
         if share.is_none() && body.len() + data.len() > SMALL_BYTES {
-            share = Some(gateway.budget.take(expected).await?);
+            share = Some(gateway.budget.take(expected).await?.counted(expected));
         }
         body.extend_from_slice(&data);
     }

@@ -108,6 +108,7 @@ pub(crate) async fn prepare(
     if gateway.hub.drain().draining() {
         return Err(gateway.hub.draining_problem());
     }
+    gateway.tails.admit()?;
     let plan = plan(gateway, target, &options).await?;
     let id = WatchId::random();
     let entry = WatchEntry {

@@ -22,21 +22,20 @@ use tidegate_hub::{Channel, changes};
 use tidegate_log::{ReadError, ReadLimit};
 use tokio::sync::watch;
 
-use crate::memory::{Memory, Use};
+use crate::memory::{Memory, Step, Use};
 use crate::tail::{Mark, Tail};
 use crate::tails::Hold;
 
 /// What one block is made of: as much as a watcher that reads alone takes at once.
 const BLOCK: ReadLimit = ReadLimit { records: 512, bytes: 64 * 1024 };
-/// All blocks together; the least recently used are dropped.
-const BYTES_MAX: usize = 256 * 1024 * 1024;
+/// All blocks together may take this part of the ceiling; the least recently used are dropped.
+const MEMORY_PART: usize = 4;
 /// A block that nobody has used for so long is dropped: its laggards are past it, or gone.
 const IDLE: Duration = Duration::from_secs(5);
 /// What a block takes beside its bytes and marks, about: its entries in the maps.
 const ENTRY_BYTES: usize = 512;
 
 /// The blocks of all views.
-#[derive(Default)]
 pub(crate) struct Blocks {
     state: Mutex<State>,
     memory: Arc<Memory>,
@@ -108,7 +107,8 @@ pub struct BlockFigures {
 
 impl Blocks {
     pub(crate) fn new(memory: Arc<Memory>) -> Blocks {
-        Blocks { memory, ..Blocks::default() }
+        let counter = AtomicU64::default;
+        Blocks { state: Mutex::default(), memory, read: counter(), read_bytes: counter(), shared: counter() }
     }
 
     pub(crate) fn figures(&self) -> BlockFigures {
@@ -177,6 +177,19 @@ impl Blocks {
         })
     }
 
+    fn keep(&self, tail: u64, block: Arc<Block>) {
+        self.lock().insert(tail, block);
+        self.shed();
+    }
+
+    /// Keeps the memory of blocks within what they may have.
+    pub(crate) fn shed(&self) {
+        let mut state = self.lock();
+        state.drop_while(|state, _| state.bytes > self.memory.max() / MEMORY_PART);
+        let given_up = state.drop_while(|_, _| self.memory.over(Step::Blocks));
+        self.memory.count_shed(Step::Blocks, given_up);
+    }
+
     /// Drops what nobody has used for a while.
     pub(crate) fn sweep(&self) {
         let Some(before) = Instant::now().checked_sub(IDLE) else { return };
@@ -213,13 +226,12 @@ impl State {
         }
     }
 
-    fn keep(&mut self, tail: u64, block: Arc<Block>) {
+    fn insert(&mut self, tail: u64, block: Arc<Block>) {
         self.bytes += block.size;
         self.uses.insert(self.next_use, (tail, block.from));
         let slot = Slot::Here { block: block.clone(), last_use: self.next_use, used: Instant::now() };
         self.next_use += 1;
         self.views.entry(tail).or_default().insert(block.from, slot);
-        self.drop_while(|state, _| state.bytes > BYTES_MAX);
     }
 
     fn used(&self, &(tail, from): &(u64, Offset)) -> Option<Instant> {
@@ -229,14 +241,17 @@ impl State {
         }
     }
 
-    /// Drops the least recently used.
-    fn drop_while(&mut self, wanted: impl Fn(&State, &(u64, Offset)) -> bool) {
+    /// Drops the least recently used. Returns how many.
+    fn drop_while(&mut self, wanted: impl Fn(&State, &(u64, Offset)) -> bool) -> u64 {
+        let mut dropped = 0;
         while let Some((number, oldest)) = self.uses.first_key_value().map(|(number, oldest)| (*number, *oldest))
             && wanted(self, &oldest)
         {
             self.uses.remove(&number);
             self.remove(oldest);
+            dropped += 1;
         }
+        dropped
     }
 
     fn remove(&mut self, (tail, from): (u64, Offset)) {
@@ -266,7 +281,7 @@ impl Flight {
         let block = self.encode().ok().filter(|block| block.upto > self.from).map(Arc::new)?;
         self.blocks.read.fetch_add(1, Ordering::Relaxed);
         self.blocks.read_bytes.fetch_add(block.bytes.len() as u64, Ordering::Relaxed);
-        self.blocks.lock().keep(self.tail.number, block.clone());
+        self.blocks.keep(self.tail.number, block.clone());
         self.landed.send_replace(Some(block.clone()));
         Some(block)
     }

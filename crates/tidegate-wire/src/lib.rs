@@ -24,7 +24,7 @@ pub use blocks::BlockFigures;
 pub use encoding::{DEFLATE_WINDOW_BITS, Deflated, Encoding, deflated, websocket_text};
 pub use follow::{End, follow};
 pub use lane::{Connection, Ear, Hearing, Lanes, Line, Terms, WatchName};
-pub use memory::{Held, Memory, Use};
+pub use memory::{Held, Memory, Step, Use};
 pub use options::StreamOptions;
 pub use tails::{Listener, Stats, Tails};
 pub use walk::{Sink, Watcher, close_frame};

@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use tidegate_log::{ReadError, ReadLimit};
 
+use crate::memory::Memory;
 use crate::tails::{ChannelTails, Shared};
 
 /// Records that one page may have; a page is encoded under the lock of the channel's tails.
 const PAGE: ReadLimit = ReadLimit { records: 1_024, bytes: 256 * 1024 };
+/// Memory is relieved at most so often: the tails are looked at one by one.
+const RELIEF_PAUSE: Duration = Duration::from_millis(100);
 /// A log that cannot be read is tried again after this; its watchers wait meanwhile.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -66,9 +69,20 @@ pub(crate) async fn bookmarks(tails: Weak<Shared>, heartbeat: Duration) {
         // A tail speaks between 7/8 and 8/8 of a heartbeat after it last did, as its own start
         // falls between the ticks: that is the jitter.
         let Some(tails) = tails.upgrade() else { return };
-        tails.blocks().sweep();
+        tails.tidy();
         for channel in tails.channels() {
             channel.bookmark(heartbeat - tick);
         }
+    }
+}
+
+/// Gives up memory whenever there is too little.
+pub(crate) async fn relief(tails: Weak<Shared>, memory: Arc<Memory>) {
+    loop {
+        memory.pressed().await;
+        let Some(tails) = tails.upgrade() else { return };
+        tails.relieve();
+        drop(tails);
+        tokio::time::sleep(RELIEF_PAUSE).await;
     }
 }

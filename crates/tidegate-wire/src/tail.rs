@@ -16,11 +16,13 @@ use tidegate_hub::{Channel, changes};
 
 use crate::encoding::Encoding;
 use crate::lane::Inbox;
-use crate::memory::{Memory, Use};
+use crate::memory::{Memory, Step, Use};
 
 /// A ring holds at most so many bytes (but always its newest chunk): about a second of a busy
 /// address. Who is further behind reads from the log.
 const RING_BYTES_MAX: usize = 256 * 1024;
+/// A ring is this small while there is too little memory.
+const RING_BYTES_MIN: usize = 16 * 1024;
 /// A chunk ends at so many bytes: the most that a watcher takes in one piece.
 const CHUNK_BYTES: usize = 64 * 1024;
 /// A watcher takes at most so many chunks at once: the kernel's limit of pieces in one write.
@@ -195,6 +197,13 @@ impl Tail {
         state.tell(calls);
     }
 
+    /// Makes the ring small: there is too little memory. Who is behind reads the log.
+    pub(crate) fn shrink(&self) {
+        if self.lock().shrink(RING_BYTES_MIN) {
+            self.memory.count_shed(Step::Rings, 1);
+        }
+    }
+
     /// Drops the ring, so that each watcher reads from the log, where it learns of a loss.
     pub(crate) fn skip(&self, upto: Offset, calls: &mut Calls) {
         let mut state = self.lock();
@@ -353,12 +362,22 @@ impl State {
             self.chunks.reserve_exact(1);
         }
         self.chunks.push_back(Chunk { bytes, marks });
-        while self.ring_bytes > RING_BYTES_MAX && self.chunks.len() > 1 {
+        self.shrink(RING_BYTES_MAX);
+        if memory.over(Step::Rings) && self.shrink(RING_BYTES_MIN) {
+            memory.count_shed(Step::Rings, 1);
+        }
+        self.spoke = Instant::now();
+    }
+
+    /// Drops the oldest chunks beyond so many bytes, but never the newest. Returns whether there were any.
+    fn shrink(&mut self, bytes_max: usize) -> bool {
+        let before = self.first;
+        while self.ring_bytes > bytes_max && self.chunks.len() > 1 {
             let Some(oldest) = self.chunks.pop_front() else { break };
             self.ring_bytes -= oldest.bytes.len();
             self.first += 1;
         }
-        self.spoke = Instant::now();
+        self.first > before
     }
 
     fn tell(&mut self, calls: &mut Calls) {

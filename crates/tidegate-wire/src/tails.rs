@@ -7,14 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tidegate_core::{ChannelId, Offset, Record, View};
+use tidegate_core::{ChannelId, Offset, Problem, Record, View};
 use tidegate_hub::{Channel, Hub};
 use tokio::sync::Notify;
 
 use crate::blocks::{BlockFigures, Blocks};
 use crate::encoding::Encoding;
 use crate::lane::Lanes;
-use crate::memory::Memory;
+use crate::memory::{Memory, Step, Use};
 use crate::options::StreamOptions;
 use crate::pump;
 use crate::tail::{Calls, Tail, TailKey, Take};
@@ -85,7 +85,7 @@ impl Tails {
     /// # Errors
     /// When the system has no threads or descriptors for the lanes.
     pub fn start(hub: Hub, options: StreamOptions) -> io::Result<Tails> {
-        let memory = Arc::new(Memory::default());
+        let memory = Arc::new(Memory::new(options.memory_max));
         let channels = hub
             .catalog()
             .iter()
@@ -101,6 +101,7 @@ impl Tails {
         let tails = Tails { shared: Arc::new(shared) };
         tails.shared.lanes.start(&tails)?;
         tokio::spawn(pump::bookmarks(Arc::downgrade(&tails.shared), heartbeat));
+        tokio::spawn(pump::relief(Arc::downgrade(&tails.shared), tails.memory().clone()));
         Ok(tails)
     }
 
@@ -135,6 +136,15 @@ impl Tails {
     /// What is held in memory for clients.
     pub fn memory(&self) -> &Arc<Memory> {
         &self.shared.memory
+    }
+
+    /// Refuses a new watch while there is too little memory.
+    ///
+    /// # Errors
+    /// `rate-limited`, with a time to come back.
+    pub fn admit(&self) -> Result<(), Problem> {
+        self.shared.count_watches();
+        self.memory().admit()
     }
 
     /// How much laggards read, and shared.
@@ -188,8 +198,23 @@ impl Listener {
 }
 
 impl Shared {
-    pub(crate) fn blocks(&self) -> &Blocks {
-        &self.blocks
+    /// Drops what nobody needs any more.
+    pub(crate) fn tidy(&self) {
+        self.count_watches();
+        self.blocks.sweep();
+    }
+
+    fn count_watches(&self) {
+        self.memory.set(Use::Watches, self.hub.watches().count() * self.options.watch_bytes);
+    }
+
+    /// Gives up what can be had again, in the order of the steps.
+    pub(crate) fn relieve(&self) {
+        self.count_watches();
+        self.blocks.shed();
+        if self.memory.over(Step::Rings) {
+            self.channels().for_each(|channel| channel.shrink());
+        }
     }
 
     pub(crate) fn channels(&self) -> impl Iterator<Item = &Arc<ChannelTails>> {
@@ -393,6 +418,10 @@ impl ChannelTails {
             }
         }
         self.call(calls);
+    }
+
+    fn shrink(&self) {
+        self.lock().tails.values().for_each(|entry| entry.tail.shrink());
     }
 
     fn call(&self, calls: Calls) {

@@ -19,12 +19,15 @@ use tidegate_hub::{Hub, Piece, Plan, Reader, Start};
 use tokio::time::Instant;
 
 use crate::encoding::Encoding;
-use crate::memory::Use;
+use crate::memory::{Step, Use};
 use crate::tail::{Place, TailKey};
 use crate::tails::{Boundary, Hold, Tails};
 
 /// How often a watcher of a loading channel looks whether it has loaded.
 const LOADING_POLL: Duration = Duration::from_millis(200);
+
+/// How often a watcher that waits for memory looks whether it has to end.
+const ROOM_LOOK: Duration = Duration::from_secs(1);
 
 /// A watch that is about to begin.
 pub struct Watcher {
@@ -152,6 +155,12 @@ impl<S: Sink> Walk<S> {
             if reader.position() == Some(goal) {
                 return self.join(&boundary).await.map(Ok);
             }
+            if tokio::time::timeout(ROOM_LOOK, self.tails.memory().room(Step::Laggards, 0)).await.is_err() {
+                match self.given_up() {
+                    Some(problem) => return Ok(Err(problem)),
+                    None => continue,
+                }
+            }
             let mut needs = None;
             let until = match self.share(&mut reader, goal).await? {
                 Shared::Taken => None,
@@ -171,11 +180,8 @@ impl<S: Sink> Walk<S> {
             if reader.position() == Some(goal) {
                 return self.join(&boundary).await.map(Ok);
             }
-            if self.hub().drain().draining() {
-                return Ok(Err(self.hub().draining_problem()));
-            }
-            if self.behind_since.is_some_and(|since| since.elapsed() > self.tails.options().lag_max) {
-                return Ok(Err(self.tails.too_far_behind("the watch stayed behind the live events for too long")));
+            if let Some(problem) = self.given_up() {
+                return Ok(Err(problem));
             }
             match needs {
                 Some(needs) if self.hold.tail.key.chain && reader.position().is_some() => {
@@ -185,6 +191,15 @@ impl<S: Sink> Walk<S> {
                 None => {}
             }
         }
+    }
+
+    /// Why the watch ends before it is live.
+    fn given_up(&self) -> Option<Problem> {
+        if self.hub().drain().draining() {
+            return Some(self.hub().draining_problem());
+        }
+        let late = self.behind_since.is_some_and(|since| since.elapsed() > self.tails.options().lag_max);
+        late.then(|| self.tails.too_far_behind("the watch stayed behind the live events for too long"))
     }
 
     /// Takes what others who are behind have read of the log, or reads it for them.

@@ -12,7 +12,7 @@ use tidegate_core::{Address, Millis, Op, Target, Template};
 use tidegate_hub::{Access, ChannelConfig, From, Hub, HubOptions, Start, WatchEntry, WatchId, WatchRequest};
 use tidegate_log::{Batch, ChannelSpec, Entry, Log, Options};
 use tidegate_testkit::replica::{Item, Replica};
-use tidegate_wire::{Encoding, Sink, StreamOptions, Tails, Terms, Watcher, follow};
+use tidegate_wire::{Encoding, Line, Sink, Step, StreamOptions, Tails, Terms, Use, Watcher, follow};
 use tokio::sync::{Semaphore, watch};
 
 const WATCHERS: usize = 200;
@@ -33,6 +33,10 @@ struct World {
 
 impl World {
     fn new() -> World {
+        World::with(StreamOptions::default())
+    }
+
+    fn with(options: StreamOptions) -> World {
         let folder = tempfile::tempdir().expect("temp folder");
         let log = Log::open(Options::new(folder.path()), vec![ChannelSpec::plain("load")]).expect("open");
         let config = ChannelConfig {
@@ -45,7 +49,7 @@ impl World {
             batch_bytes_max: 1024 * 1024,
         };
         let hub = Hub::new(log.clone(), vec![config], HubOptions::default());
-        let options = StreamOptions { lanes: 2, ..StreamOptions::default() };
+        let options = StreamOptions { lanes: 2, ..options };
         World { log, tails: Tails::start(hub, options).expect("lanes"), _folder: folder }
     }
 
@@ -109,46 +113,51 @@ fn numbers(bytes: &[u8]) -> Vec<u64> {
 struct Gated {
     open: watch::Receiver<bool>,
     chunks: Vec<Bytes>,
-    took: watch::Sender<usize>,
+    /// Counts who has begun, and who has the first event.
+    arrived: watch::Sender<usize>,
 }
 
 impl Sink for Gated {
     async fn write(&mut self, chunks: &[Bytes]) -> io::Result<()> {
         self.open.wait_for(|open| *open).await.expect("a gate");
+        let first = chunks.iter().any(|chunk| has(chunk, "{\"n\":0,"));
+        if first || self.chunks.is_empty() {
+            self.arrived.send_modify(|arrived| *arrived += 1);
+        }
         self.chunks.extend_from_slice(chunks);
-        let bytes: usize = chunks.iter().map(Bytes::len).sum();
-        self.took.send_modify(|took| *took += bytes);
         if ends(self.chunks.last().expect("chunks")) { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok(()) }
     }
 }
 
 /// Whether the last event of the burst is in it.
 fn ends(bytes: &[u8]) -> bool {
-    let last = format!("{{\"n\":{EVENTS},");
-    bytes.windows(last.len()).any(|window| window == last.as_bytes())
+    has(bytes, &format!("{{\"n\":{EVENTS},"))
+}
+
+fn has(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }
 
 async fn burst(chain: bool) {
     let world = World::new();
     let (gate, open) = watch::channel(true);
-    let (took, _) = watch::channel(0);
+    let (arrived, mut counted) = watch::channel(0);
     let mut followers = tokio::task::JoinSet::new();
     for _ in 0..WATCHERS {
         let (tails, watcher) = (world.tails.clone(), world.watcher(Encoding::Ndjson, chain));
-        let mut sink = Gated { open: open.clone(), chunks: Vec::new(), took: took.clone() };
+        let mut sink = Gated { open: open.clone(), chunks: Vec::new(), arrived: arrived.clone() };
         followers.spawn(async move {
             let _ = follow(&tails, &watcher, &mut sink).await;
             sink.chunks
         });
     }
-    // All are live when they have the first event.
+    counted.wait_for(|count| *count == WATCHERS).await.expect("all have begun");
     world.publish(0..1);
-    let live = WATCHERS * EVENT_BYTES;
-    took.subscribe().wait_for(|took| *took >= live).await.expect("all live");
+    counted.wait_for(|count| *count == 2 * WATCHERS).await.expect("all are live");
     let free = tokio::spawn({
         let (tails, watcher) = (world.tails.clone(), world.watcher(Encoding::Ndjson, chain));
         let (_, open) = watch::channel(true);
-        let mut sink = Gated { open, chunks: Vec::new(), took: watch::channel(0).0 };
+        let mut sink = Gated { open, chunks: Vec::new(), arrived: watch::channel(0).0 };
         async move {
             let _ = follow(&tails, &watcher, &mut sink).await;
         }
@@ -184,11 +193,8 @@ async fn and_with_a_chain() {
 
 /// Who was cut at different places comes back at once: from wherever they go on, what they read comes
 /// to be the same blocks.
-async fn resume(chain: bool) {
-    let world = World::new();
+async fn resume(world: &World, chain: bool) {
     world.publish(0..EVENTS + 1);
-    let (_gate, open) = watch::channel(true);
-    let (took, _) = watch::channel(0);
     let mut followers = tokio::task::JoinSet::new();
     for number in 0..WATCHERS {
         // From every fifth event on, in an order that is neither up nor down.
@@ -196,10 +202,10 @@ async fn resume(chain: bool) {
         let mut watcher = world.watcher(Encoding::Ndjson, chain);
         (watcher.plan.start, watcher.plan.now) = (Start::At(from as u64), false);
         let tails = world.tails.clone();
-        let mut sink = Gated { open: open.clone(), chunks: Vec::new(), took: took.clone() };
         followers.spawn(async move {
+            let mut sink = Copied(Vec::new());
             let _ = follow(&tails, &watcher, &mut sink).await;
-            (from, sink.chunks.concat())
+            (from, sink.0)
         });
     }
     while let Some(followed) = followers.join_next().await {
@@ -207,6 +213,23 @@ async fn resume(chain: bool) {
         // The event with the number 0 has the offset 1.
         assert_eq!(numbers(&heard), (from as u64..=EVENTS as u64).collect::<Vec<_>>());
     }
+}
+
+/// Takes what it is given, and holds nothing of the server's.
+struct Copied(Vec<u8>);
+
+impl Sink for Copied {
+    async fn write(&mut self, chunks: &[Bytes]) -> io::Result<()> {
+        chunks.iter().for_each(|chunk| self.0.extend_from_slice(chunk));
+        // Others come to the processor too, and to the log.
+        tokio::task::yield_now().await;
+        if ends(chunks.last().expect("chunks")) { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok(()) }
+    }
+}
+
+async fn share(chain: bool) {
+    let world = World::new();
+    resume(&world, chain).await;
     let figures = world.tails.block_figures();
     println!("{figures:?}");
     assert!(figures.read_bytes <= 4 * BURST_BYTES as u64, "each event is encoded twice at most: {figures:?}");
@@ -215,8 +238,19 @@ async fn resume(chain: bool) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn watchers_who_resume_at_different_places_come_to_share() {
-    resume(false).await;
-    resume(true).await;
+    share(false).await;
+    share(true).await;
+}
+
+/// Blocks are the first that is given up: then more is read, and nothing is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn with_hardly_any_memory_blocks_are_dropped() {
+    let world = World::with(StreamOptions { memory_max: 3 * BLOCK_BYTES, watch_bytes: 0, ..StreamOptions::default() });
+    resume(&world, true).await;
+    let memory = world.tails.memory();
+    println!("{memory:?}, {:?}", world.tails.block_figures());
+    assert!(memory.shed(Step::Blocks) > 0);
+    assert_eq!(memory.used(Use::Outputs), 0);
 }
 
 /// The same over sockets of the lanes, whose clients do not read.
@@ -258,7 +292,7 @@ fn enter(world: &World, listener: &TcpListener, places: &Arc<Semaphore>) -> TcpS
     small(&server);
     let place = places.clone().try_acquire_owned().expect("a place");
     let terms = Terms { encoding: Encoding::Ndjson, many: false, ear: None, head: Bytes::new(), place };
-    let connection = world.tails.lanes().open(server, terms).expect("a lane");
+    let connection = world.tails.lanes().open(Line::Plain(server), terms).expect("a lane");
     let watcher = world.watcher(Encoding::Ndjson, true);
     let entry = WatchEntry {
         id: WatchId::random(),

@@ -12,6 +12,7 @@ mod draft;
 mod env;
 mod feed;
 mod fields;
+mod machine;
 mod reference;
 mod report;
 mod shape;
@@ -34,6 +35,9 @@ pub use sources::SourceConfig;
 pub use tls::TlsConfig;
 use values::{Complaint, ranged};
 
+/// With less, hardly anybody could watch.
+const MEMORY_MIN: u64 = 16 << 20;
+
 /// A whole config.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -51,6 +55,8 @@ pub struct Config {
     pub heartbeat: Duration,
     /// How streams are served.
     pub stream: StreamConfig,
+    /// What clients may make the server hold in memory, in bytes.
+    pub memory_max: u64,
     /// The log.
     pub log: LogConfig,
     /// Systems that are read from.
@@ -149,6 +155,7 @@ fn file(reader: Reader, fields: &Fields, folder: &Path) -> Option<Config> {
         ranged(values::duration(text)?, Duration::from_secs(5)..=Duration::from_secs(60), "5s", "60s")
     });
     let stream = stream(reader, fields);
+    let memory_max = memory_max(reader, fields);
     let log = log(reader, fields, folder);
     let declared = sources::read(reader, fields.get("sources"));
     let channels = channels::read(reader, fields.require("channels", "channels: { … }"), &declared);
@@ -169,6 +176,7 @@ fn file(reader: Reader, fields: &Fields, folder: &Path) -> Option<Config> {
         origins: origins?.unwrap_or_default(),
         heartbeat: heartbeat?,
         stream: stream?,
+        memory_max: memory_max?,
         log: log?,
         sources: declared.into_iter().filter_map(|declared| declared.config).collect(),
         channels,
@@ -218,6 +226,17 @@ fn stream(reader: Reader, fields: &Fields) -> Option<StreamConfig> {
             write_timeout_ms: write_timeout_ms?,
             lag_max: lag_max?,
         })
+    })
+}
+
+fn memory_max(reader: Reader, fields: &Fields) -> Option<u64> {
+    section::<shape::Memory, _>(reader, fields, "memory", |fields| {
+        let given = fields.get("max").is_some();
+        let max = fields.value("max", defaults::memory_max(), |text| {
+            ranged(values::bytes(text)?, MEMORY_MIN..=1 << 40, "16MiB", "1TiB")
+        })?;
+        let half = machine::memory_bytes().map_or(max, |bytes| bytes / 2);
+        Some(if given { max } else { max.min(half).max(MEMORY_MIN) })
     })
 }
 

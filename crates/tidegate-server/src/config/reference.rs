@@ -16,6 +16,8 @@ pub(super) fn page(schema: &Value) -> String {
         ("Retain", "`channels.NAME.retain`"),
         ("Access", "`channels.NAME.access`"),
         ("Idempotency", "`channels.NAME.idempotency`"),
+        ("Stream", "`stream`"),
+        ("Memory", "`memory`"),
         ("Log", "`log`"),
         ("Tls", "`tls`"),
         ("Admin", "`admin`"),

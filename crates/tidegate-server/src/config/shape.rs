@@ -33,6 +33,8 @@ pub(super) struct File {
     heartbeat: Option<String>,
     /// How streams are served.
     stream: Option<Stream>,
+    /// How much memory is used for clients.
+    memory: Option<Memory>,
     /// Where and how the log is kept.
     log: Option<Log>,
     /// Systems that are read from, by name.
@@ -83,6 +85,23 @@ pub(super) struct Stream {
     /// A watcher that stays behind the live events for so long is closed in the same way: 1s to 7d.
     #[schemars(default = "defaults::lag_max")]
     lag_max: Option<String>,
+}
+
+/// One ceiling over what clients make the server hold in memory: the rings of live views, blocks of
+/// the log for watchers who are behind, what waits to be written, large bodies and answers, and an
+/// estimate for each watch. The log's own memory, the kernel's and about 64 MiB for the process are beside it.
+///
+/// When it comes near, this is given up, in this order: blocks are dropped (from 70 % on), rings
+/// become small (80 %; who is behind reads the log), large bodies and answers wait and are then
+/// refused with 429 (90 %), new watches are refused with `rate-limited` and a time to come back
+/// (95 %), watchers who are behind wait (100 %). Who is connected is not cut, and nothing is lost.
+#[derive(JsonSchema)]
+#[schemars(extend("required" = [] as [&str; 0], "additionalProperties" = false))]
+pub(super) struct Memory {
+    /// The ceiling: 16MiB to 1TiB. Where it is not given and half of the machine's memory (or of
+    /// what the process may have of it) is less, that.
+    #[schemars(default = "defaults::memory_max", extend("type" = ["string", "integer", "null"]))]
+    max: Option<String>,
 }
 
 /// The embedded log.
@@ -191,6 +210,7 @@ pub(super) mod defaults {
         io_uring = "true";
         write_timeout_ms = "300000";
         lag_max = "1h";
+        memory_max = "2GiB";
         path = "./tidegate-data";
         journal_bytes = "64MiB";
         segment_bytes = "128MiB";

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tidegate_hub::{Channel, Hub};
 use tidegate_log::{Health, SYNC_BUCKETS_US, Stats};
 use tidegate_sources::SourceStats;
-use tidegate_wire::{Deflated, Tails, Use, deflated};
+use tidegate_wire::{Deflated, Step, Tails, Use, deflated};
 
 use crate::tls::Keeper;
 
@@ -228,12 +228,30 @@ pub(super) const FIGURES: &[Figure] = &[
     Figure {
         name: "tidegate_memory_bytes",
         kind: Kind::Gauge,
-        help: "What is held in memory for clients: `rings` of the live views, `blocks` of the log for watchers who are behind, `outputs` that wait for one socket. Shared bytes count once.",
+        help: "What is held in memory for clients: `rings` of the live views, `blocks` of the log for watchers who are behind, `outputs` for one watcher that are not written yet, large `bodies` and answers, `watches` as estimated. Shared bytes count once.",
         labels: &["use"],
         read: Read::State(|state| {
             let used =
                 |what: &Use| Sample::Value(vec![what.as_str().to_owned()], state.tails.memory().used(*what) as f64);
             Use::ALL.iter().map(used).collect()
+        }),
+    },
+    Figure {
+        name: "tidegate_memory_max_bytes",
+        kind: Kind::Gauge,
+        help: "The ceiling over the sum of these, `memory.max`.",
+        labels: &[],
+        read: Read::State(|state| vec![value(state.tails.memory().max() as u64)]),
+    },
+    Figure {
+        name: "tidegate_memory_shed",
+        kind: Kind::Counter,
+        help: "What was given up when the ceiling came near, in the order of the steps: `blocks` dropped, `rings` made small, `bodies` that waited, new `watches` refused, times that `laggards` waited.",
+        labels: &["step"],
+        read: Read::State(|state| {
+            let shed =
+                |step: &Step| Sample::Value(vec![step.as_str().to_owned()], state.tails.memory().shed(*step) as f64);
+            Step::ALL.iter().map(shed).collect()
         }),
     },
     Figure {

@@ -38,6 +38,9 @@ pub(super) struct Member {
     pub(super) watch: u32,
 }
 
+/// The rest of a record that is larger is shared with its chunk.
+const REST_COPIED_MAX: usize = 4 * 1024;
+
 /// Marks the place of a member that has left.
 pub(super) const HOLE: u32 = u32::MAX;
 
@@ -158,8 +161,8 @@ fn join(chunks: &[Chunk]) -> Bytes {
 }
 
 /// Where a watch is that stood at `place`, the beginning of `chunks`, and took `taken` bytes of them;
-/// and the rest of the record in whose middle it stopped, which it has to take first. That is a
-/// copy: it may be held for long, and a chunk is large.
+/// and the rest of the record in whose middle it stopped, which it has to take first. A small one is
+/// a copy: it may be held for long, and a chunk is large.
 pub(super) fn advance(mut place: Place, chunks: &[Chunk], mut taken: usize) -> (Place, Option<Bytes>, u64) {
     let mut frames = 0;
     for chunk in chunks {
@@ -180,7 +183,11 @@ pub(super) fn advance(mut place: Place, chunks: &[Chunk], mut taken: usize) -> (
         let mark = chunk.marks[index];
         frames += u64::from(mark.frames - told);
         let end = mark.end as usize;
-        let rest = (end > stopped).then(|| Bytes::copy_from_slice(&chunk.bytes[stopped..end]));
+        let rest = match end - stopped {
+            0 => None,
+            1..=REST_COPIED_MAX => Some(Bytes::copy_from_slice(&chunk.bytes[stopped..end])),
+            _ => Some(chunk.bytes.slice(stopped..end)),
+        };
         place = match end == chunk.bytes.len() {
             true => Place { chunk: place.chunk + 1, bytes: 0, upto: mark.upto },
             false => Place { bytes: mark.end, upto: mark.upto, ..place },
