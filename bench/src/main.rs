@@ -5,14 +5,19 @@
 //! mean, is in `docs/performance.md`.
 
 mod cells;
+mod findings;
 mod generator;
 mod measure;
+mod numbers;
 mod options;
 mod peers;
 mod place;
 mod process;
+mod requests;
+mod scenarios;
 mod subject;
 mod table;
+mod verdicts;
 
 use std::process::ExitCode;
 use std::time::Duration;

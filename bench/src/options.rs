@@ -6,10 +6,12 @@ use std::time::Duration;
 use clap::Parser;
 
 use crate::cells::{CELLS, Cell};
-use crate::peers::{PEERS, Peer};
+use crate::peers::{DURABLE, PEERS, Peer, SSE, WEBSOCKET};
+use crate::scenarios::{SCENARIOS, Scenario};
 
 /// Measures Tidegate beside its peers and beside the limit of this machine, one after the other,
-/// with one and the same generator, and prints one table. Nothing else should run meanwhile.
+/// with one and the same generator, and prints a table of these and one against the targets. Nothing
+/// else should run meanwhile.
 #[derive(Parser, Debug)]
 #[command(name = "bench/run")]
 pub(crate) struct Options {
@@ -19,10 +21,11 @@ pub(crate) struct Options {
     /// How long each cell is measured, after a fifth of that to warm up
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     pub(crate) seconds: u32,
-    /// Only these servers (the limit is always measured)
+    /// Only these servers (the limit is always measured); the scenarios against the targets only with
+    /// one of Tidegate's
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = peer_names())]
     only: Vec<String>,
-    /// Only these cells
+    /// Only these cells, or scenarios against the targets
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = cell_names())]
     cells: Vec<String>,
     /// Publishers at full speed, each with one event that is not acknowledged
@@ -45,15 +48,28 @@ pub(crate) struct Options {
 impl Options {
     /// The servers that are asked for, the limit first.
     pub(crate) fn peers(&self) -> Vec<&'static Peer> {
-        let wanted = |name: &str| self.only.is_empty() || self.only.iter().any(|only| only == name);
         let (limit, others) = PEERS.split_first().expect("the limit is in the list");
-        std::iter::once(limit).chain(others.iter().filter(|peer| wanted(peer.name))).collect()
+        std::iter::once(limit).chain(others.iter().filter(|peer| self.wants(peer.name))).collect()
+    }
+
+    /// Whether this server is asked for.
+    pub(crate) fn wants(&self, server: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == server)
     }
 
     /// The cells that are asked for.
     pub(crate) fn cells(&self) -> Vec<&'static Cell> {
-        let wanted = |name: &str| self.cells.is_empty() || self.cells.iter().any(|only| only == name);
-        CELLS.iter().filter(|cell| wanted(cell.name)).collect()
+        CELLS.iter().filter(|cell| self.wants_cell(cell.name)).collect()
+    }
+
+    /// The scenarios that are asked for; they are about Tidegate.
+    pub(crate) fn scenarios(&self) -> Vec<&'static Scenario> {
+        let own = [SSE, WEBSOCKET, DURABLE].iter().any(|peer| self.wants(peer.name));
+        SCENARIOS.iter().filter(|scenario| own && self.wants_cell(scenario.name)).collect()
+    }
+
+    fn wants_cell(&self, name: &str) -> bool {
+        self.cells.is_empty() || self.cells.iter().any(|only| only == name)
     }
 
     pub(crate) fn time(&self) -> Duration {
@@ -66,5 +82,6 @@ fn peer_names() -> clap::builder::PossibleValuesParser {
 }
 
 fn cell_names() -> clap::builder::PossibleValuesParser {
-    CELLS.iter().map(|cell| cell.name).collect::<Vec<_>>().into()
+    let scenarios = SCENARIOS.iter().map(|scenario| scenario.name);
+    CELLS.iter().map(|cell| cell.name).chain(scenarios).collect::<Vec<_>>().into()
 }

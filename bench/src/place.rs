@@ -52,6 +52,16 @@ impl Place {
         Ok(target)
     }
 
+    /// Runs a program to its end; what it says is returned.
+    pub(crate) fn run(&self, words: &[&str]) -> Result<String, Missing> {
+        let mut process = Process::start(words, self.folder(), self.core)?;
+        while !process.ended() {
+            #[expect(clippy::disallowed_methods, reason = "so that a signal can end it meanwhile")]
+            std::thread::sleep(BETWEEN);
+        }
+        Ok(std::fs::read_to_string(self.folder().join("output"))?)
+    }
+
     /// Starts a process of the server, and returns when it accepts connections at `address`.
     pub(crate) fn start(&self, words: &[&str], address: SocketAddr) -> Result<Process, Missing> {
         let mut process = Process::start(words, self.folder(), self.core)?;

@@ -4,7 +4,8 @@
 use std::fmt::Write;
 
 use crate::cells::{Cell, Delivered, Figure, Load};
-use crate::peers::Peer;
+use crate::numbers::{median, short, thousands};
+use crate::peers::{DURABLE, LIMIT, Peer, REFERENCE, SSE, WEBSOCKET};
 
 /// A server that delivers less than this share of what is asked for is shown with what it delivers.
 const KEPT_UP: f64 = 0.95;
@@ -53,6 +54,7 @@ impl Table {
         for (number, reason) in why.iter().enumerate() {
             let _ = write!(text, "\n[{}] {reason}  ", number + 1);
         }
+        text.push('\n');
         text
     }
 
@@ -76,6 +78,19 @@ impl Table {
         self.rows.iter().map(line).collect()
     }
 
+    /// What a server was found to do in a cell in this run.
+    pub(crate) fn load(&self, run: u32, cell: &str, peer: &str) -> Option<Delivered> {
+        let mut rows = self.rows.iter().filter(|row| row.run == run && row.cell == cell);
+        load(&rows.find(|row| row.peer == peer)?.figure)
+    }
+
+    /// What went wrong in this run with Tidegate's servers and the rulers; peers may do as they do.
+    pub(crate) fn wrong(&self, run: u32) -> u64 {
+        let own = [&LIMIT, &REFERENCE, &SSE, &WEBSOCKET, &DURABLE].map(|peer| peer.name);
+        let rows = self.rows.iter().filter(|row| row.run == run && own.contains(&row.peer));
+        rows.filter_map(|row| load(&row.figure)).map(|load| load.wrong).sum()
+    }
+
     /// A cell of the table, or why there is none.
     fn shown(&self, cell: &Cell, peer: &Peer) -> Result<String, String> {
         let rows = || self.rows.iter().filter(|row| row.cell == cell.name && row.peer == peer.name);
@@ -96,7 +111,8 @@ impl Table {
         ) else {
             return Err("was not measured".to_owned());
         };
-        let ratios = loads.iter().filter_map(|(run, load)| Some(load.cpu_us / self.limit(*run, cell)?));
+        let ratios =
+            loads.iter().filter_map(|(run, load)| Some(load.cpu_us / self.load(*run, cell.name, LIMIT.name)?.cpu_us));
         let ratio = median(ratios.collect()).map_or(String::new(), |ratio| format!(" **×{ratio:.2}**"));
         let mut text = format!("{cpu_us:.2} µs{ratio}, {} / {} ms", short(p50), short(p99));
         let kept_up = match cell.load {
@@ -112,13 +128,6 @@ impl Table {
         }
         Ok(text)
     }
-
-    /// What the limit took for a delivery in this run.
-    fn limit(&self, run: u32, cell: &Cell) -> Option<f64> {
-        let mut rows = self.rows.iter().filter(|row| row.run == run && row.cell == cell.name);
-        let row = rows.find(|row| row.peer == crate::peers::PEERS[0].name)?;
-        Some(load(&row.figure)?.cpu_us)
-    }
 }
 
 fn load(figure: &Result<Figure, String>) -> Option<Delivered> {
@@ -132,40 +141,5 @@ fn idle(figure: &Result<Figure, String>) -> Option<f64> {
     match figure {
         Ok(Figure::Idle(bytes)) => Some(*bytes),
         _ => None,
-    }
-}
-
-/// The middle one; of an even number the lower of the two.
-fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len().checked_sub(1)? / 2).copied()
-}
-
-fn short(ms: f64) -> String {
-    if ms < 10.0 { format!("{ms:.1}") } else { thousands(ms) }
-}
-
-fn thousands(value: f64) -> String {
-    let digits = format!("{value:.0}");
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn medians_and_numbers() {
-        assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
-        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), Some(2.0));
-        assert_eq!(median(Vec::new()), None);
-        assert_eq!((thousands(12.0), thousands(1_234_567.4)), ("12".to_owned(), "1,234,567".to_owned()));
     }
 }

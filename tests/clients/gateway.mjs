@@ -13,7 +13,7 @@ export const BINARY = path.resolve(process.env.TIDEGATE_BIN ?? path.join(import.
 const START_MS_MAX = 20_000;
 
 /** Channels that the tests use: figures that move by themselves, a chat, notes with keys, and ticks that a restart loses. */
-const usual = ({ listen, origins, folder }) => `
+export const usual = ({ listen, origins, folder }) => `
 listen: 127.0.0.1:${listen}
 admin: { listen: 127.0.0.1:0 }
 heartbeat: 5s
@@ -82,7 +82,7 @@ export class Gateway {
       for (const stream of [this.#process.stdout, this.#process.stderr]) {
         stream.setEncoding("utf8").on("data", (text) => {
           this.#log = (this.#log + text).slice(-20_000);
-          const line = /^listening on (http:\S+)$/m.exec(this.#log);
+          const line = /^listening on (https?:\S+)$/m.exec(this.#log);
           if (line) resolve(line[1]);
         });
       }

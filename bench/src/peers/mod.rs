@@ -1,6 +1,8 @@
 //! The servers that are measured: a file each, which starts it and says how it is talked to.
 //! What it is configured with is in `bench/peers/NAME/`.
 
+mod files;
+mod handshake;
 mod naive;
 mod nats;
 mod nchan;
@@ -15,6 +17,11 @@ use tidegate_bench::Subject;
 
 use crate::place::{Missing, Place};
 use crate::process::Process;
+
+pub(crate) use files::Files;
+pub(crate) use handshake::HANDSHAKE;
+pub(crate) use tidegate::{DURABLE, PATIENT, SSE, Server, WEBSOCKET};
+pub(crate) use yardstick::{LIMIT, REFERENCE};
 
 /// A column of the table.
 pub(crate) struct Peer {

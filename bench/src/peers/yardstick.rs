@@ -6,8 +6,8 @@ use super::{Peer, Running};
 use crate::place::{Missing, Place, built, free_address};
 use crate::subject::{Http, OPENING_MAX, Transport};
 
-pub(super) const LIMIT: Peer = Peer { name: "limit", title: "limit", start: |place| start(place, "limit") };
-pub(super) const REFERENCE: Peer =
+pub(crate) const LIMIT: Peer = Peer { name: "limit", title: "limit", start: |place| start(place, "limit") };
+pub(crate) const REFERENCE: Peer =
     Peer { name: "reference", title: "reference loop", start: |place| start(place, "reference") };
 
 fn start(place: Place, mode: &str) -> Result<Running, Missing> {

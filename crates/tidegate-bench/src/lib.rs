@@ -1,7 +1,7 @@
 //! A load generator that costs little beside the server it loads.
 //!
 //! One thread and one epoll for all its connections, so that it can share a machine with the
-//! server: a watcher is a socket and 150 bytes. `tidegate bench` runs the
+//! server: a watcher is a socket and 160 bytes. `tidegate bench` runs the
 //! [scenarios](Scenario), and so do tests and measurements.
 //!
 //! Each event carries a [`Mark`]: its stream, its number there, and the time at which it was *to
@@ -16,6 +16,7 @@
 
 mod gauge;
 mod head;
+mod kernel;
 mod load;
 mod mark;
 mod order;
@@ -24,6 +25,7 @@ mod publishers;
 mod report;
 mod scan;
 mod scenario;
+mod socket;
 mod subject;
 mod svg;
 mod target;
@@ -37,6 +39,7 @@ pub use process::Process;
 pub use publishers::Pace;
 pub use report::{Latency, Point, Report, Sample, ServerCost, Stalled, schema};
 pub use scenario::{Options, Scenario, run};
+pub use socket::{Trust, trusting};
 pub use subject::{Acknowledged, Step, Subject};
 pub use svg::svg;
 pub use target::{Target, Transport};

@@ -20,7 +20,7 @@ use crate::{Error, Target};
 /// Sockets of one look; between so many of them what is due is sent.
 const READY_MAX: usize = 1024;
 const READY_BETWEEN_SENDS: usize = 64;
-/// Nobody is told more often how it goes.
+/// Nobody is told more often how it goes, but for what begins.
 const TELL_US: u64 = 1_000_000;
 
 /// What everything here knows.
@@ -55,6 +55,7 @@ pub struct Load<'m> {
     ready: Vec<epoll::Event>,
     phase: &'static str,
     told_us: u64,
+    told_phase: &'static str,
     tell: Box<dyn FnMut(&Moment) + Send + 'm>,
 }
 
@@ -81,6 +82,7 @@ impl<'m> Load<'m> {
             ready: Vec::with_capacity(READY_MAX),
             phase: "",
             told_us: 0,
+            told_phase: "",
             tell: Box::new(tell),
         })
     }
@@ -159,6 +161,11 @@ impl<'m> Load<'m> {
         self.publishers.published[stream as usize] = events;
     }
 
+    /// Connections that the server ended.
+    pub fn cut_by_server(&self) -> u64 {
+        self.watchers.cut
+    }
+
     /// From when the events were to be sent until watchers had them.
     pub fn latency(&self) -> Latency {
         self.gauge.latency.read()
@@ -180,11 +187,8 @@ impl<'m> Load<'m> {
     /// If the server refuses something.
     pub fn finish(&mut self) -> Result<Tally, Error> {
         let target = &self.context.target;
-        let (watchers, addresses) = (self.watchers.count(), target.addresses);
-        let of = |stream: u32| {
-            let address = stream % addresses;
-            u64::from((watchers + addresses - 1 - address) / addresses)
-        };
+        let watchers = self.watchers.count();
+        let of = |stream: u32| u64::from(target.watchers_of(stream, watchers));
         let published = |load: &Load<'_>| {
             let streams = load.publishers.published.iter().enumerate();
             streams.map(|(stream, events)| u64::from(*events) * of(stream as u32)).sum::<u64>()
@@ -192,10 +196,11 @@ impl<'m> Load<'m> {
         let wanted = published(self);
         let seen = |load: &Load<'_>| load.watchers.order.seen;
         self.while_it_goes_on("draining", seen, |load| load.watchers.order.seen >= wanted)?;
-        let Load { watchers, publishers, .. } = self;
+        let Load { watchers, publishers, context, .. } = self;
         for watcher in 0..watchers.count() {
-            let streams = publishers.published.iter().skip((watcher % addresses) as usize);
-            for (place, published) in streams.step_by(addresses as usize).enumerate() {
+            let (first, step) = context.target.seen_by(watcher);
+            let streams = publishers.published.iter().skip(first as usize);
+            for (place, published) in streams.step_by(step as usize).enumerate() {
                 watchers.order.tally.lost += u64::from(watchers.order.missing(watcher as usize, place, *published));
             }
         }
@@ -222,7 +227,7 @@ impl<'m> Load<'m> {
     fn step(&mut self, until_us: u64) -> Result<(), Error> {
         let Load { context, watchers, publishers, gauge, ready, .. } = self;
         watchers.open_some(context)?;
-        let watchers_of_one = u64::from(watchers.count() / context.target.addresses);
+        let watchers_of_one = u64::from(context.target.watchers_of(context.target.addresses - 1, watchers.count()));
         publishers.seen(&context.target, watchers.order.seen, watchers_of_one);
         publishers.send_due(context)?;
         let next_us = until_us.min(gauge.next_us()).min(publishers.next_us(context).unwrap_or(u64::MAX));
@@ -256,8 +261,8 @@ impl<'m> Load<'m> {
             return;
         }
         let sample = self.gauge.sample(now_us, self.server);
-        if now_us - self.told_us >= TELL_US {
-            self.told_us = now_us;
+        if now_us - self.told_us >= TELL_US || self.phase != self.told_phase {
+            (self.told_us, self.told_phase) = (now_us, self.phase);
             (self.tell)(&Moment {
                 phase: self.phase,
                 seconds: now_us as f64 / 1e6,

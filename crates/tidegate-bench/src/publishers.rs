@@ -12,6 +12,7 @@ use rustix::event::epoll::{self, EventFlags};
 use crate::gauge::Gauge;
 use crate::load::{Context, PUBLISHER};
 use crate::mark::{Mark, write_event};
+use crate::socket::Socket;
 use crate::subject::{Acknowledged, Step};
 use crate::{Error, Target};
 
@@ -19,6 +20,8 @@ use crate::{Error, Target};
 const IDLE_US_MAX: u64 = 5_000_000;
 /// A handshake that takes longer has failed.
 const EXCHANGE_MAX: Duration = Duration::from_secs(10);
+/// As much as a read within TLS wants to have.
+const READ_BYTES: usize = 32 * 1024;
 /// An answer to a publish is far smaller.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
@@ -29,6 +32,8 @@ pub enum Pace {
     Fastest,
     /// So many events a second, whatever the answers do.
     PerSecond(f64),
+    /// None come.
+    Never,
 }
 
 pub(crate) struct Publishers {
@@ -49,18 +54,15 @@ pub(crate) struct Publishers {
 }
 
 struct Publisher {
-    socket: Option<TcpStream>,
+    socket: Option<Socket>,
     used_us: u64,
     out: Vec<u8>,
     written: usize,
     answer: Vec<u8>,
-    flight: Option<Flight>,
-}
-
-#[derive(Clone, Copy)]
-struct Flight {
-    due_us: u64,
-    stream: usize,
+    /// When the publish that is under way was due.
+    flight: Option<u64>,
+    /// The streams that it has events of.
+    streams: Vec<u32>,
 }
 
 struct Schedule {
@@ -75,8 +77,15 @@ struct Schedule {
 impl Publishers {
     pub(crate) fn new(target: &Target) -> Publishers {
         let streams = target.streams() as usize;
-        let publisher =
-            || Publisher { socket: None, used_us: 0, out: Vec::new(), written: 0, answer: Vec::new(), flight: None };
+        let publisher = || Publisher {
+            socket: None,
+            used_us: 0,
+            out: Vec::new(),
+            written: 0,
+            answer: Vec::new(),
+            flight: None,
+            streams: Vec::new(),
+        };
         Publishers {
             list: (0..target.publishers).map(|_| publisher()).collect(),
             idle: (0..target.publishers).rev().collect(),
@@ -139,47 +148,60 @@ impl Publishers {
 
     fn send(&mut self, number: usize, due_us: u64, context: &Context) -> Result<(), Error> {
         let target = &context.target;
-        // There are as many streams as publishers, and ours is idle, so one of them is free.
-        while self.busy[self.turn] {
-            self.turn = (self.turn + 1) % self.busy.len();
-        }
-        let stream = self.turn;
-        self.turn = (self.turn + 1) % self.busy.len();
-        self.busy[stream] = true;
+        self.take_streams(number, target.streams_of_publish());
         self.body.clear();
+        let publisher = &mut self.list[number];
         for event in 0..target.batch {
             if event > 0 {
                 self.body.push(b'\n');
             }
-            let mark = Mark { stream: stream as u32, number: self.published[stream], at_us: due_us };
+            let stream = publisher.streams[event as usize % publisher.streams.len()];
+            let envelope = target.envelope(stream % target.addresses);
+            let published = &mut self.published[stream as usize];
+            let mark = Mark { stream, number: *published, at_us: due_us };
+            self.body.extend(envelope.iter().flat_map(|(before, _)| before.bytes()));
             write_event(context.run, &mark, target.event_bytes, &mut self.body);
-            self.published[stream] += 1;
+            self.body.extend(envelope.iter().flat_map(|(_, behind)| behind.bytes()));
+            *published += 1;
             self.sent += 1;
         }
-        let publisher = &mut self.list[number];
+        let address = publisher.streams[0] % target.addresses;
         let now_us = context.clock.now_us();
         if publisher.used_us + IDLE_US_MAX < now_us {
             publisher.socket = None;
         }
         publisher.used_us = now_us;
-        publisher.flight = Some(Flight { due_us, stream });
+        publisher.flight = Some(due_us);
         publisher.out.clear();
         publisher.written = 0;
-        target.publish(stream as u32 % target.addresses, &self.body, &mut publisher.out);
+        target.publish(address, &self.body, &mut publisher.out);
         if publisher.socket.is_none() {
             publisher.socket = Some(open(number, context)?);
         }
         publisher.write(number, context)
     }
 
+    /// Gives a publisher its streams. There are as many as may be under way, and its own are not, so
+    /// that enough are free.
+    fn take_streams(&mut self, number: usize, count: u32) {
+        let streams = &mut self.list[number].streams;
+        streams.clear();
+        while streams.len() < count as usize {
+            if !std::mem::replace(&mut self.busy[self.turn], true) {
+                streams.push(self.turn as u32);
+            }
+            self.turn = (self.turn + 1) % self.busy.len();
+        }
+    }
+
     /// Reads an answer, or writes the rest of a request.
     pub(crate) fn ready(&mut self, number: usize, context: &Context, gauge: &mut Gauge) -> Result<(), Error> {
         let publisher = &mut self.list[number];
-        if publisher.written < publisher.out.len() {
+        if publisher.has_to_write() {
             publisher.write(number, context)?;
         }
         let Some(socket) = &mut publisher.socket else { return Ok(()) };
-        let mut buffer = [0; 16 * 1024];
+        let mut buffer = [0; READ_BYTES];
         match socket.read(&mut buffer) {
             Ok(0) => return publisher.closed(),
             Ok(bytes) => publisher.answer.extend_from_slice(&buffer[..bytes]),
@@ -194,7 +216,7 @@ impl Publishers {
             None => Acknowledged::over_http(&publisher.answer)?,
         };
         let Some(Acknowledged { stays }) = acknowledged else { return Ok(()) };
-        let Some(flight) = publisher.flight.take() else {
+        let Some(due_us) = publisher.flight.take() else {
             return Err(Error::Strange("an answer to nothing"));
         };
         publisher.answer.clear();
@@ -202,11 +224,11 @@ impl Publishers {
             publisher.socket = None;
         }
         publisher.used_us = context.clock.now_us();
-        self.busy[flight.stream] = false;
+        publisher.streams.iter().for_each(|stream| self.busy[*stream as usize] = false);
         self.idle.push(number as u32);
         gauge.published += u64::from(context.target.batch);
-        if flight.due_us >= gauge.from_us {
-            gauge.acknowledgement.record(publisher.used_us.saturating_sub(flight.due_us));
+        if due_us >= gauge.from_us {
+            gauge.acknowledgement.record(publisher.used_us.saturating_sub(due_us));
         }
         Ok(())
     }
@@ -222,9 +244,15 @@ impl Publisher {
                 Err(error) => return Err(Error::system("cannot publish")(error)),
             }
         }
-        let more = if self.written < self.out.len() { EventFlags::OUT } else { EventFlags::empty() };
+        let _ = socket.flush();
+        let more = if self.has_to_write() { EventFlags::OUT } else { EventFlags::empty() };
+        let Some(socket) = &self.socket else { return Ok(()) };
         epoll::modify(&context.poll, socket, PUBLISHER.data(number), EventFlags::IN | more)
             .map_err(Error::errno("epoll"))
+    }
+
+    fn has_to_write(&self) -> bool {
+        self.written < self.out.len() || self.socket.as_ref().is_some_and(Socket::has_to_write)
     }
 
     /// The server may close a connection that has nothing to do.
@@ -239,6 +267,7 @@ impl Schedule {
     fn due(&self, target: &Target, now_us: u64, until_us: u64) -> Option<u64> {
         let due_us = match self.pace {
             Pace::Fastest => now_us,
+            Pace::Never => return None,
             Pace::PerSecond(events) => {
                 self.begins_us + (self.sent as f64 * f64::from(target.batch) / events * 1e6) as u64
             }
@@ -247,15 +276,16 @@ impl Schedule {
     }
 }
 
-fn open(number: usize, context: &Context) -> Result<TcpStream, Error> {
+fn open(number: usize, context: &Context) -> Result<Socket, Error> {
     let what = "cannot connect a publisher";
-    let mut socket = TcpStream::connect(context.target.publish_address()).map_err(Error::system(what))?;
+    let address = context.target.publish_address();
+    let mut socket = TcpStream::connect(address).map_err(Error::system(what))?;
     for step in context.target.foreign.iter().flat_map(|subject| subject.open_publisher()) {
         exchange(&mut socket, &step).map_err(Error::system(what))?;
     }
     socket.set_nodelay(true).and_then(|()| socket.set_nonblocking(true)).map_err(Error::system(what))?;
     epoll::add(&context.poll, &socket, PUBLISHER.data(number), EventFlags::IN).map_err(Error::errno("epoll"))?;
-    Ok(socket)
+    Socket::new(socket, address.ip(), context.target.trust.as_ref()).map_err(Error::system(what))
 }
 
 /// Says, and hears; before a connection belongs to the loop.

@@ -121,6 +121,9 @@ pub struct ServerCost {
     /// `idle`: the difference of the two, divided by the watchers that came between. A server that
     /// has had as many before has the memory already, and what this says is too little, or null.
     pub pss_bytes_per_watcher: Option<f64>,
+    /// `idle`: by how much the kernel's memory grew meanwhile (slab, and buffers of TCP), divided by the
+    /// same watchers. It is that of the whole machine: of both ends where the load is on it.
+    pub kernel_bytes_per_watcher: Option<f64>,
 }
 
 /// What those cost who did not read.

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::gauge::Moment;
+use crate::kernel;
 use crate::load::Load;
 use crate::process::Process;
 use crate::publishers::Pace;
@@ -84,7 +85,15 @@ impl Scenario {
 pub fn run(scenario: Scenario, options: &Options, tell: impl FnMut(&Moment) + Send) -> Result<Report, Error> {
     let mut load = Load::new(options.target.clone(), options.server, tell)?;
     load.patience = options.patience;
-    let mut running = Running { options, load, pss_before: None, cut_on_purpose: 0, stalled: None, published_us: 0 };
+    let mut running = Running {
+        options,
+        load,
+        pss_before: None,
+        kernel_before: None,
+        cut_on_purpose: 0,
+        stalled: None,
+        published_us: 0,
+    };
     let window = match scenario {
         Scenario::Fanout | Scenario::Publish => running.steady()?,
         Scenario::Idle => running.idle()?,
@@ -99,6 +108,8 @@ struct Running<'o, 'm> {
     options: &'o Options,
     load: Load<'m>,
     pss_before: Option<u64>,
+    /// Memory of the kernel at the same time.
+    kernel_before: Option<u64>,
     cut_on_purpose: u64,
     stalled: Option<Stalled>,
     /// When the last event was acknowledged.
@@ -206,6 +217,7 @@ impl Running<'_, '_> {
         let first = if watchers >= 2 * FIRST { FIRST } else { 0 };
         self.load.watch(first)?;
         self.pss_before = self.options.server.and_then(Process::pss_bytes);
+        self.kernel_before = kernel::memory_bytes();
         self.load.watch(watchers - first)?;
         Ok(0..watchers)
     }
@@ -246,6 +258,7 @@ impl Running<'_, '_> {
             rate_per_second: match options.pace {
                 Pace::PerSecond(rate) => Some(rate),
                 Pace::Fastest => None,
+                Pace::Never => Some(0.0),
             },
             seconds,
             published: gauge.published,
@@ -277,9 +290,11 @@ impl Running<'_, '_> {
         let per = |count: u64| (count > 0).then(|| cpu.as_secs_f64() * 1e6 / count as f64);
         let Latency { count: opened, .. } = gauge.opening.read();
         let pss_bytes = server.pss_bytes();
-        let grown = self.pss_before.zip(pss_bytes).map(|(before, now)| now.saturating_sub(before));
+        let grown = |(before, now): (u64, u64)| now.saturating_sub(before);
         let watchers = self.options.watchers;
         let counted = if watchers >= 2 * FIRST { watchers - FIRST } else { watchers };
+        let weighed = scenario == Scenario::Idle && counted > 0;
+        let each = |grown: u64| (weighed && grown > 0).then(|| grown as f64 / f64::from(counted));
         Some(ServerCost {
             pid: server.pid(),
             cpu_seconds: cpu.as_secs_f64(),
@@ -290,9 +305,8 @@ impl Running<'_, '_> {
             cpu_us_per_connection: matches!(scenario, Scenario::Churn { .. }).then(|| per(opened)).flatten(),
             pss_bytes_before: self.pss_before,
             pss_bytes,
-            pss_bytes_per_watcher: grown
-                .filter(|grown| scenario == Scenario::Idle && counted > 0 && *grown > 0)
-                .map(|grown| grown as f64 / f64::from(counted)),
+            pss_bytes_per_watcher: self.pss_before.zip(pss_bytes).map(grown).and_then(each),
+            kernel_bytes_per_watcher: self.kernel_before.zip(kernel::memory_bytes()).map(grown).and_then(each),
         })
     }
 }

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::socket::Trust;
 use crate::subject::Subject;
 
 /// A transport of the server.
@@ -38,11 +39,19 @@ pub struct Target {
     pub publishers: u32,
     /// Events of one publish.
     pub batch: u32,
+    /// Whether the events of one publish are each at another address, in envelopes that name it; else
+    /// all are at one. For channels without keys.
+    pub spread: bool,
+    /// Whether each watcher sees the events of all addresses, as one with many watches does.
+    pub wide: bool,
     /// Bytes of one event.
     pub event_bytes: usize,
     /// As fast as it goes, nobody publishes while so many events are under way: a server that
     /// acknowledges before it delivers would only grow its queue, or lose.
     pub window: Option<u32>,
+    /// All connections are within TLS, to a server that shows a certificate trusted by this
+    /// ([`trusting`](crate::trusting)).
+    pub trust: Option<Trust>,
     /// What is loaded in place of Tidegate; then address and transport say nothing.
     pub foreign: Option<Arc<dyn Subject>>,
 }
@@ -71,8 +80,11 @@ impl Target {
             chain: false,
             publishers: 8,
             batch: 1,
+            spread: false,
+            wide: false,
             event_bytes: 64,
             window: None,
+            trust: None,
             foreign: None,
         }
     }
@@ -87,15 +99,31 @@ impl Target {
         self.foreign.as_ref().map_or(self.server, |subject| subject.publish_address())
     }
 
-    /// Streams of events: at least one an address, and one a publisher, because what goes out at
-    /// the same time has no order. Stream `s` is at address `s % addresses`.
+    /// Streams of events: at least one an address, and one for each that is under way, because what
+    /// goes out at the same time has no order. Stream `s` is at address `s % addresses`.
     pub(crate) fn streams(&self) -> u32 {
-        self.addresses.max(self.publishers)
+        self.addresses.max(self.publishers * self.streams_of_publish())
     }
 
-    /// Streams of the address with the most.
+    /// Streams that one publish has events of.
+    pub(crate) fn streams_of_publish(&self) -> u32 {
+        if self.spread { self.batch } else { 1 }
+    }
+
+    /// The most streams that one watcher sees.
     pub(crate) fn streams_of_one(&self) -> u32 {
-        self.streams().div_ceil(self.addresses)
+        if self.wide { self.streams() } else { self.streams().div_ceil(self.addresses) }
+    }
+
+    /// The first stream that a watcher sees, and how far it is from each to the next.
+    pub(crate) fn seen_by(&self, watcher: u32) -> (u32, u32) {
+        if self.wide { (0, 1) } else { (watcher % self.addresses, self.addresses) }
+    }
+
+    /// How many of so many watchers see a stream.
+    pub(crate) fn watchers_of(&self, stream: u32, watchers: u32) -> u32 {
+        let address = stream % self.addresses;
+        if self.wide { watchers } else { (watchers + self.addresses - 1 - address) / self.addresses }
     }
 
     /// The path of the address with this number.
@@ -139,12 +167,23 @@ impl Target {
         if let Some(subject) = &self.foreign {
             return subject.publish(number, body, out);
         }
-        let kind = if self.batch == 1 { "application/json" } else { "application/x-ndjson" };
+        let kind = match self.batch {
+            _ if self.spread => "application/vnd.tidegate+x-ndjson",
+            1 => "application/json",
+            _ => "application/x-ndjson",
+        };
         let (path, host, length) = (self.path(number), &self.host, body.len());
         out.extend_from_slice(
             format!("POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n")
                 .as_bytes(),
         );
         out.extend_from_slice(body);
+    }
+
+    /// What stands before and behind an event of the address with this number in the body of a
+    /// publish.
+    pub(crate) fn envelope(&self, number: u32) -> Option<(String, &'static str)> {
+        let address = || self.address.replace("{n}", &number.to_string());
+        self.spread.then(|| (format!(r#"{{"op":"append","address":"{}","data":"#, address()), "}"))
     }
 }

@@ -13,10 +13,9 @@ mod reading;
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
 
 use rustix::event::epoll::{self, EventFlags};
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, Type};
 
 use self::reading::Reading;
 use crate::gauge::Gauge;
@@ -24,6 +23,7 @@ use crate::head::{Cursor, Head};
 use crate::load::{Context, WATCHER};
 use crate::order::Order;
 use crate::scan::Scanner;
+use crate::socket::Socket;
 use crate::subject::OPENING_MAX;
 use crate::target::Transport;
 use crate::{Error, Target};
@@ -50,7 +50,7 @@ pub(crate) struct Watchers {
 }
 
 struct Watcher {
-    socket: Option<TcpStream>,
+    socket: Option<Socket>,
     phase: Phase,
     begun: bool,
     /// Whether it counts among those being opened.
@@ -67,7 +67,7 @@ struct Watcher {
 }
 
 /// So that twenty thousand of them are a few megabytes.
-const _: () = assert!(size_of::<Watcher>() <= 152);
+const _: () = assert!(size_of::<Watcher>() <= 160);
 
 #[derive(Clone, Copy, PartialEq)]
 enum Phase {
@@ -169,7 +169,7 @@ impl Watchers {
         let watcher = &mut self.list[number];
         let Some(socket) = &mut watcher.socket else { return Ok(()) };
         if watcher.phase == Phase::Connecting {
-            if let Some(error) = socket.take_error().map_err(Error::system("cannot connect a watcher"))? {
+            if let Some(error) = socket.tcp().take_error().map_err(Error::system("cannot connect a watcher"))? {
                 return Err(Error::system("cannot connect a watcher")(error));
             }
             epoll::modify(&context.poll, &*socket, WATCHER.data(number), EventFlags::IN)
@@ -307,11 +307,12 @@ impl Watcher {
     }
 }
 
-fn connect(context: &Context) -> std::io::Result<TcpStream> {
-    let socket = Socket::new(Domain::for_address(context.target.watch_address()), Type::STREAM, None)?;
+fn connect(context: &Context) -> std::io::Result<Socket> {
+    let address = context.target.watch_address();
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
-    match socket.connect(&context.target.watch_address().into()) {
+    match socket.connect(&address.into()) {
         Err(error) if error.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => Err(error),
-        _ => Ok(socket.into()),
+        _ => Socket::new(socket.into(), address.ip(), context.target.trust.as_ref()),
     }
 }

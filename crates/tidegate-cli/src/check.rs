@@ -1,9 +1,12 @@
 //! `tidegate check`: whether a config, or what stands behind a URL, is good.
 
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use anyhow::{Result, bail};
 use tidegate_server::config::{ChannelConfig, Config, Environment};
+use tidegate_server::tls::Pair;
+use tidegate_sources::Finding;
 
 use crate::findings::{Tally, findings};
 use crate::terminal::say;
@@ -38,6 +41,13 @@ fn config(path: &Path) -> Result<()> {
     }
     for channel in &config.channels {
         say(line(channel));
+    }
+    if let Some(files) = &config.tls {
+        let pair = Pair::load(files)?;
+        say(format!("tls     {}", pair.title()));
+        if let Some(warning) = pair.warning(SystemTime::now()) {
+            say(findings(&[Finding::warning(warning)]).trim_end());
+        }
     }
     if !config.listen.ip().is_loopback() {
         say(format!(

@@ -1,19 +1,23 @@
 //! HTTP requests to a server, one connection each: a command makes few, and long ones.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use hyper::client::conn::http1;
+use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{HOST, HeaderValue, USER_AGENT};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tidegate_core::Target;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+
+use crate::tls::Tls;
 
 /// A connection that takes longer is as good as none.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -23,10 +27,23 @@ const ANSWER_BYTES_MAX: usize = 1 << 20;
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A server, as `--url` names it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Remote {
     /// Host and port.
     authority: String,
+    /// With `https://`.
+    tls: Option<Tls>,
+}
+
+/// Where the server is, and whom it has to be.
+#[derive(clap::Args)]
+pub(crate) struct Server {
+    /// The server.
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    url: String,
+    /// Trust the certificates in this file (PEM) instead of the system's; with https://.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
 }
 
 /// Why there is no answer.
@@ -47,18 +64,40 @@ pub(crate) struct Refusal {
 }
 
 impl Remote {
-    /// Reads `http://host[:port]`.
-    pub(crate) fn parse(url: &str) -> Result<Remote> {
-        if url.starts_with("https://") {
-            bail!("https is not built yet: put http:// and the address of the server itself");
-        }
-        let rest = url.strip_prefix("http://").ok_or_else(|| anyhow!("`{url}` does not begin with http://"))?;
+    /// The server that the command line names.
+    pub(crate) fn of(server: &Server) -> Result<Remote> {
+        Remote::parse(&server.url, server.ca.as_deref())
+    }
+
+    /// Reads `http://host[:port]` or `https://host[:port]`.
+    pub(crate) fn parse(url: &str, ca: Option<&Path>) -> Result<Remote> {
+        let (secure, rest) = match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
+            (Some(rest), _) => (true, rest),
+            (None, Some(rest)) => (false, rest),
+            (None, None) => bail!("`{url}` does not begin with http:// or https://"),
+        };
         let authority = rest.trim_end_matches('/');
         if authority.is_empty() || authority.contains(['/', '?', '#', '@', ' ']) {
-            bail!("`{url}` is no server: write http://HOST:PORT and nothing behind");
+            bail!("`{url}` is no server: write http://HOST:PORT or https://HOST:PORT and nothing behind");
         }
-        let named = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-        Ok(Remote { authority: if named { authority.to_owned() } else { format!("{authority}:80") } })
+        if ca.is_some() && !secure {
+            bail!("--ca goes with https://, and `{url}` is not encrypted");
+        }
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) if port.parse::<u16>().is_ok() => (host, port),
+            _ => (authority, if secure { "443" } else { "80" }),
+        };
+        let tls = secure.then(|| Tls::towards(host, ca)).transpose()?;
+        Ok(Remote { authority: format!("{host}:{port}"), tls })
+    }
+
+    /// Whether it speaks TLS.
+    pub(crate) fn encrypted(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    fn url(&self) -> String {
+        format!("{}://{}", if self.encrypted() { "https" } else { "http" }, self.authority)
     }
 
     /// Host and port.
@@ -86,18 +125,30 @@ impl Remote {
             .header(HOST, HeaderValue::from_str(&self.authority)?)
             .header(USER_AGENT, concat!("tidegate/", env!("CARGO_PKG_VERSION")))
             .body(Full::new(body))?;
-        let socket = timeout(CONNECT_TIMEOUT, TcpStream::connect(&self.authority))
+        let mut sender = timeout(CONNECT_TIMEOUT, self.connect())
             .await
             .map_err(|_| anyhow!("{} does not answer", self.authority))?
-            .with_context(|| format!("cannot reach http://{}", self.authority))?;
-        socket.set_nodelay(true)?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(socket)).await?;
-        tokio::spawn(async move {
-            // An error shows in the answer's body, where somebody reads it.
-            let _ = connection.await;
-        });
+            .with_context(|| format!("cannot reach {}", self.url()))?;
         Ok(sender.send_request(request).await?)
     }
+
+    async fn connect(&self) -> Result<SendRequest<Full<Bytes>>> {
+        let socket = TcpStream::connect(&self.authority).await?;
+        socket.set_nodelay(true)?;
+        match &self.tls {
+            None => speak(socket).await,
+            Some(tls) => speak(tls.connect(socket).await?).await,
+        }
+    }
+}
+
+async fn speak(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<SendRequest<Full<Bytes>>> {
+    let (sender, connection) = http1::handshake(TokioIo::new(io)).await?;
+    tokio::spawn(async move {
+        // An error shows in the answer's body, where somebody reads it.
+        let _ = connection.await;
+    });
+    Ok(sender)
 }
 
 impl Refusal {
@@ -163,13 +214,14 @@ mod tests {
 
     #[test]
     fn urls_are_servers() {
-        let authority = |url: &str| Remote::parse(url).map(|remote| remote.authority).ok();
-        assert_eq!(authority("http://127.0.0.1:8080").as_deref(), Some("127.0.0.1:8080"));
-        assert_eq!(authority("http://live.example.org/").as_deref(), Some("live.example.org:80"));
-        assert_eq!(authority("http://[::1]:9").as_deref(), Some("[::1]:9"));
-        for bad in ["127.0.0.1:8080", "https://a", "http://", "http://a/v1/b", "http://u@a"] {
-            assert_eq!(authority(bad), None, "{bad}");
+        let of = |url: &str| Remote::parse(url, None).map(|remote| remote.url()).ok();
+        assert_eq!(of("http://127.0.0.1:8080").as_deref(), Some("http://127.0.0.1:8080"));
+        assert_eq!(of("http://live.example.org/").as_deref(), Some("http://live.example.org:80"));
+        assert_eq!(of("http://[::1]:9").as_deref(), Some("http://[::1]:9"));
+        for bad in ["127.0.0.1:8080", "ftp://a", "http://", "http://a/v1/b", "http://u@a"] {
+            assert_eq!(of(bad), None, "{bad}");
         }
+        assert!(Remote::parse("http://a", Some(Path::new("ca.pem"))).is_err(), "a plain server shows no certificate");
     }
 
     #[test]

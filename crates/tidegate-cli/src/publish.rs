@@ -34,9 +34,8 @@ pub(crate) struct Arguments {
     address: Target,
     /// One event as JSON; without it, or with `-`, each line of stdin is one.
     data: Option<String>,
-    /// The server.
-    #[arg(long, default_value = "http://127.0.0.1:8080")]
-    url: String,
+    #[command(flatten)]
+    server: client::Server,
     /// Set the value of one key of a keyed channel.
     #[arg(long)]
     key: Option<String>,
@@ -53,7 +52,7 @@ struct Publisher {
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<()> {
-    let remote = Remote::parse(&arguments.url)?;
+    let remote = Remote::of(&arguments.server)?;
     let name = arguments.idempotency_key.unwrap_or_else(|| format!("cli-{:016x}", rand::random::<u64>()));
     let publisher = Publisher { remote, target: arguments.address, key: arguments.key };
     runtime()?.block_on(async {

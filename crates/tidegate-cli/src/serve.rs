@@ -65,7 +65,7 @@ pub(crate) fn load(path: &Path) -> Result<Config> {
 
 /// The lines that scripts and tests wait for.
 pub(crate) fn announce(server: &Server) {
-    say(format!("listening on http://{}", server.address()));
+    say(format!("listening on {}://{}", server.scheme(), server.address()));
     say(format!("admin on http://{}", server.admin_address()));
 }
 

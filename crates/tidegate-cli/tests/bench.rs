@@ -5,8 +5,9 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use tidegate_bench::Report;
+use tidegate_bench::{Load, Pace, Report, Step, Subject, Tally, Target};
 use tidegate_testkit::process::Server;
 
 const CONFIG: &str = include_str!("../src/demo/demo.yaml");
@@ -71,6 +72,52 @@ fn watchers_and_events_go_round_the_addresses() {
     let report = good(&server, "fanout rooms/{n}/messages --addresses 20 --watchers 40 --rate max --publishers 3");
     assert!(report.published > 20 && report.deliveries > report.published, "{report:?}");
     assert!(report.deliveries < 3 * report.published, "each event goes to the two of its address: {report:?}");
+}
+
+#[test]
+fn one_publish_goes_to_several_addresses() {
+    let server = demo();
+    let report = good(&server, "fanout rooms/{n}/messages --addresses 20 --watchers 20 --batch 8 --spread --rate 800");
+    assert_eq!((report.batch, report.cut_by_server), (8, 0));
+    assert!(report.published > 100 && report.deliveries >= report.published - 16, "one watcher each: {report:?}");
+}
+
+/// The demo, watched by a pattern: each watcher sees every room.
+#[derive(Debug)]
+struct AllRooms(SocketAddr);
+
+impl Subject for AllRooms {
+    fn watch_address(&self) -> SocketAddr {
+        self.0
+    }
+
+    fn watch(&self, _: u32) -> Vec<Step> {
+        let say = b"GET /v1/rooms/*/messages HTTP/1.1\r\nhost: 127.0.0.1\r\naccept: text/event-stream\r\n\r\n".to_vec();
+        vec![Step { say, hear: br#""op":"begin""#.to_vec() }]
+    }
+
+    fn publish_address(&self) -> SocketAddr {
+        self.0
+    }
+
+    fn publish(&self, number: u32, event: &[u8], out: &mut Vec<u8>) {
+        let (length, event) = (event.len(), String::from_utf8_lossy(event));
+        let head =
+            format!("POST /v1/rooms/{number}/messages HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json");
+        out.extend_from_slice(format!("{head}\r\ncontent-length: {length}\r\n\r\n{event}").as_bytes());
+    }
+}
+
+#[test]
+fn a_wide_watcher_has_to_get_the_events_of_all_addresses() {
+    let server = demo();
+    let foreign: Option<Arc<dyn Subject>> = Some(Arc::new(AllRooms(server.address())));
+    let target = Target { foreign, addresses: 5, wide: true, ..Target::new(server.address(), "") };
+    let mut load = Load::new(target, None, |_| {}).expect("a load");
+    load.watch(3).expect("all watch");
+    load.publish(Pace::PerSecond(200.0), Duration::from_millis(300)).expect("published");
+    assert_eq!(load.finish().expect("all came"), Tally::default());
+    assert_eq!(load.latency().count, 3 * 60, "each of the 60 to each of the three");
 }
 
 #[test]

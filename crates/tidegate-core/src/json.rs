@@ -171,17 +171,21 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
 
 /// How many bytes come before the first that a JSON string escapes.
 fn clean(bytes: &[u8]) -> usize {
-    let escaped = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
+    before(bytes, |byte| byte < 0x20 || byte == b'"' || byte == b'\\')
+}
+
+/// How many bytes come before the first of a kind; all, if there is none.
+fn before(bytes: &[u8], of_kind: impl Fn(u8) -> bool) -> usize {
     // Without a branch for each byte, the compiler looks at sixteen at once.
     let (blocks, _) = bytes.as_chunks::<16>();
-    let whole = blocks.iter().take_while(|block| !block.iter().fold(false, |any, byte| any | escaped(*byte))).count();
+    let whole = blocks.iter().take_while(|block| !block.iter().fold(false, |any, byte| any | of_kind(*byte))).count();
     let begin = whole * 16;
-    bytes[begin..].iter().position(|byte| escaped(*byte)).map_or(bytes.len(), |at| begin + at)
+    bytes[begin..].iter().position(|byte| of_kind(*byte)).map_or(bytes.len(), |at| begin + at)
 }
 
 fn one_line(text: &Bytes, start: usize, end: usize) -> Bytes {
     let part = &text[start..end];
-    if !part.iter().any(|byte| matches!(byte, b'\r' | b'\n')) {
+    if before(part, |byte| matches!(byte, b'\r' | b'\n')) == part.len() {
         return text.slice(start..end);
     }
     part.iter().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte }).collect()
@@ -344,6 +348,7 @@ impl<'t> Scanner<'t> {
     fn string(&mut self) -> Result<(), JsonError> {
         self.at += 1;
         loop {
+            self.at += clean(&self.text[self.at..]);
             match self.peek() {
                 None => return Err(self.fail("a string does not end")),
                 Some(b'"') => {
@@ -351,8 +356,7 @@ impl<'t> Scanner<'t> {
                     return Ok(());
                 }
                 Some(b'\\') => self.escape()?,
-                Some(0..=0x1f) => return Err(self.fail("a raw control character in a string")),
-                Some(_) => self.at += 1,
+                Some(_) => return Err(self.fail("a raw control character in a string")),
             }
         }
     }

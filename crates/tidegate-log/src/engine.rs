@@ -19,6 +19,7 @@ use crate::batch::AppendError;
 use crate::channel::ChannelState;
 use crate::counters::Counters;
 use crate::disk::{Disk, is_sync_failure};
+use crate::group::Work;
 use crate::health::{Health, Stats};
 use crate::journal::JournalWriter;
 use crate::large::{Claims, Places};
@@ -116,6 +117,14 @@ impl Engine {
 
     pub(crate) fn on_disk(&self, id: ChannelId) -> bool {
         self.index_of(id).is_some_and(|index| self.channels[index].ring.is_none())
+    }
+
+    /// Whether the work leaves nothing on disk.
+    pub(crate) fn only_in_memory(&self, work: &Work) -> bool {
+        let Work::Batches(batches) = work else { return false };
+        batches
+            .iter()
+            .all(|batch| batch.checkpoints.is_empty() && batch.entries.iter().all(|entry| !self.on_disk(entry.channel)))
     }
 
     pub(crate) fn checkpoint(&self, name: &str) -> Option<Bytes> {

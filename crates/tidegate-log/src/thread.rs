@@ -48,6 +48,8 @@ struct Queue {
 struct Queued {
     work: VecDeque<(Work, usize, Callback)>,
     bytes: usize,
+    /// A group that was taken is being committed.
+    busy: bool,
     closed: bool,
 }
 
@@ -83,9 +85,16 @@ impl Running {
         Ok(Running { engine, queue, drains, threads: Mutex::new(vec![committer, drainer]) })
     }
 
-    /// Queues work; waits while the queue is full.
+    /// Queues work; waits while the queue is full. What touches no disk is done at once, on the
+    /// caller's thread, unless something is before it.
     pub(crate) fn submit(&self, work: Work, bytes: usize, done: Callback) {
         let mut queued = self.queue.lock();
+        let alone = queued.work.is_empty() && !queued.busy && !queued.closed;
+        if alone && self.engine.only_in_memory(&work) {
+            drop(queued);
+            let outcome = self.engine.commit_group(vec![work]).pop();
+            return done(outcome.unwrap_or(Err(AppendError::Closed)));
+        }
         // One that is larger than the queue itself goes in when it is alone.
         while !queued.closed
             && !queued.work.is_empty()
@@ -152,6 +161,7 @@ impl Queue {
     /// Waits for work and takes a group of it; `None` when closed and empty.
     fn take(&self) -> Option<Vec<(Work, Callback)>> {
         let mut queued = self.lock();
+        queued.busy = false;
         while queued.work.is_empty() {
             if queued.closed {
                 return None;
@@ -167,6 +177,7 @@ impl Queue {
             group.push((work, done));
         }
         queued.bytes -= bytes;
+        queued.busy = true;
         drop(queued);
         self.emptied.notify_all();
         Some(group)

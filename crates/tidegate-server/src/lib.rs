@@ -15,6 +15,7 @@ pub mod docs;
 mod listen;
 mod metrics;
 mod server;
+pub mod tls;
 mod wiring;
 
 pub use listen::ListenError;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tidegate_hub::{Drain, Hub};
 use tidegate_log::{Log, OpenError};
 use tidegate_sources::Running;
-use tidegate_transports::{Action, Budget, Gateway};
+use tidegate_transports::{Action, Budget, Gateway, Multiplexed};
 use tidegate_wire::Tails;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -17,6 +17,7 @@ use crate::assets::assets;
 use crate::config::Config;
 use crate::listen::{ListenError, listen};
 use crate::metrics::Metrics;
+use crate::tls::{PairError, Watch};
 use crate::wiring;
 
 /// After the pace of a drain, watchers that take no bytes are given this long.
@@ -28,11 +29,13 @@ const DRAIN_LOOK: Duration = Duration::from_millis(20);
 pub struct Server {
     address: SocketAddr,
     admin_address: SocketAddr,
+    secure: bool,
+    multiplexed: Multiplexed,
     hub: Hub,
     log: Log,
     tails: Tails,
     sources: Vec<Running>,
-    tasks: [JoinHandle<()>; 2],
+    tasks: Vec<JoinHandle<()>>,
 }
 
 /// Why a server does not start.
@@ -41,6 +44,12 @@ pub enum StartError {
     /// A port cannot be had.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// The certificate is no good.
+    #[error(transparent)]
+    Certificate(#[from] PairError),
+    /// TLS does not work on this machine.
+    #[error("TLS cannot be spoken: {0}")]
+    Tls(#[from] rustls::Error),
     /// The log does not open.
     #[error("the log does not open: {0}")]
     Log(#[from] OpenError),
@@ -64,6 +73,9 @@ impl Server {
     /// Listens, opens the log, starts the sources and serves. With `insecure` it listens beyond
     /// loopback, too. `actions` are what its page may set off.
     pub async fn start(config: Config, insecure: bool, actions: Vec<Action>) -> Result<Server, StartError> {
+        let tls = config.tls.clone().map(Watch::begin).transpose()?;
+        let keeper = tls.as_ref().map(Watch::keeper);
+        let encryption = keeper.clone().map(|keeper| tidegate_transports::server_config(keeper)).transpose()?;
         let (clients, address) = listen("listen", config.listen, insecure).await?;
         let (operators, admin_address) = listen("admin.listen", config.admin, insecure).await?;
 
@@ -79,6 +91,7 @@ impl Server {
         let hub = Hub::new(log.clone(), channels, wiring::hub_options(config.heartbeat));
         let tails = Tails::start(hub.clone(), wiring::stream_options(&config)).map_err(StartError::Lanes)?;
         let allowed = wiring::allowed(&config);
+        let multiplexed = Multiplexed::default();
         let gateway = Arc::new(Gateway {
             hub: hub.clone(),
             tails: tails.clone(),
@@ -86,6 +99,7 @@ impl Server {
             assets: assets(),
             actions,
             budget: Budget::default(),
+            multiplexed: multiplexed.clone(),
         });
 
         let hosts = config.hosts.clone();
@@ -98,20 +112,30 @@ impl Server {
                 return Err(error);
             }
         };
-        let metrics = Metrics::new(hub.clone(), tails.clone(), &sources);
+        let metrics = Metrics::new(hub.clone(), tails.clone(), &sources, keeper);
         let listed = sources.iter().zip(kinds).map(|(source, kind)| SourceEntry {
             name: source.name().to_owned(),
             kind,
             stats: source.stats().clone(),
         });
         let admin = Admin { hub: hub.clone(), metrics, sources: listed.collect(), hosts };
-        let tasks = [tokio::spawn(tidegate_transports::serve(clients, gateway)), tokio::spawn(admin.serve(operators))];
-        Ok(Server { address, admin_address, hub, log, tails, sources, tasks })
+        let secure = encryption.is_some();
+        let mut tasks = vec![
+            tokio::spawn(tidegate_transports::serve(clients, gateway, encryption)),
+            tokio::spawn(admin.serve(operators)),
+        ];
+        tasks.extend(tls.map(|tls| tokio::spawn(tls.run())));
+        Ok(Server { address, admin_address, secure, multiplexed, hub, log, tails, sources, tasks })
     }
 
     /// Where clients connect.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// `https`, or `http` without a certificate.
+    pub fn scheme(&self) -> &'static str {
+        if self.secure { "https" } else { "http" }
     }
 
     /// Where the admin side listens.
@@ -127,15 +151,17 @@ impl Server {
     /// Stops in order: publishes are refused, watches are closed at a pace and told when to come
     /// back, sources end, what is queued becomes durable, the folder is released.
     pub async fn stop(self) {
-        let Server { hub, log, tails, sources, tasks, .. } = self;
+        let Server { hub, log, tails, sources, tasks, multiplexed, .. } = self;
         let drain = Drain::for_watches(hub.watches().count());
         tracing::info!(watches = hub.watches().count(), pace_ms = drain.pace.as_millis() as u64, "draining");
         hub.drain().begin(drain);
         // Answers to what was accepted before go out meanwhile; new connections hear `draining`.
         tokio::time::sleep(drain.pace).await;
         let deadline = Instant::now() + STRAGGLERS;
-        // A socket of many watches that has none is told, too.
-        while hub.watches().count() + tails.lanes().sockets() > 0 && Instant::now() < deadline {
+        // A socket of many watches that has none is told, too; and the last frames on a connection of
+        // many requests are on their way when it has ended.
+        let left = || hub.watches().count() + tails.lanes().sockets() + multiplexed.count();
+        while left() > 0 && Instant::now() < deadline {
             tokio::time::sleep(DRAIN_LOOK).await;
         }
         for task in &tasks {

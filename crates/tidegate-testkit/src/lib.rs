@@ -7,6 +7,7 @@
 pub mod client;
 pub mod follower;
 pub mod histories;
+pub mod http2;
 pub mod model;
 pub mod postgres;
 pub mod process;
@@ -14,3 +15,4 @@ pub mod proxy;
 pub mod raw;
 pub mod replica;
 pub mod shim;
+pub mod tls;

@@ -119,6 +119,12 @@ impl Server {
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
     }
 
+    /// SIGHUP. Does not wait.
+    pub fn hang_up(&self) {
+        let pid = rustix::process::Pid::from_raw(self.pid() as i32).expect("a pid");
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::HUP);
+    }
+
     /// Waits until the process ends by itself.
     pub fn wait(&mut self) -> ExitStatus {
         self.child.wait().expect("wait for the server")
@@ -220,7 +226,7 @@ fn spawn(binary: &Path, folder: &Path, environment: &[(String, String)]) -> Resu
         match stdout.recv_timeout(START) {
             Ok(line) => {
                 let after = |words: &str| line.split_once(words).and_then(|(_, rest)| first_word(rest).parse().ok());
-                address = address.or_else(|| after("listening on http://"));
+                address = address.or_else(|| after("listening on http://")).or_else(|| after("listening on https://"));
                 admin = admin.or_else(|| after("admin on http://"));
             }
             Err(reason) => {

@@ -2,7 +2,7 @@
 //! a runtime: for tests of what no good client would send.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -33,7 +33,16 @@ pub struct Answer {
 impl Raw {
     /// Connects.
     pub fn to(server: &Server) -> Raw {
-        let socket = TcpStream::connect(server.address()).expect("connect");
+        Raw::at(server.address())
+    }
+
+    /// Connects to the admin side.
+    pub fn admin(server: &Server) -> Raw {
+        Raw::at(server.admin())
+    }
+
+    fn at(address: SocketAddr) -> Raw {
+        let socket = TcpStream::connect(address).expect("connect");
         socket.set_read_timeout(Some(PATIENCE)).expect("timeout");
         socket.set_nodelay(true).expect("nodelay");
         Raw { socket, read: Vec::new() }

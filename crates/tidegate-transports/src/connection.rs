@@ -1,11 +1,13 @@
-//! The accept loop, and one connection: hyper reads requests and writes answers until a request
-//! becomes a stream; then the socket is taken back from hyper and given to the stream.
+//! The accept loop, and one connection of HTTP/1.1: hyper reads requests and writes answers until
+//! a request becomes a stream; then the socket is taken back from hyper and given to the stream.
 //!
 //! ```text
-//!   accept ─► hyper: request ─► answer ─┐
-//!               ▲                       │ keep-alive
-//!               └───────────────────────┘
-//!               └─► request that becomes a stream ─► into_parts ─► a lane: head and frames, by us
+//!   accept ─► TLS? ─► HTTP/2? ─► see `http2`
+//!               │
+//!               └──► hyper: request ─► answer ─┐
+//!                      ▲                       │ keep-alive
+//!                      └───────────────────────┘
+//!                      └─► request that becomes a stream ─► into_parts ─► a lane: head and frames, by us
 //! ```
 //!
 //! While a stream is being handed over the service's future stays pending, so hyper writes
@@ -13,6 +15,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -25,21 +28,26 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ServerConfig;
+use tidegate_wire::Line;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::Gateway;
-use crate::patient::Patient;
-use crate::route;
+use crate::opening::{Opening, look};
+use crate::patient::{PATIENCE, Patient};
 use crate::stream::{Handed, Stream, finish};
+use crate::tls::{self, Encrypted};
+use crate::{http2, route};
 
 /// A request's head must be complete within this time, and the next one on the same connection
 /// must begin within it.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// A request's head may have this many bytes; a client with more is told 431.
-const HEAD_BYTES_MAX: usize = 32 * 1024;
+pub(crate) const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// A request may have this many header fields.
-const HEADERS_MAX: usize = 64;
+pub(crate) const HEADERS_MAX: usize = 64;
 /// Connections at once; more wait in the kernel's backlog.
 const CONNECTIONS_MAX: usize = 200_000;
 /// After a failed accept (no file descriptors left), wait this long for some to be closed.
@@ -55,14 +63,20 @@ pub(crate) enum Outcome {
 
 type Answering = Pin<Box<dyn Future<Output = Result<Response<Full<Bytes>>, Infallible>> + Send>>;
 
-/// Accepts connections until the future is dropped. Connections live on by themselves.
-pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>) {
+/// Accepts connections until the future is dropped, encrypted ones with `tls`. Connections live on
+/// by themselves.
+pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>, tls: Option<Arc<ServerConfig>>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok((socket, peer)) => {
-                tokio::spawn(connection(socket, peer, gateway.clone(), place));
+                // Frames go out when they are there; there is nothing to wait for.
+                let _ = socket.set_nodelay(true);
+                match tls.clone() {
+                    None => drop(tokio::spawn(plain(socket, peer, gateway.clone(), place))),
+                    Some(tls) => drop(tokio::spawn(encrypted(socket, peer, gateway.clone(), place, tls))),
+                }
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -72,26 +86,69 @@ pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>) {
     }
 }
 
-async fn connection(socket: TcpStream, peer: SocketAddr, gateway: Arc<Gateway>, place: OwnedSemaphorePermit) {
-    // Frames go out when they are there; there is nothing to wait for.
-    let _ = socket.set_nodelay(true);
-    if let Some((stream, socket, heard)) = requests(socket, peer, gateway.clone()).await
-        && let Err(error) = stream.run(&gateway, socket, Handed { heard, place })
-    {
+async fn plain(socket: TcpStream, peer: SocketAddr, gateway: Arc<Gateway>, place: OwnedSemaphorePermit) {
+    match look(&socket).await {
+        Ok(Opening::Http2) => http2::serve(socket, peer, gateway, false).await,
+        Ok(Opening::Http1 | Opening::Tls) => http1(socket, peer, gateway, place, false, plain_line).await,
+        Err(error) => tracing::debug!(%peer, %error, "a connection ended before its first request"),
+    }
+}
+
+async fn encrypted(
+    socket: TcpStream,
+    peer: SocketAddr,
+    gateway: Arc<Gateway>,
+    place: OwnedSemaphorePermit,
+    tls: Arc<ServerConfig>,
+) {
+    let Some(stream) = tls::handshake(socket, peer, tls).await else { return };
+    if tls::speaks_http2(&stream) {
+        http2::serve(stream, peer, gateway, true).await;
+    } else {
+        http1(stream, peer, gateway, place, true, tls::line).await;
+    }
+}
+
+fn plain_line(socket: TcpStream) -> io::Result<Line> {
+    socket.into_std().map(Line::Plain)
+}
+
+/// Answers requests, and gives the socket to a lane when one of them becomes a stream.
+async fn http1<IO>(
+    io: IO,
+    peer: SocketAddr,
+    gateway: Arc<Gateway>,
+    place: OwnedSemaphorePermit,
+    secure: bool,
+    line: impl FnOnce(IO) -> io::Result<Line>,
+) where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (stream, io) = requests(io, peer, gateway.clone(), secure).await;
+    let Some((stream, heard)) = stream else { return finish(io).await };
+    let begun = line(io).and_then(|line| stream.run(&gateway, line, Handed { peer, heard, place }));
+    if let Err(error) = begun {
         tracing::warn!(%peer, %error, "a stream could not be begun");
     }
 }
 
-/// Lets hyper answer requests. Returns the socket, and what was read from it beyond the request,
-/// when one of them becomes a stream.
-async fn requests(
-    socket: TcpStream,
+/// Lets hyper answer requests. Returns the socket, and when one of them becomes a stream that and
+/// what was read from the socket beyond the request.
+async fn requests<IO>(
+    io: IO,
     peer: SocketAddr,
     gateway: Arc<Gateway>,
-) -> Option<(Box<Stream>, TcpStream, Bytes)> {
+    secure: bool,
+) -> (Option<(Box<Stream>, Bytes)>, IO)
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let (handed, mut taken) = oneshot::channel();
     let handed = Arc::new(Mutex::new(Some(handed)));
-    let service = service_fn(move |request: Request<Incoming>| -> Answering {
+    let service = service_fn(move |mut request: Request<Incoming>| -> Answering {
+        if secure {
+            request.extensions_mut().insert(Encrypted);
+        }
         let (gateway, handed) = (gateway.clone(), handed.clone());
         Box::pin(async move {
             match route::route(&gateway, request, peer).await {
@@ -110,21 +167,19 @@ async fn requests(
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX)
-        .serve_connection(TokioIo::new(Patient::new(socket)), service);
+        .serve_connection(TokioIo::new(Patient::new(io, PATIENCE)), service);
     let stream = tokio::select! {
         biased;
-        stream = &mut taken => stream.ok()?,
+        stream = &mut taken => stream.ok(),
         ended = std::future::poll_fn(|context| connection.poll_without_shutdown(context)) => {
             if let Err(error) = ended {
                 tracing::debug!(%peer, %error, "a connection ended early");
             }
-            let mut socket = connection.into_parts().io.into_inner().into_inner();
-            finish(&mut socket).await;
-            return None;
+            None
         }
     };
     let parts = connection.into_parts();
     // A copy of what little there may be: the buffer itself would live as long as the watch.
-    let read = Bytes::copy_from_slice(&parts.read_buf);
-    Some((stream, parts.io.into_inner().into_inner(), read))
+    let stream = stream.map(|stream| (stream, Bytes::copy_from_slice(&parts.read_buf)));
+    (stream, parts.io.into_inner().into_inner())
 }

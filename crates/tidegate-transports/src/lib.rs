@@ -1,5 +1,5 @@
-//! The request side of every way to watch and publish: HTTP/1.1 requests in, answers out, and
-//! sockets handed to streams.
+//! The request side of every way to watch and publish: requests of HTTP/1.1 and HTTP/2 in, plain
+//! or encrypted, answers out, and sockets handed to streams.
 //!
 //! A transport reads what the client wants, asks the hub whether and from where, and either
 //! answers or hands the socket over. It never reads the log, and never knows a source.
@@ -9,8 +9,10 @@ mod answer;
 mod budget;
 mod connection;
 mod door;
+mod http2;
 mod list;
 mod negotiate;
+mod opening;
 mod options;
 mod page;
 mod patient;
@@ -20,13 +22,16 @@ mod publish;
 mod read;
 mod route;
 mod stream;
+mod tls;
 mod websocket;
 
 pub use action::Action;
 pub use budget::Budget;
 pub use connection::serve;
 pub use door::Allowed;
+pub use http2::Multiplexed;
 pub use page::{Asset, Assets};
+pub use tls::server_config;
 #[cfg(any(test, feature = "fuzzed"))]
 #[doc(hidden)]
 pub use websocket::fuzzed;
@@ -48,4 +53,6 @@ pub struct Gateway {
     pub actions: Vec<Action>,
     /// Memory for large bodies and answers.
     pub budget: Budget,
+    /// Connections that carry many requests at once.
+    pub multiplexed: Multiplexed,
 }

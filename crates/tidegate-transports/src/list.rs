@@ -9,6 +9,7 @@ use crate::answer::{self, Answer};
 use crate::negotiate::{Representation, accepted};
 use crate::options::Options;
 use crate::page;
+use crate::tls::Encrypted;
 use crate::{Action, Gateway};
 
 /// Answers with the channels, as JSON or as the page.
@@ -31,6 +32,7 @@ pub(crate) fn list(gateway: &Gateway, request: &Request<Incoming>) -> Result<Ans
                 .hint("watch one of the addresses in it"));
         }
     }
+    let scheme = if request.extensions().get::<Encrypted>().is_some() { "https" } else { "http" };
     let host = text(http::header::HOST).unwrap_or("127.0.0.1:8080");
     let channels: Vec<serde_json::Value> = gateway
         .hub
@@ -49,7 +51,7 @@ pub(crate) fn list(gateway: &Gateway, request: &Request<Incoming>) -> Result<Ans
                 "source": config.source,
                 "loading": channel.loading(),
                 "publish": config.source.is_none() && config.access.publish,
-                "curl": format!("curl -N -H 'Accept: text/event-stream' 'http://{host}/v1/{pattern}'"),
+                "curl": format!("curl -N -H 'Accept: text/event-stream' '{scheme}://{host}/v1/{pattern}'"),
             })
         })
         .collect();

@@ -23,16 +23,20 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) const ANONYMOUS: &str = "anonymous";
 
 /// Publishes; answers when it is durable.
-pub(crate) async fn publish(gateway: &Gateway, target: Target, request: Request<Incoming>) -> Result<Answer, Problem> {
+pub(crate) async fn publish(
+    gateway: &Gateway,
+    target: Target,
+    request: &mut Request<Incoming>,
+) -> Result<Answer, Problem> {
     let channel = match gateway.hub.publishable(&target, request.method().as_str()) {
         Ok(channel) => channel,
         Err(problem) => return Ok(refused(gateway, &target, &problem)),
     };
-    unconditional(&request)?;
+    unconditional(request)?;
     let method = request.method().clone();
-    let key = key(&request)?;
-    let idempotency = idempotency(&request)?;
-    let format = format(&request)?;
+    let key = key(request)?;
+    let idempotency = idempotency(request)?;
+    let format = format(request)?;
     if method == Method::PUT && format != Format::Json {
         return Err(Problem::new(ErrorCode::UnsupportedType, "a PUT has one JSON value")
             .hint("send application/json; batches and envelopes go with POST"));
@@ -122,14 +126,14 @@ fn format(request: &Request<Incoming>) -> Result<Format, Problem> {
 /// The body, and its share of the memory for large ones, to hold until the publish is done.
 async fn body(
     gateway: &Gateway,
-    request: Request<Incoming>,
+    request: &mut Request<Incoming>,
     bytes_max: usize,
 ) -> Result<(Bytes, Option<Share>), Problem> {
     let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|bytes| bytes > bytes_max) {
         return Err(too_large(bytes_max));
     }
-    let collecting = collect(gateway, request.into_body(), announced.unwrap_or(bytes_max), bytes_max);
+    let collecting = collect(gateway, request.body_mut(), announced.unwrap_or(bytes_max), bytes_max);
     tokio::time::timeout(BODY_TIMEOUT, collecting).await.unwrap_or_else(|_| {
         let detail = format!("the body did not arrive within {} s; nothing was accepted", BODY_TIMEOUT.as_secs());
         Err(Problem::new(ErrorCode::Invalid, detail))
@@ -138,7 +142,7 @@ async fn body(
 
 async fn collect(
     gateway: &Gateway,
-    mut incoming: Incoming,
+    incoming: &mut Incoming,
     expected: usize,
     bytes_max: usize,
 ) -> Result<(Bytes, Option<Share>), Problem> {

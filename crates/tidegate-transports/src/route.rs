@@ -13,13 +13,13 @@ use crate::answer::{self, Answer};
 use crate::connection::Outcome;
 use crate::negotiate::{Representation, accepted};
 use crate::options::Options;
-use crate::{list, page, poll, problems, publish, read, stream, websocket};
+use crate::{http2, list, page, poll, problems, publish, read, stream, websocket};
 
 /// Answers a request, or asks for its socket.
-pub(crate) async fn route(gateway: &Gateway, request: Request<Incoming>, peer: SocketAddr) -> Outcome {
+pub(crate) async fn route(gateway: &Gateway, mut request: Request<Incoming>, peer: SocketAddr) -> Outcome {
     let origin = request.headers().get(ORIGIN).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let person = page::wanted(&request);
-    let mut outcome = match admit(gateway, request, peer).await {
+    let mut outcome = match admit(gateway, &mut request, peer).await {
         Ok(outcome) => outcome,
         Err(problem) if person && problem.code != ErrorCode::WrongHost => {
             Outcome::Answer(page::refusal(gateway, &problem))
@@ -31,10 +31,11 @@ pub(crate) async fn route(gateway: &Gateway, request: Request<Incoming>, peer: S
     {
         answer::readable_by(answer, &origin);
     }
+    http2::discard(request);
     outcome
 }
 
-async fn admit(gateway: &Gateway, request: Request<Incoming>, peer: SocketAddr) -> Result<Outcome, Problem> {
+async fn admit(gateway: &Gateway, request: &mut Request<Incoming>, peer: SocketAddr) -> Result<Outcome, Problem> {
     gateway.allowed.host(request.headers())?;
     let path = request.uri().path().to_owned();
     if path == "/v1/_ws" && websocket::wanted(&request) {
@@ -46,7 +47,7 @@ async fn admit(gateway: &Gateway, request: Request<Incoming>, peer: SocketAddr) 
     }
     match path.strip_prefix("/v1/").filter(|rest| !rest.is_empty() && !rest.starts_with('_')) {
         Some(address_path) => address(gateway, address_path, request, peer).await,
-        None => own(gateway, &path, &request).map(Outcome::Answer),
+        None => own(gateway, &path, request).map(Outcome::Answer),
     }
 }
 
@@ -97,7 +98,7 @@ fn ours(path: &str, request: &Request<Incoming>) -> Result<Answer, Problem> {
 async fn address(
     gateway: &Gateway,
     path: &str,
-    request: Request<Incoming>,
+    request: &mut Request<Incoming>,
     peer: SocketAddr,
 ) -> Result<Outcome, Problem> {
     let target = Target::parse(path).map_err(|error| {
@@ -121,14 +122,14 @@ async fn address(
 async fn watch(
     gateway: &Gateway,
     target: Target,
-    request: Request<Incoming>,
+    request: &Request<Incoming>,
     peer: SocketAddr,
 ) -> Result<Outcome, Problem> {
     let headers = request.headers();
     let options = Options::read(request.uri().query(), headers)?;
-    if websocket::wanted(&request) {
+    if websocket::wanted(request) {
         gateway.allowed.origin(headers)?;
-        return websocket::open(gateway, target, options, &request, peer).await;
+        return websocket::open(gateway, target, options, request, peer).await;
     }
     let accept = headers.get(http::header::ACCEPT).and_then(|value| value.to_str().ok());
     let representation = match options.representation {
@@ -138,13 +139,13 @@ async fn watch(
     let answer = match representation {
         Representation::Html => page::live(gateway, &target)?,
         Representation::Sse | Representation::Ndjson => {
-            return stream::open(gateway, target, options, representation, &request, peer).await;
+            return stream::open(gateway, target, options, representation, request, peer).await;
         }
         Representation::Poll => poll::poll(gateway, target, options).await?,
         Representation::Json if options.after.is_some() || options.wait.is_some() => {
             poll::poll(gateway, target, options).await?
         }
-        Representation::Json => read::read(gateway, target, options, &request).await?,
+        Representation::Json => read::read(gateway, target, options, request).await?,
     };
     Ok(Outcome::Answer(answer))
 }

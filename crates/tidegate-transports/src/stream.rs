@@ -9,17 +9,17 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::Request;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, ORIGIN, VARY};
+use http::{Request, Version};
 use httpdate::fmt_http_date;
 use hyper::body::Incoming;
 use tidegate_core::frame::PROTOCOL;
 use tidegate_core::{Millis, Problem, Target};
 use tidegate_hub::{Start, WatchEntry, WatchId};
-use tidegate_wire::{Ear, Encoding, Terms, WatchName, Watcher, close_frame};
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
+use tidegate_wire::{Ear, Encoding, Line, Terms, WatchName, Watcher, close_frame};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
 
 use crate::Gateway;
 use crate::answer;
@@ -35,8 +35,8 @@ const PADDING: usize = 2 * 1024;
 const ONLY_WATCH: WatchName = 1;
 /// After the last byte the client has this long to take it, and may go on to send so much of what
 /// nobody wants any more.
-const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub(crate) const LINGER: Duration = Duration::from_secs(2);
+pub(crate) const LINGER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// What is ready for its socket.
 pub(crate) struct Stream {
@@ -45,6 +45,8 @@ pub(crate) struct Stream {
     pub(crate) encoding: Encoding,
     /// The answer's head, and what comes before the first frame.
     pub(crate) head: Bytes,
+    /// Of HTTP/2, where they are not part of the head's bytes.
+    pub(crate) fields: Vec<(HeaderName, String)>,
     pub(crate) socket: Kind,
 }
 
@@ -80,9 +82,12 @@ pub(crate) async fn open(
                 }
                 return Ok(Outcome::Answer(answer));
             }
-            let head = head(encoding, &fields);
+            let (head, fields) = match request.version() {
+                Version::HTTP_2 => (Bytes::from(lead(encoding)), fields),
+                _ => (head(encoding, &fields), Vec::new()),
+            };
             let watch = Some((watcher, entry));
-            Ok(Outcome::Stream(Box::new(Stream { watch, encoding, head, socket: Kind::Reading })))
+            Ok(Outcome::Stream(Box::new(Stream { watch, encoding, head, fields, socket: Kind::Reading })))
         }
         Err(problem) if encoding == Encoding::Sse && problem.code.retry_ms().is_some() => {
             Ok(Outcome::Answer(come_back(&problem)))
@@ -135,12 +140,16 @@ fn head(encoding: Encoding, fields: &[(HeaderName, String)]) -> Bytes {
     let mut head = format!("HTTP/1.1 200 OK\r\ndate: {}\r\nconnection: close\r\n", fmt_http_date(SystemTime::now()));
     push_fields(fields, &mut head);
     head.push_str("\r\n");
-    if encoding == Encoding::Sse {
-        head.push(':');
-        head.extend(std::iter::repeat_n(' ', PADDING));
-        head.push_str("\n\n");
-    }
+    head.push_str(&lead(encoding));
     Bytes::from(head)
+}
+
+/// What comes before the first frame.
+fn lead(encoding: Encoding) -> String {
+    match encoding {
+        Encoding::Sse => format!(":{:PADDING$}\n\n", ""),
+        _ => String::new(),
+    }
 }
 
 /// Appends header fields as they are on the wire.
@@ -183,23 +192,22 @@ impl Stream {
     ///
     /// # Errors
     /// When the socket cannot be set up.
-    pub(crate) fn run(self, gateway: &Arc<Gateway>, socket: TcpStream, handed: Handed) -> io::Result<()> {
-        let Stream { watch, encoding, head, socket: kind } = self;
-        let Handed { heard, place } = handed;
+    pub(crate) fn run(self, gateway: &Arc<Gateway>, line: Line, handed: Handed) -> io::Result<()> {
+        let Stream { watch, encoding, head, socket: kind, .. } = self;
+        let Handed { peer, heard, place } = handed;
         let ear = match kind {
             Kind::Reading => None,
             Kind::WebSocket => {
                 let watched = watch.as_ref().map(|(watcher, _)| watcher.plan.view.scope.target.clone());
-                let session = Session::new(gateway.clone(), watched, socket.peer_addr().ok(), encoding, &heard);
+                let session = Session::new(gateway.clone(), watched, Some(peer), encoding, &heard);
                 Some(Box::new(session) as Box<dyn Ear>)
             }
         };
         let terms = Terms { encoding, many: watch.is_none(), ear, head, place };
-        let connection = gateway.tails.lanes().open(socket.into_std()?, terms)?;
+        let connection = gateway.tails.lanes().open(line, terms)?;
         match watch {
             Some((watcher, entry)) => {
-                let listed = gateway.hub.watches().enter(entry);
-                connection.watch(&gateway.tails, ONLY_WATCH, watcher, listed);
+                connection.watch(&gateway.tails, ONLY_WATCH, watcher, entry);
             }
             None => connection.listen(),
         }
@@ -209,6 +217,7 @@ impl Stream {
 
 /// What comes with a socket from its handshake.
 pub(crate) struct Handed {
+    pub(crate) peer: SocketAddr,
     /// What was read beyond the request.
     pub(crate) heard: Bytes,
     /// Its place among the connections.
@@ -217,21 +226,19 @@ pub(crate) struct Handed {
 
 /// Ends an answer in order: a close with unread bytes in the socket would be a reset, which may
 /// destroy the last of it on its way.
-pub(crate) async fn finish(socket: &mut TcpStream) {
-    if socket.shutdown().await.is_ok() {
-        let _ = tokio::time::timeout(LINGER, gone(socket, LINGER_BYTES_MAX)).await;
+pub(crate) async fn finish(mut io: impl AsyncRead + AsyncWrite + Unpin) {
+    if matches!(timeout(LINGER, io.shutdown()).await, Ok(Ok(()))) {
+        let _ = timeout(LINGER, gone(&mut io, LINGER_BYTES_MAX)).await;
     }
 }
 
 /// Returns when the client has closed its side, or says more than it should.
-async fn gone(socket: &TcpStream, bytes_max: usize) {
-    let mut said = 0;
-    while said < bytes_max && socket.readable().await.is_ok() {
-        match socket.try_read(&mut [0; 16 * 1024]) {
-            Ok(0) => return,
+async fn gone(io: &mut (impl AsyncRead + Unpin), bytes_max: usize) {
+    let (mut said, mut buffer) = (0, vec![0; 16 * 1024]);
+    while said < bytes_max {
+        match io.read(&mut buffer).await {
+            Ok(0) | Err(_) => return,
             Ok(bytes) => said += bytes,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => return,
         }
     }
 }

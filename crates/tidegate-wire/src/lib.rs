@@ -19,7 +19,7 @@ mod walk;
 
 pub use encoding::{DEFLATE_WINDOW_BITS, Deflated, Encoding, deflated, websocket_text};
 pub use follow::{End, follow};
-pub use lane::{Connection, Ear, Hearing, Lanes, Terms, WatchName};
+pub use lane::{Connection, Ear, Hearing, Lanes, Line, Terms, WatchName};
 pub use options::StreamOptions;
 pub use tails::{Listener, Stats, Tails};
 pub use walk::{Sink, Watcher, close_frame};

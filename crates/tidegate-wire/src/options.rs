@@ -10,6 +10,8 @@ pub struct StreamOptions {
     /// A busy tail is written out at most this often; what comes meanwhile joins the next write. An
     /// event that comes alone waits for nothing.
     pub batch_delay: Duration,
+    /// Sockets are written to by io_uring, where the kernel allows it: many with one system call.
+    pub io_uring: bool,
     /// A watcher whose socket takes no byte for so long is closed. Long enough for a client that
     /// pauses, short enough to free what a dead one holds.
     pub write_timeout: Duration,
@@ -22,6 +24,7 @@ impl Default for StreamOptions {
         StreamOptions {
             lanes: std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(LANES_MAX),
             batch_delay: Duration::from_millis(1),
+            io_uring: true,
             write_timeout: Duration::from_secs(5 * 60),
             lag_max: Duration::from_secs(60 * 60),
         }

@@ -17,6 +17,8 @@ const RETRY: Duration = Duration::from_secs(1);
 pub(crate) async fn pump(tails: Arc<ChannelTails>) {
     loop {
         tails.channel.advanced().await;
+        // Who is about to publish does so first: then one page, and one call of each lane, is for all.
+        tokio::task::yield_now().await;
         while step(&tails).await {
             // Watchers on this thread write before the next page is encoded.
             tokio::task::yield_now().await;

@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rand::Rng;
 use tidegate_core::frame::{Begin, Cursors};
-use tidegate_core::{ErrorCode, Frame, NoticeCode, Offset, Problem};
+use tidegate_core::{ErrorCode, Frame, NoticeCode, Offset, Problem, Target};
 use tidegate_hub::{Hub, Piece, Plan, Reader, Start};
 use tokio::time::Instant;
 
@@ -106,6 +106,11 @@ impl<S: Sink> Walk<S> {
         self.cursors.continue_from(at);
         let reader = Reader::resume(self.hold.channel().clone(), self.hold.tail.key.view.clone(), at);
         Box::pin(self.catch_up(reader)).await
+    }
+
+    /// What is watched, as all watchers of the view share it.
+    pub(crate) fn target(&self) -> &Target {
+        &self.hold.tail.key.view.scope.target
     }
 
     pub(crate) fn into_parts(self) -> (Tails, Hold, S) {

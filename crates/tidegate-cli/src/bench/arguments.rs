@@ -154,6 +154,10 @@ pub(super) struct Spread {
     /// Addresses; `{n}` in ADDRESS becomes a number below this. Watchers and events go round them.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(super) addresses: u32,
+    /// The events of one publish (--batch) are each at another address, in envelopes that name it:
+    /// for plain channels.
+    #[arg(long)]
+    pub(super) spread: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -169,34 +173,36 @@ pub(super) struct Amount {
     pub(super) events: Option<Events>,
     pub(super) watchers: u32,
     pub(super) addresses: u32,
+    pub(super) spread: bool,
     pub(super) pace: Pace,
 }
 
 impl BenchCommand {
     pub(super) fn load(self) -> (Scenario, Place, Amount) {
-        let amount = |events: Events, watchers, addresses, default| {
+        let amount = |events: Events, watchers, spread: Option<Spread>, default| {
             let pace = events.rate.unwrap_or(default);
-            Amount { events: Some(events), watchers, addresses, pace }
+            let (addresses, spread) = spread.map_or((1, false), |spread| (spread.addresses, spread.spread));
+            Amount { events: Some(events), watchers, addresses, spread, pace }
         };
         let ten = Pace::PerSecond(10.0);
         match self {
             BenchCommand::Fanout { place, events, watchers, spread } => {
-                (Scenario::Fanout, place, amount(events, watchers, spread.addresses, ten))
+                (Scenario::Fanout, place, amount(events, watchers, Some(spread), ten))
             }
             BenchCommand::Publish { place, events, watchers, spread } => {
-                (Scenario::Publish, place, amount(events, watchers, spread.addresses, Pace::Fastest))
+                (Scenario::Publish, place, amount(events, watchers, Some(spread), Pace::Fastest))
             }
             BenchCommand::Idle { place, watchers, addresses } => {
-                (Scenario::Idle, place, Amount { events: None, watchers, addresses, pace: ten })
+                (Scenario::Idle, place, Amount { events: None, watchers, addresses, spread: false, pace: ten })
             }
             BenchCommand::Resume { place, events, watchers, backlog, live } => {
-                (Scenario::Resume { backlog, live }, place, amount(events, watchers, 1, ten))
+                (Scenario::Resume { backlog, live }, place, amount(events, watchers, None, ten))
             }
             BenchCommand::Churn { place, events, watchers, cuts } => {
-                (Scenario::Churn { cuts_per_second: cuts }, place, amount(events, watchers, 1, ten))
+                (Scenario::Churn { cuts_per_second: cuts }, place, amount(events, watchers, None, ten))
             }
             BenchCommand::Slow { place, events, watchers, stalled } => {
-                (Scenario::Slow { stalled }, place, amount(events, watchers, 1, ten))
+                (Scenario::Slow { stalled }, place, amount(events, watchers, None, ten))
             }
         }
     }

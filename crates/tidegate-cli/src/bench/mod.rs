@@ -59,7 +59,10 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
 }
 
 fn options(place: &Place, amount: &Amount) -> Result<Options> {
-    let remote = Remote::parse(&place.url)?;
+    let remote = Remote::parse(&place.url, None)?;
+    if remote.encrypted() {
+        bail!("the load goes over plain HTTP: put http:// and the address of the server itself");
+    }
     let found = remote.authority().to_socket_addrs().with_context(|| format!("cannot find {}", place.url))?;
     let found: Vec<SocketAddr> = found.collect();
     let server = *found.first().ok_or_else(|| anyhow!("cannot find {}", place.url))?;
@@ -80,6 +83,7 @@ fn options(place: &Place, amount: &Amount) -> Result<Options> {
         chain: place.chain,
         publishers: amount.events.as_ref().map_or(1, |events| events.publishers),
         batch: amount.events.as_ref().map_or(1, |events| events.batch),
+        spread: amount.spread,
         event_bytes: amount.events.as_ref().map_or(EVENT_BYTES_MIN, |events| events.bytes),
         ..Target::new(server, address)
     };

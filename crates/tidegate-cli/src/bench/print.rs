@@ -143,6 +143,9 @@ fn server(report: &Report) -> String {
     if let Some(bytes) = server.pss_bytes_per_watcher {
         let _ = write!(text, ", {bytes:.0} bytes a watcher");
     }
+    if let Some(bytes) = server.kernel_bytes_per_watcher {
+        let _ = write!(text, ", and {bytes:.0} in the kernel of this machine");
+    }
     text
 }
 

@@ -36,9 +36,8 @@ pub(crate) struct Arguments {
     /// What to watch: an address such as machine/cpu, or a pattern such as machine/*.
     #[arg(value_parser = client::target)]
     address: Target,
-    /// The server.
-    #[arg(long, default_value = "http://127.0.0.1:8080")]
-    url: String,
+    #[command(flatten)]
+    server: client::Server,
     /// Keep the cursor in this file, and go on from there the next time.
     #[arg(long, value_name = "FILE")]
     cursor_file: Option<PathBuf>,
@@ -86,7 +85,7 @@ enum End {
 pub(crate) fn run(arguments: Arguments) -> Result<()> {
     let kept = arguments.cursor_file.as_deref().map(read_cursor).transpose()?.flatten();
     let mut watch = Watch {
-        remote: Remote::parse(&arguments.url)?,
+        remote: Remote::of(&arguments.server)?,
         target: arguments.address,
         from: arguments.from,
         key: arguments.key,

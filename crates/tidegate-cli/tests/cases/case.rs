@@ -7,6 +7,8 @@ use anyhow::Context;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::line::Line;
+
 /// One file.
 #[derive(Deserialize)]
 pub struct File {
@@ -106,11 +108,8 @@ impl File {
 }
 
 impl Case {
-    /// The transports, or once without one if nothing is watched.
-    pub fn runs_on(&self) -> Vec<Option<Transport>> {
-        if !self.steps.iter().any(|step| step.watch.is_some()) {
-            return vec![None];
-        }
+    /// The transports, or none if nothing is watched, each on all that carries it.
+    pub fn runs_on(&self) -> Vec<(Option<Transport>, Line)> {
         let all = vec![
             Transport::Sse,
             Transport::Ndjson,
@@ -119,7 +118,24 @@ impl Case {
             Transport::WebsocketMany,
             Transport::Poll,
         ];
-        self.transports.clone().unwrap_or(all).into_iter().map(Some).collect()
+        let watched = self.steps.iter().any(|step| step.watch.is_some());
+        let transports: Vec<Option<Transport>> =
+            if watched { self.transports.clone().unwrap_or(all).into_iter().map(Some).collect() } else { vec![None] };
+        let socket = self.steps.iter().any(|step| step.socket);
+        let carried = |transport| {
+            [Line::Plain, Line::Tls, Line::Http2]
+                .into_iter()
+                // A WebSocket is opened on HTTP/1.1.
+                .filter(move |line| {
+                    let websocket = matches!(
+                        transport,
+                        Some(Transport::Websocket | Transport::WebsocketDeflate | Transport::WebsocketMany)
+                    );
+                    *line != Line::Http2 || !(websocket || socket)
+                })
+                .map(move |line| (transport, line))
+        };
+        transports.into_iter().flat_map(carried).collect()
     }
 }
 

@@ -1,11 +1,12 @@
 //! One request on a connection of its own, with nothing between the case and the bytes.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
+
+use crate::line::{Line, Place};
 
 /// Longer than any wait of a case; a server that is silent for so long has failed.
 pub const SILENCE_MAX: Duration = Duration::from_secs(30);
@@ -70,12 +71,28 @@ impl Answer {
     }
 }
 
+/// What carries a request and its answer.
+pub trait Carrier: Read + Write + Send {}
+
+impl<C: Read + Write + Send> Carrier for C {}
+
+/// What comes back, without what carries it.
+pub type Reader = BufReader<Box<dyn Carrier>>;
+
 /// Sends a request and reads the head of its answer; what follows is in the reader.
-pub fn open(server: SocketAddr, request: &Request) -> anyhow::Result<(Head, BufReader<TcpStream>)> {
-    let mut socket = TcpStream::connect(server)?;
-    socket.set_read_timeout(Some(SILENCE_MAX))?;
-    socket.set_nodelay(true)?;
-    let mut text = format!("{} {} HTTP/1.1\r\nHost: {server}\r\n", request.method, request.path);
+pub fn open(server: Place, request: &Request) -> anyhow::Result<(Head, Reader)> {
+    let carried: Box<dyn Carrier> = match server.line {
+        Line::Http2 => Box::new(server.http2(request)?),
+        Line::Plain => Box::new(send(server.plain()?, server, request)?),
+        Line::Tls => Box::new(send(server.tls()?, server, request)?),
+    };
+    let mut reader = BufReader::new(carried);
+    let head = Head::read(&mut reader).context("reading the head of the answer")?;
+    Ok((head, reader))
+}
+
+fn send<S: Write>(mut socket: S, server: Place, request: &Request) -> anyhow::Result<S> {
+    let mut text = format!("{} {} HTTP/1.1\r\nHost: {}\r\n", request.method, request.path, server.address);
     for (name, value) in &request.headers {
         text.push_str(&format!("{name}: {value}\r\n"));
     }
@@ -86,21 +103,22 @@ pub fn open(server: SocketAddr, request: &Request) -> anyhow::Result<(Head, BufR
     let mut bytes = text.into_bytes();
     bytes.extend_from_slice(request.body.as_deref().unwrap_or_default());
     socket.write_all(&bytes)?;
-    let mut reader = BufReader::new(socket);
-    let head = Head::read(&mut reader).context("reading the head of the answer")?;
-    Ok((head, reader))
+    socket.flush()?;
+    Ok(socket)
 }
 
 /// Sends a request and reads all of its answer.
-pub fn ask(server: SocketAddr, mut request: Request) -> anyhow::Result<Answer> {
-    request.headers.push(("Connection".to_owned(), "close".to_owned()));
+pub fn ask(server: Place, mut request: Request) -> anyhow::Result<Answer> {
+    if server.line != Line::Http2 {
+        request.headers.push(("Connection".to_owned(), "close".to_owned()));
+    }
     let (head, reader) = open(server, &request)?;
     let body = rest(&head, reader)?;
     Ok(Answer { head, body })
 }
 
 /// The body behind a head.
-pub fn rest(head: &Head, mut reader: BufReader<TcpStream>) -> anyhow::Result<Vec<u8>> {
+pub fn rest(head: &Head, mut reader: Reader) -> anyhow::Result<Vec<u8>> {
     let mut body = Vec::new();
     if head.header("Transfer-Encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked")) {
         loop {

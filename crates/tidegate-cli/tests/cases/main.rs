@@ -5,6 +5,7 @@
 mod case;
 mod expect;
 mod http;
+mod line;
 mod many;
 mod poll;
 mod rules;
@@ -19,6 +20,7 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 use case::{Case, File, Transport};
+use line::Line;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
@@ -43,19 +45,22 @@ fn trials(folder: &Path) -> anyhow::Result<Vec<Trial>> {
         let file = File::read(&path)?;
         let topic = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         for case in &file.cases {
-            for transport in case.runs_on() {
+            for (transport, line) in case.runs_on() {
                 let (file, case) = (file.head.clone(), case.clone());
-                let name = match transport {
-                    Some(transport) => format!("{topic}: {} [{}]", case.name, transport.name()),
-                    None => format!("{topic}: {}", case.name),
+                let name = match (transport, line) {
+                    (None, Line::Plain) => format!("{topic}: {}", case.name),
+                    (None, line) => format!("{topic}: {} [requests{}]", case.name, line.suffix()),
+                    (Some(transport), line) => {
+                        format!("{topic}: {} [{}{}]", case.name, transport.name(), line.suffix())
+                    }
                 };
-                trials.push(Trial::test(name, move || one(&file, &case, transport)));
+                trials.push(Trial::test(name, move || one(&file, &case, transport, line)));
             }
         }
     }
     Ok(trials)
 }
 
-fn one(head: &case::Head, case: &Case, transport: Option<Transport>) -> Result<(), Failed> {
-    run::case(head, case, transport).map_err(|error| Failed::from(format!("{error:#}")))
+fn one(head: &case::Head, case: &Case, transport: Option<Transport>, line: Line) -> Result<(), Failed> {
+    run::case(head, case, transport, line).map_err(|error| Failed::from(format!("{error:#}")))
 }

@@ -1,13 +1,13 @@
 //! A watch by plain requests: what is there first, then long-polls from its cursor.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 
 use anyhow::{Context, ensure};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use crate::http::{Answer, Request, ask};
+use crate::line::Place;
 use crate::watch::Target;
 
 /// How long one poll waits; a case goes on polling.
@@ -17,7 +17,7 @@ const EMPTY_MAX: usize = 3;
 
 /// A client that polls.
 pub struct Poll {
-    server: SocketAddr,
+    server: Place,
     address: String,
     /// Those that stand in every request.
     options: Vec<String>,

@@ -10,6 +10,7 @@ use tidegate_testkit::process::Server;
 use crate::case::{Case, Head, Step, Transport};
 use crate::expect::Names;
 use crate::http::{Answer, Request, SILENCE_MAX, ask};
+use crate::line::{Line, Place};
 use crate::many;
 use crate::poll::linked;
 use crate::server;
@@ -20,6 +21,7 @@ use crate::watch::{Opened, Target, Watch};
 struct Run {
     server: Server,
     transport: Option<Transport>,
+    line: Line,
     names: Names,
     watches: BTreeMap<String, Watch>,
     /// A socket of many watches.
@@ -27,9 +29,10 @@ struct Run {
 }
 
 /// Runs a case on a server of its own.
-pub fn case(head: &Head, case: &Case, transport: Option<Transport>) -> anyhow::Result<()> {
-    let server = server::start(head, case);
-    let mut run = Run { server, transport, names: Names::default(), watches: BTreeMap::new(), socket: None };
+pub fn case(head: &Head, case: &Case, transport: Option<Transport>, line: Line) -> anyhow::Result<()> {
+    let certificate = tempfile::tempdir()?;
+    let server = server::start(head, case, line.certificate(certificate.path()));
+    let mut run = Run { server, transport, line, names: Names::default(), watches: BTreeMap::new(), socket: None };
     for (index, step) in case.steps.iter().enumerate() {
         run.step(step).with_context(|| {
             format!("step {} ({}); the server said:\n{}", index + 1, step.title(), run.server.output())
@@ -71,13 +74,17 @@ impl Run {
         } else if let Some(frames) = &step.frames {
             self.frames(&watch, frames)
         } else if step.socket {
-            self.socket = Some(many::open(self.server.address(), step.headers.clone().into_iter().collect())?);
+            self.socket = Some(many::open(self.place(), step.headers.clone().into_iter().collect())?);
             Ok(())
         } else if step.say.is_some() || step.hear.is_some() {
             self.talk(step)
         } else {
             bail!("a step that does nothing")
         }
+    }
+
+    fn place(&self) -> Place {
+        Place { address: self.server.address(), line: self.line }
     }
 
     fn publish(&mut self, step: &Step, address: &str) -> anyhow::Result<()> {
@@ -94,7 +101,7 @@ impl Run {
         let headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
         let body = Some(data.to_string().into_bytes());
         let path = format!("/v1/{address}");
-        ask(self.server.address(), Request { method: "POST", path: &path, headers, body })
+        ask(self.place(), Request { method: "POST", path: &path, headers, body })
     }
 
     /// Batches of about 256 KiB, so that it is quick, of events with a key, so that any channel takes them.
@@ -114,7 +121,7 @@ impl Run {
         let transport = self.transport.context("a case that watches has a transport")?;
         let path = self.names.fill(target)?;
         let headers = self.headers(step)?;
-        let opened = Watch::open(transport, Target { server: self.server.address(), path: &path, headers })?;
+        let opened = Watch::open(transport, Target { server: self.place(), path: &path, headers })?;
         match (opened, &step.problem) {
             (Opened::Watch(watch), None) => {
                 self.watches.insert(name.clone(), *watch);
@@ -148,7 +155,7 @@ impl Run {
     fn talk(&mut self, step: &Step) -> anyhow::Result<()> {
         let socket = self.socket.as_mut().context("there is no socket yet")?;
         if let Some(message) = &step.say {
-            socket.send(&serde_json::from_str(&self.names.fill(&message.to_string())?)?)?;
+            socket.send(&self.names.fill(&message.to_string())?)?;
         }
         for (index, wanted) in step.hear.iter().flatten().enumerate() {
             let heard = loop {
@@ -202,7 +209,7 @@ impl Run {
             (None, None) => None,
             (Some(_), Some(_)) => bail!("a body is `json` or `text`"),
         };
-        ask(self.server.address(), Request { method, path, headers, body })
+        ask(self.place(), Request { method, path, headers, body })
     }
 
     fn verify(&mut self, step: &Step, answer: &Answer) -> anyhow::Result<()> {

@@ -1,15 +1,17 @@
 //! The server of a case: the real binary on a folder of its own.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tidegate_testkit::process;
 
 use crate::case::{Case, Head, Restart};
 
-/// Starts the server of a case.
-pub fn start(head: &Head, case: &Case) -> process::Server {
-    process::Server::start(Path::new(env!("CARGO_BIN_EXE_tidegate")), &config(head, case))
+/// Starts the server of a case, with TLS if there are the files of a certificate and its key.
+pub fn start(head: &Head, case: &Case, certificate: Option<(PathBuf, PathBuf)>) -> process::Server {
+    let tls = certificate.map(|(cert, key)| format!("tls: {}\n", json!({ "cert": cert, "key": key })));
+    let config = config(head, case) + &tls.unwrap_or_default();
+    process::Server::start(Path::new(env!("CARGO_BIN_EXE_tidegate")), &config)
 }
 
 /// Kills the server and starts it again.

@@ -1,20 +1,19 @@
 //! Streams on a socket: SSE, NDJSON and WebSocket, read as strictly as the standards allow.
 
 use std::collections::VecDeque;
-use std::io::{BufReader, Read, Write};
-use std::net::TcpStream;
+use std::io::{Read, Write};
 
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 use tidegate_testkit::client::{deflate, ndjson::Lines, sse};
 
 use crate::case::Transport;
-use crate::http::{Answer, Request, open, rest};
+use crate::http::{Answer, Reader, Request, open, rest};
 use crate::watch::Target;
 
 /// An open stream.
 pub struct Stream {
-    reader: BufReader<TcpStream>,
+    reader: Reader,
     decoder: Decoder,
     frames: VecDeque<Value>,
 }
@@ -91,8 +90,7 @@ impl Stream {
     }
 
     /// Says something on a WebSocket.
-    pub fn send(&mut self, message: &Value) -> anyhow::Result<()> {
-        let text = message.to_string();
+    pub fn send(&mut self, text: &str) -> anyhow::Result<()> {
         let mut frame = vec![0x81];
         match text.len() {
             length @ 0..126 => frame.push(0x80 | length as u8),
@@ -103,7 +101,8 @@ impl Stream {
         }
         frame.extend_from_slice(&[0; 4]);
         frame.extend_from_slice(text.as_bytes());
-        Ok(self.reader.get_mut().write_all(&frame)?)
+        self.reader.get_mut().write_all(&frame)?;
+        Ok(self.reader.get_mut().flush()?)
     }
 
     fn bytes(&mut self) -> anyhow::Result<()> {

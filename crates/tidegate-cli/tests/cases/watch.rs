@@ -1,11 +1,10 @@
 //! One watch, whatever carries it: opened or refused, then frame by frame.
 
-use std::net::SocketAddr;
-
 use serde_json::Value;
 
 use crate::case::Transport;
 use crate::http::Answer;
+use crate::line::Place;
 use crate::many::Many;
 use crate::poll::Poll;
 use crate::rules::Rules;
@@ -33,7 +32,7 @@ pub enum Opened {
 
 /// What is watched: `address?options` and the headers of the case.
 pub struct Target<'a> {
-    pub server: SocketAddr,
+    pub server: Place,
     pub path: &'a str,
     pub headers: Vec<(String, String)>,
 }

@@ -16,6 +16,7 @@ mod reference;
 mod report;
 mod shape;
 mod sources;
+mod tls;
 mod values;
 
 use std::net::SocketAddr;
@@ -30,6 +31,7 @@ pub use report::Report;
 use report::{Problem, Problems};
 use shape::defaults;
 pub use sources::SourceConfig;
+pub use tls::TlsConfig;
 use values::{Complaint, ranged};
 
 /// A whole config.
@@ -37,6 +39,8 @@ use values::{Complaint, ranged};
 pub struct Config {
     /// Where clients connect.
     pub listen: SocketAddr,
+    /// With it, clients speak TLS to `listen`.
+    pub tls: Option<TlsConfig>,
     /// Where the admin side listens.
     pub admin: SocketAddr,
     /// Host names of this server beside its address, lower case.
@@ -71,6 +75,8 @@ pub struct LogConfig {
 pub struct StreamConfig {
     /// A busy view is written out at most this often.
     pub batch_delay_ms: u64,
+    /// Sockets are written to by io_uring where the kernel allows it.
+    pub io_uring: bool,
     /// A watcher whose socket takes no byte for so long is closed.
     pub write_timeout_ms: u64,
     /// A watcher that stays behind the live events for so long is closed.
@@ -135,6 +141,7 @@ pub fn reference() -> String {
 
 fn file(reader: Reader, fields: &Fields, folder: &Path) -> Option<Config> {
     let listen = fields.value("listen", defaults::listen(), values::listener);
+    let tls = tls::read(reader, fields.get("tls"), folder);
     let admin = admin(reader, fields);
     let hosts = fields.optional("hosts", |field| field.list(false, values::host));
     let origins = fields.optional("origins", |field| field.list(false, values::origin));
@@ -156,6 +163,7 @@ fn file(reader: Reader, fields: &Fields, folder: &Path) -> Option<Config> {
     }
     Some(Config {
         listen: listen?,
+        tls: tls?,
         admin: admin?,
         hosts: hosts?.unwrap_or_default(),
         origins: origins?.unwrap_or_default(),
@@ -196,6 +204,7 @@ fn stream(reader: Reader, fields: &Fields) -> Option<StreamConfig> {
         let batch_delay_ms = fields.value("batch_delay_ms", defaults::batch_delay_ms(), |text| {
             ranged(values::count(text)?, 0..=20, "0", "20")
         });
+        let io_uring = fields.value("io_uring", defaults::io_uring(), values::boolean);
         let write_timeout_ms = fields.value("write_timeout_ms", defaults::write_timeout_ms(), |text| {
             ranged(values::count(text)?, 1_000..=3_600_000, "1000", "3600000")
         });
@@ -203,7 +212,12 @@ fn stream(reader: Reader, fields: &Fields) -> Option<StreamConfig> {
             let longest = Duration::from_secs(7 * 24 * 3_600);
             ranged(values::duration(text)?, Duration::from_secs(1)..=longest, "1s", "7d")
         });
-        Some(StreamConfig { batch_delay_ms: batch_delay_ms?, write_timeout_ms: write_timeout_ms?, lag_max: lag_max? })
+        Some(StreamConfig {
+            batch_delay_ms: batch_delay_ms?,
+            io_uring: io_uring?,
+            write_timeout_ms: write_timeout_ms?,
+            lag_max: lag_max?,
+        })
     })
 }
 

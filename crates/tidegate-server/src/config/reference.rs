@@ -17,6 +17,7 @@ pub(super) fn page(schema: &Value) -> String {
         ("Access", "`channels.NAME.access`"),
         ("Idempotency", "`channels.NAME.idempotency`"),
         ("Log", "`log`"),
+        ("Tls", "`tls`"),
         ("Admin", "`admin`"),
     ] {
         table(&mut page, title, &schema["$defs"][name], schema);

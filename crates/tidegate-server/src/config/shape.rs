@@ -19,6 +19,8 @@ pub(super) struct File {
     /// `--insecure` only loopback is listened on, until there is a gate.
     #[schemars(default = "defaults::listen")]
     listen: Option<String>,
+    /// The certificate with which clients speak TLS to `listen`; without it they speak plain HTTP.
+    tls: Option<Tls>,
     /// The admin side: health, metrics, the lists of watches and sources.
     admin: Option<Admin>,
     /// Host names under which clients reach this server, beside the address that it listens on. A
@@ -40,6 +42,18 @@ pub(super) struct File {
     channels: BTreeMap<String, Channel>,
 }
 
+/// A certificate and its key. Connections speak TLS 1.3 or 1.2, and HTTP/2 or HTTP/1.1 inside. The
+/// files are read again when they change, and at SIGHUP; connections that are open go on.
+#[derive(JsonSchema)]
+#[schemars(extend("required" = ["cert", "key"], "additionalProperties" = false))]
+pub(super) struct Tls {
+    /// A file of PEM, seen from the folder of the config file: the server's certificate, then those
+    /// of the authorities behind it.
+    cert: String,
+    /// A file of PEM: the private key of the certificate, without a passphrase.
+    key: String,
+}
+
 /// The admin side.
 #[derive(JsonSchema)]
 #[schemars(extend("required" = [] as [&str; 0], "additionalProperties" = false))]
@@ -58,6 +72,10 @@ pub(super) struct Stream {
     /// waits for nothing.
     #[schemars(default = "defaults::batch_delay_ms", extend("type" = ["string", "integer", "null"]))]
     batch_delay_ms: Option<String>,
+    /// `true`: many sockets are written to with one system call, by io_uring, where the kernel allows
+    /// it; where it does not, each is written to by itself, which `false` asks for.
+    #[schemars(extend("default" = true))]
+    io_uring: Option<bool>,
     /// A watcher whose socket takes no byte for so many milliseconds is closed with
     /// `too-far-behind`: 1000 to 3600000. It resumes by its cursor.
     #[schemars(default = "defaults::write_timeout_ms", extend("type" = ["string", "integer", "null"]))]
@@ -170,6 +188,7 @@ pub(super) mod defaults {
         admin = "127.0.0.1:8081";
         heartbeat = "15s";
         batch_delay_ms = "1";
+        io_uring = "true";
         write_timeout_ms = "300000";
         lag_max = "1h";
         path = "./tidegate-data";

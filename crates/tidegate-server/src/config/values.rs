@@ -58,6 +58,15 @@ pub(super) fn count(text: &str) -> Result<u64, Complaint> {
         .ok_or_else(|| Complaint::new("no count").help("write a whole number, such as `500`, `10k` or `1M`"))
 }
 
+/// `true` or `false`.
+pub(super) fn boolean(text: &str) -> Result<bool, Complaint> {
+    match text {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(Complaint::new("neither true nor false").help("write `true` or `false`, or leave the line out")),
+    }
+}
+
 /// An address and a port to listen on.
 pub(super) fn listener(text: &str) -> Result<SocketAddr, Complaint> {
     text.parse().map_err(|_| {

@@ -8,6 +8,8 @@ use tidegate_log::{Health, SYNC_BUCKETS_US, Stats};
 use tidegate_sources::SourceStats;
 use tidegate_wire::{Deflated, Tails, deflated};
 
+use crate::tls::Keeper;
+
 /// One metric.
 pub(super) struct Figure {
     /// Without the `_total` of counters.
@@ -29,6 +31,8 @@ enum Read {
     Known(fn(&SourceStats) -> &AtomicU64),
     /// In each channel.
     Channel(fn(&Channel) -> u64),
+    /// Of the certificate; without one there is no sample.
+    Tls(fn(&Keeper) -> u64),
     /// Somewhere else.
     State(fn(&State) -> Vec<Sample>),
 }
@@ -45,6 +49,7 @@ pub(super) struct State<'s> {
     pub(super) hub: &'s Hub,
     pub(super) tails: &'s Tails,
     pub(super) sources: &'s [(String, Arc<SourceStats>)],
+    pub(super) tls: Option<&'s Keeper>,
     pub(super) log: Stats,
 }
 
@@ -218,6 +223,31 @@ pub(super) const FIGURES: &[Figure] = &[
                 .into()
         }),
     },
+    tls(
+        "tidegate_tls_certificate_expiry_timestamp_seconds",
+        Kind::Gauge,
+        "When the certificate that clients are shown ceases to be good, since 1970; only with `tls`.",
+        Keeper::expiry_seconds,
+    ),
+    tls(
+        "tidegate_tls_reloads",
+        Kind::Counter,
+        "Times that the certificate's files had changed and were taken; only with `tls`.",
+        Keeper::reloads,
+    ),
+    tls(
+        "tidegate_tls_reload_failures",
+        Kind::Counter,
+        "Times that they had changed and were no good, so that the certificate before stayed; only with `tls`.",
+        Keeper::failures,
+    ),
+    Figure {
+        name: "tidegate_watches_too_far_behind",
+        kind: Kind::Counter,
+        help: "Watches closed because they took nothing, or stayed behind the live events, for too long.",
+        labels: &[],
+        read: Read::State(|state| vec![value(load(&state.tails.stats().too_far_behind))]),
+    },
     source("tidegate_source_batches", "Batches that the source appended.", |stats| &stats.batches),
     Figure {
         name: "tidegate_source_last_batch_timestamp_seconds",
@@ -279,6 +309,10 @@ const fn source(name: &'static str, help: &'static str, read: fn(&SourceStats) -
     Figure { name, kind: Kind::Counter, help, labels: &["source"], read: Read::Source(read) }
 }
 
+const fn tls(name: &'static str, kind: Kind, help: &'static str, read: fn(&Keeper) -> u64) -> Figure {
+    Figure { name, kind, help, labels: &[], read: Read::Tls(read) }
+}
+
 const fn known(name: &'static str, help: &'static str, read: fn(&SourceStats) -> &AtomicU64) -> Figure {
     Figure { name, kind: Kind::Gauge, help, labels: &["source"], read: Read::Known(read) }
 }
@@ -306,6 +340,7 @@ impl Figure {
                 .iter()
                 .map(|channel| Sample::Value(vec![channel.config.name.clone()], read(channel) as f64))
                 .collect(),
+            Read::Tls(read) => state.tls.map(|tls| value(read(tls))).into_iter().collect(),
             Read::State(read) => read(state),
         }
     }

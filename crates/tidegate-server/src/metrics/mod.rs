@@ -19,17 +19,18 @@ use tidegate_hub::Hub;
 use tidegate_sources::{Running, SourceStats};
 use tidegate_wire::Tails;
 
+use crate::tls::Keeper;
 use figures::{FIGURES, Figure, Kind, Sample, State};
 
 /// All metrics of one server.
 pub(crate) struct Metrics(Registry);
 
 impl Metrics {
-    pub(crate) fn new(hub: Hub, tails: Tails, sources: &[Running]) -> Metrics {
+    pub(crate) fn new(hub: Hub, tails: Tails, sources: &[Running], tls: Option<Arc<Keeper>>) -> Metrics {
         let sources: Vec<(String, Arc<SourceStats>)> =
             sources.iter().map(|source| (source.name().to_owned(), source.stats().clone())).collect();
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(Scrape { hub, tails, sources }));
+        registry.register_collector(Box::new(Scrape { hub, tails, sources, tls }));
         Metrics(registry)
     }
 
@@ -67,6 +68,7 @@ struct Scrape {
     hub: Hub,
     tails: Tails,
     sources: Vec<(String, Arc<SourceStats>)>,
+    tls: Option<Arc<Keeper>>,
 }
 
 impl fmt::Debug for Scrape {
@@ -77,7 +79,13 @@ impl fmt::Debug for Scrape {
 
 impl Collector for Scrape {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
-        let state = State { hub: &self.hub, tails: &self.tails, sources: &self.sources, log: self.hub.log().stats() };
+        let state = State {
+            hub: &self.hub,
+            tails: &self.tails,
+            sources: &self.sources,
+            tls: self.tls.as_deref(),
+            log: self.hub.log().stats(),
+        };
         for figure in FIGURES {
             let metric_type = match figure.kind {
                 Kind::Counter => MetricType::Counter,

@@ -98,6 +98,11 @@ impl Decoder {
         Ok(None)
     }
 
+    /// Whether nothing is held that is not whole yet.
+    pub(super) fn is_idle(&self) -> bool {
+        self.buffer.len() == self.done && self.partial.is_none()
+    }
+
     /// How many bytes are held for what is not whole yet.
     #[cfg(any(test, feature = "fuzzed"))]
     pub(super) fn held_bytes(&self) -> usize {

@@ -13,7 +13,7 @@ use tidegate_hub::{Action, Format, Idempotency, WatchEntry};
 use tidegate_wire::{Encoding, WatchName, Watcher};
 
 use crate::Gateway;
-use crate::options::Options;
+use crate::options::{Members, Options};
 use crate::publish::ANONYMOUS;
 use crate::stream::prepare;
 
@@ -28,7 +28,7 @@ pub(super) enum Command {
     /// An event is to be published.
     Publish(Publish),
     /// A watch is to begin.
-    Watch { reference: Option<u64>, address: String, options: Options },
+    Watch(Watch),
     /// A watch is to end.
     Unwatch { reference: Option<u64>, name: WatchName },
 }
@@ -53,16 +53,23 @@ pub(super) struct Publish {
     data: Box<RawValue>,
 }
 
+/// A watch that is asked for.
+pub(super) struct Watch {
+    pub(super) reference: Option<u64>,
+    address: String,
+    options: Options,
+}
+
 /// `{"do":"watch",…}`: the other members are options, as in a URL.
 #[derive(Deserialize)]
-struct Watch {
+struct WatchMembers {
     #[expect(dead_code, reason = "seen before; here so that it is no option")]
     r#do: String,
     #[expect(dead_code, reason = "seen before; here so that it is no option")]
     r#ref: Option<u64>,
     address: String,
     #[serde(flatten)]
-    options: serde_json::Map<String, serde_json::Value>,
+    options: Members,
 }
 
 /// `{"do":"unwatch",…}`, whole.
@@ -74,12 +81,6 @@ struct Unwatch {
     #[expect(dead_code, reason = "seen before; here so that it is known")]
     r#ref: Option<u64>,
     watch: String,
-}
-
-/// A watch that may begin.
-pub(super) struct Begun {
-    pub(super) watcher: Watcher,
-    pub(super) entry: WatchEntry,
 }
 
 /// Reads a message; `many` is a socket of many watches.
@@ -126,11 +127,11 @@ fn read_publish(text: &str) -> Result<Command, Problem> {
 }
 
 fn read_watch(text: &str, reference: Option<u64>) -> Result<Command, Problem> {
-    let Watch { address, options, .. } = serde_json::from_str(text).map_err(|error| {
+    let WatchMembers { address, options, .. } = serde_json::from_str(text).map_err(|error| {
         Problem::new(ErrorCode::Invalid, format!("no watch: {error}"))
             .hint("send {\"do\":\"watch\",\"ref\":1,\"address\":\"…\"}, with options as in a URL: \"after\":\"…\"")
     })?;
-    Ok(Command::Watch { reference, address, options: Options::of_members(options)? })
+    Ok(Command::Watch(Watch { reference, address, options: Options::of_members(options)? }))
 }
 
 fn read_unwatch(text: &str, reference: Option<u64>) -> Result<Command, Problem> {
@@ -146,13 +147,11 @@ fn read_unwatch(text: &str, reference: Option<u64>) -> Result<Command, Problem> 
 /// Decides a watch as a request for its address would be.
 pub(super) async fn watch(
     gateway: &Gateway,
-    address: &str,
-    options: Options,
+    watch: Watch,
     encoding: Encoding,
     peer: Option<SocketAddr>,
-) -> Result<Begun, Problem> {
-    let (watcher, entry) = prepare(gateway, target(address)?, options, encoding, peer).await?;
-    Ok(Begun { watcher, entry })
+) -> Result<(Watcher, WatchEntry), Problem> {
+    prepare(gateway, target(&watch.address)?, watch.options, encoding, peer).await
 }
 
 fn target(address: &str) -> Result<Target, Problem> {

@@ -63,7 +63,7 @@ pub(crate) fn open_many(request: &Request<Incoming>) -> Outcome {
 fn stream(mut head: String, encoding: Encoding, watch: Option<(Watcher, WatchEntry)>) -> Outcome {
     head.push_str("\r\n");
     let head = Bytes::from(head);
-    Outcome::Stream(Box::new(Stream { watch, encoding, head, socket: Kind::WebSocket }))
+    Outcome::Stream(Box::new(Stream { watch, encoding, head, fields: Vec::new(), socket: Kind::WebSocket }))
 }
 
 /// The head that agrees to a WebSocket, without its end, and how its frames are spelled; or the answer

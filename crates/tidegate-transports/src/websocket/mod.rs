@@ -6,6 +6,7 @@ mod extensions;
 #[cfg(any(test, feature = "fuzzed"))]
 pub mod fuzzed;
 mod handshake;
+mod many;
 mod session;
 
 pub(crate) use handshake::{open, open_many, wanted};

@@ -13,7 +13,8 @@ use tidegate_wire::{Connection, Ear, Encoding, Hearing, WatchName, websocket_tex
 use tokio::runtime::Handle;
 
 use super::codec::{Decoder, Message, Violation, close_frame, control_frame};
-use super::command::{self, Begun, Command};
+use super::command::{self, Command};
+use super::many::{Begin, Many};
 use crate::Gateway;
 
 /// A client that sends so many messages that are none of the protocol is not one of ours.
@@ -21,22 +22,24 @@ const NONSENSE_MAX: u32 = 10;
 /// So much is heard, or answered, before others on the same lane have their turn: inflated, a read
 /// may be a thousand times as long.
 const HEAR_BYTES: usize = 64 * 1024;
-/// Watches on one socket; a client with more opens another.
-const WATCHES_MAX: usize = 1_000;
 
 /// See the module.
 pub(crate) struct Session {
     gateway: Arc<Gateway>,
     runtime: Handle,
-    /// What is watched; `None` on a socket of many watches.
-    watched: Option<Target>,
-    /// The live watches of a socket of many, and the last name given.
-    watches: Vec<WatchName>,
-    last_name: WatchName,
-    peer: Option<SocketAddr>,
+    watches: Watches,
     encoding: Encoding,
-    decoder: Decoder,
+    /// While something was heard that is not a whole message: thousands of sockets say nothing.
+    decoder: Option<Box<Decoder>>,
     nonsense: u32,
+}
+
+/// What a socket watches.
+enum Watches {
+    /// Its address.
+    One(Target),
+    /// What its client asks for.
+    Many(Box<Many>),
 }
 
 impl Session {
@@ -48,31 +51,37 @@ impl Session {
         encoding: Encoding,
         heard: &[u8],
     ) -> Session {
-        let mut decoder = Decoder::new(encoding == Encoding::WebSocketDeflated);
-        decoder.push(heard);
-        Session {
-            gateway,
-            runtime: Handle::current(),
-            watched,
-            watches: Vec::new(),
-            last_name: 0,
-            peer,
-            encoding,
-            decoder,
-            nonsense: 0,
+        let watches = match watched {
+            Some(target) => Watches::One(target),
+            None => Watches::Many(Box::new(Many::new(peer))),
+        };
+        let mut session =
+            Session { gateway, runtime: Handle::current(), watches, encoding, decoder: None, nonsense: 0 };
+        if !heard.is_empty() {
+            session.decoder().push(heard);
         }
+        session
+    }
+
+    fn decoder(&mut self) -> &mut Decoder {
+        let deflated = self.encoding == Encoding::WebSocketDeflated;
+        self.decoder.get_or_insert_with(|| Box::new(Decoder::new(deflated)))
     }
 
     /// Answers one message, or sees to it that it will be answered.
     fn message(&mut self, text: &str, connection: &Connection, answer: &mut Vec<u8>) -> Hearing {
-        let command = match command::read(text, self.watched.is_none()) {
+        let command = match command::read(text, matches!(self.watches, Watches::Many(_))) {
             Ok(command) => command,
             Err(refusal) => return self.nonsense(&refusal, answer),
         };
-        match command {
-            Command::Answered(text) => websocket_text(text.as_bytes(), answer),
-            Command::Publish(publish) => {
-                let (gateway, watched, connection) = (self.gateway.clone(), self.watched.clone(), connection.clone());
+        match (command, &mut self.watches) {
+            (Command::Answered(text), _) => websocket_text(text.as_bytes(), answer),
+            (Command::Publish(publish), watches) => {
+                let watched = match watches {
+                    Watches::One(target) => Some(target.clone()),
+                    Watches::Many(_) => None,
+                };
+                let (gateway, connection) = (self.gateway.clone(), connection.clone());
                 self.runtime.spawn(async move {
                     let text = command::publish(&gateway, watched.as_ref(), publish).await;
                     connection.say(text_frame(&text));
@@ -80,44 +89,26 @@ impl Session {
                 });
                 return Hearing::Wait;
             }
-            Command::Watch { reference, .. } if self.watches.len() >= WATCHES_MAX => {
-                let problem = Problem::new(ErrorCode::RateLimited, format!("this socket has {WATCHES_MAX} watches"));
-                let problem = problem.hint("unwatch some, or open another socket");
-                websocket_text(command::refuse(reference, &problem).as_bytes(), answer);
-            }
-            Command::Watch { reference, address, options } => {
-                self.last_name += 1;
-                let name = self.last_name;
-                self.watches.push(name);
-                let (gateway, connection) = (self.gateway.clone(), connection.clone());
-                let (encoding, peer) = (self.encoding, self.peer);
-                self.runtime.spawn(async move {
-                    match command::watch(&gateway, &address, options, encoding, peer).await {
-                        Ok(Begun { watcher, entry }) => {
-                            let listed = gateway.hub.watches().enter(entry);
-                            connection.say(text_frame(&command::watching(reference, name)));
-                            connection.watch(&gateway.tails, name, watcher, listed);
-                        }
-                        Err(problem) => connection.unwatch(name, text_frame(&command::refuse(reference, &problem))),
-                    }
-                    connection.listen();
-                });
-                return Hearing::Wait;
-            }
-            Command::Unwatch { reference, name } => match self.watches.contains(&name) {
-                true => {
-                    connection.unwatch(name, text_frame(&command::done(reference)));
+            (Command::Watch(watch), Watches::Many(many)) => match many.begin(watch.reference) {
+                Ok(name) => {
+                    let begin = Begin { gateway: self.gateway.clone(), encoding: self.encoding, peer: many.peer };
+                    self.runtime.spawn(begin.watch(watch, name, connection.clone()));
+                    return Hearing::Wait;
+                }
+                Err(refusal) => websocket_text(refusal.as_bytes(), answer),
+            },
+            (Command::Unwatch { reference, name }, Watches::Many(many)) => match many.end(reference, name) {
+                Ok(done) => {
+                    connection.unwatch(name, text_frame(&done));
                     // What follows is heard, and answered, after that.
                     connection.listen();
                     return Hearing::Wait;
                 }
-                false => {
-                    let problem =
-                        Problem::new(ErrorCode::Invalid, format!("there is no watch `w{name}` on this socket"));
-                    let problem = problem.hint("name a watch as the answer to `watch` did; it may have ended");
-                    websocket_text(command::refuse(reference, &problem).as_bytes(), answer);
-                }
+                Err(refusal) => websocket_text(refusal.as_bytes(), answer),
             },
+            (Command::Watch(_) | Command::Unwatch { .. }, Watches::One(_)) => {
+                unreachable!("such a message is refused on a socket of one watch")
+            }
         }
         Hearing::On
     }
@@ -136,15 +127,23 @@ impl Session {
 
 impl Ear for Session {
     fn hear(&mut self, bytes: &[u8], connection: &Connection, answer: &mut Vec<u8>) -> Hearing {
-        self.decoder.push(bytes);
+        if !bytes.is_empty() {
+            self.decoder().push(bytes);
+        }
         let mut heard = 0;
         loop {
+            let Some(decoder) = &mut self.decoder else { return Hearing::On };
             if heard + answer.len() > HEAR_BYTES {
                 connection.listen();
                 return Hearing::Wait;
             }
-            let hearing = match self.decoder.next() {
-                Ok(None) => return Hearing::On,
+            let hearing = match decoder.next() {
+                Ok(None) => {
+                    if decoder.is_idle() {
+                        self.decoder = None;
+                    }
+                    return Hearing::On;
+                }
                 Ok(Some(Message::Text(text))) => {
                     heard += text.len();
                     self.message(&text, connection, answer)
@@ -174,7 +173,9 @@ impl Ear for Session {
     }
 
     fn ended(&mut self, name: WatchName) {
-        self.watches.retain(|own| *own != name);
+        if let Watches::Many(many) = &mut self.watches {
+            many.ended(name);
+        }
     }
 
     fn goodbye(&self, code: ErrorCode) -> Bytes {
@@ -182,7 +183,7 @@ impl Ear for Session {
     }
 }
 
-fn text_frame(text: &str) -> Bytes {
+pub(super) fn text_frame(text: &str) -> Bytes {
     let mut frame = Vec::with_capacity(text.len() + 10);
     websocket_text(text.as_bytes(), &mut frame);
     frame.into()

@@ -1,6 +1,5 @@
 //! How watches and sockets of a lane end: asked to, given up, or drained.
 
-use std::net::Shutdown;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -52,6 +51,10 @@ impl Lane {
     pub(super) fn unwatch(&mut self, id: ConnectionId, name: WatchName, answer: Bytes) {
         drop(self.remove(id, name));
         let now = self.now;
+        if let Some(ear) = self.socket(id).and_then(|socket| socket.ear.as_mut()) {
+            // Also one that never began.
+            ear.ended(name);
+        }
         if let Some(socket) = self.socket(id).filter(|socket| !socket.closing) {
             socket.say(None, answer, None, now);
             self.queue(id.number);
@@ -74,12 +77,10 @@ impl Lane {
         if !last.is_empty() {
             socket.say(None, last, None, now);
         }
-        let names: Vec<WatchName> = socket.watches.iter().map(|watch| watch.name).collect();
-        for name in names {
-            let listed = self.remove(id, name);
-            if let Some(socket) = self.socket(id) {
-                socket.ended.extend(listed);
-            }
+        let watches = socket.watches.iter_mut();
+        let ended: Vec<State> = watches.map(|watch| std::mem::replace(&mut watch.state, State::Ended)).collect();
+        for state in ended {
+            self.release(state);
         }
         if let Some(socket) = self.sockets[id.number as usize].as_deref_mut() {
             socket.arm(&self.poll);
@@ -91,7 +92,7 @@ impl Lane {
     /// All is written: the client hears the end, and closes.
     pub(super) fn shut(&mut self, id: ConnectionId) {
         if let Some(socket) = self.socket(id)
-            && socket.socket.shutdown(Shutdown::Write).is_err()
+            && socket.line.end().is_err()
         {
             self.drop_socket(id.number);
         }
@@ -124,6 +125,7 @@ impl Lane {
                 self.let_go(seat.tail);
             }
             State::Late(seat, _) => self.let_go(seat.tail),
+            State::Ended => {}
         }
     }
 
@@ -157,7 +159,7 @@ impl Lane {
         let late: Vec<_> = self.full.iter().filter_map(late).collect();
         for (id, why) in late {
             let Some(tails) = self.tails() else { return };
-            let peer = self.socket(id).and_then(|socket| socket.socket.peer_addr().ok());
+            let peer = self.socket(id).and_then(|socket| socket.line.tcp().peer_addr().ok());
             tracing::info!(?peer, why, "a stream is closed; its client can resume by its cursor");
             self.end_all(id, &tails.too_far_behind(why));
         }

@@ -1,16 +1,16 @@
 //! The lanes and their sockets, as other threads see them.
 
 use std::io;
-use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use tidegate_core::Problem;
-use tidegate_hub::{Drain, WatchGuard};
+use tidegate_hub::{Drain, WatchEntry};
 use tokio::sync::oneshot;
 
 use super::inbox::{ConnectionId, Inbox};
+use super::line::Line;
 use super::message::{Arrival, Message, Opening, Said, Terms, WatchName};
 use super::thread::Lane;
 use crate::options::StreamOptions;
@@ -66,11 +66,11 @@ impl Lanes {
     ///
     /// # Errors
     /// When the socket cannot be set up.
-    pub fn open(&self, socket: TcpStream, terms: Terms) -> io::Result<Connection> {
-        socket.set_nonblocking(true)?;
+    pub fn open(&self, line: Line, terms: Terms) -> io::Result<Connection> {
+        line.tcp().set_nonblocking(true)?;
         let inbox = &self.inboxes[self.next.fetch_add(1, Ordering::Relaxed) % self.inboxes.len()];
         let connection = Connection { id: inbox.reserve(), inbox: inbox.clone() };
-        connection.post(|id| Message::Open(id, Box::new(Opening { socket, terms })));
+        connection.post(|id| Message::Open(id, Box::new(Opening { line, terms })));
         Ok(connection)
     }
 }
@@ -93,13 +93,14 @@ impl Connection {
         self.inbox.post(message(self.id));
     }
 
-    /// Begins a watch; `listed` is dropped at its end. Names are the caller's, each used once.
-    pub fn watch(&self, tails: &Tails, name: WatchName, watcher: Watcher, listed: WatchGuard) {
+    /// Begins a watch, which is on the list until its end. Names are the caller's, each used once.
+    pub fn watch(&self, tails: &Tails, name: WatchName, watcher: Watcher, mut entry: WatchEntry) {
+        let mut walk = Walk::new(tails, &watcher, self.sink(name));
+        // The same text, once for all watchers of a view.
+        entry.target = walk.target().clone();
+        let listed = tails.hub().watches().enter(entry);
         self.post(|id| Message::Watch(id, name, listed));
-        let sink = self.sink(name);
-        let tails = tails.clone();
         let walk = tokio::spawn(async move {
-            let mut walk = Walk::new(&tails, &watcher, sink);
             let arrived = walk.begin(&watcher).await;
             drop(watcher);
             arrive(walk, arrived);

@@ -1,6 +1,5 @@
 //! What a lane can be told.
 
-use std::net::TcpStream;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,6 +10,7 @@ use tokio::task::AbortHandle;
 
 use super::ear::Ear;
 use super::inbox::ConnectionId;
+use super::line::Line;
 use crate::encoding::Encoding;
 use crate::tail::Place;
 use crate::tails::Hold;
@@ -46,7 +46,7 @@ pub(super) enum Message {
 }
 
 pub(super) struct Opening {
-    pub(super) socket: TcpStream,
+    pub(super) line: Line,
     pub(super) terms: Terms,
 }
 

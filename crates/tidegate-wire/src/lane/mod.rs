@@ -17,10 +17,12 @@
 //! A lane never blocks: what reads the disk or waits for others is a task's, which says its bytes
 //! through the lane ([`handle`]).
 
+mod batch;
 mod ear;
 mod endings;
 mod handle;
 mod inbox;
+mod line;
 mod message;
 mod output;
 mod pass;
@@ -32,4 +34,5 @@ mod thread;
 pub use ear::{Ear, Hearing};
 pub use handle::{Connection, Lanes};
 pub(crate) use inbox::Inbox;
+pub use line::Line;
 pub use message::{Terms, WatchName};

@@ -1,12 +1,13 @@
 //! What waits to be written on one socket, before anything else may be.
 
 use std::collections::VecDeque;
-use std::io::{self, IoSlice, Write};
-use std::net::TcpStream;
+use std::io::{self, IoSlice};
 use std::time::Instant;
 
 use bytes::{Buf, Bytes};
 use tokio::sync::oneshot;
+
+use super::line::{Line, Taken};
 
 /// Pieces that go into one system call.
 const PIECES_MAX: usize = 16;
@@ -46,18 +47,22 @@ impl Output {
         self.pieces.is_empty()
     }
 
-    /// Writes once. Marks itself full if the socket took less than it was offered.
-    pub(super) fn write(&mut self, socket: &TcpStream, now: Instant) -> io::Result<usize> {
+    /// Writes once. Marks itself full if the line takes no more.
+    pub(super) fn write(&mut self, line: &mut Line, now: Instant) -> io::Result<()> {
+        if self.pieces.is_empty() {
+            // What is encrypted has to go too.
+            self.full = !line.flush()?;
+            return Ok(());
+        }
         let slices: Vec<IoSlice<'_>> =
             self.pieces.iter().take(PIECES_MAX).map(|piece| IoSlice::new(&piece.bytes)).collect();
-        let offered: usize = slices.iter().map(|slice| slice.len()).sum();
-        let written = write(socket, &slices)?;
-        self.full = written < offered;
-        if written > 0 {
+        let Taken { bytes, full } = line.write(&slices)?;
+        self.full = full;
+        if bytes > 0 {
             self.moved = now;
         }
-        self.advance(written);
-        Ok(written)
+        self.advance(bytes);
+        Ok(())
     }
 
     fn advance(&mut self, mut written: usize) {
@@ -74,23 +79,6 @@ impl Output {
             if let Some(told) = self.pieces.pop_front().and_then(|piece| piece.written) {
                 let _ = told.send(());
             }
-        }
-    }
-}
-
-/// One system call; a socket that is full takes nothing.
-pub(super) fn write(mut socket: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-    loop {
-        let written = match slices {
-            [] => return Ok(0),
-            // `send` is cheaper than `sendmsg`.
-            [only] => socket.write(only),
-            several => socket.write_vectored(several),
-        };
-        match written {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            written => return written,
         }
     }
 }

@@ -1,10 +1,12 @@
 //! Passes over the watchers of a tail, in slices, so that no tail holds up another.
 
 use std::cmp::Reverse;
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
-use super::output::Output;
+use bytes::Bytes;
+
 use super::pass::{HOLE, Member, News, Pass, advance};
 use super::socket::State;
 use super::thread::Lane;
@@ -16,6 +18,12 @@ const SLICE_BYTES: usize = 1024 * 1024;
 /// After a pass a lane rests for this part of the pass's time: the rest of the process has to come
 /// to the processor too, and what comes meanwhile joins the next write.
 const REST_PART: u32 = 8;
+
+/// What a member was offered, by its place among the members, and how much of it it took.
+pub(super) struct Offer {
+    at: usize,
+    taken: io::Result<usize>,
+}
 
 impl Lane {
     /// A tail has new chunks: a pass at once, or when it has rested.
@@ -64,31 +72,19 @@ impl Lane {
     /// Writes to the next members. Returns the sockets that are gone.
     fn write_slice(&mut self, number: u32) -> Vec<u32> {
         let mut broken = Vec::new();
+        let mut offers = std::mem::take(&mut self.offers);
+        self.offer_slice(number, &mut offers);
         let tail = &mut self.tails[number as usize];
         let place = tail.place();
-        let Some(pass) = &mut tail.pass else { return broken };
-        let (mut writes, mut written) = (0, 0);
-        while pass.next < pass.count && writes < SLICE_WRITES && written < SLICE_BYTES {
-            let Member { socket: at, watch } = tail.members[pass.next];
-            pass.next += 1;
-            if at == HOLE {
+        let Some(pass) = &tail.pass else { return broken };
+        for Offer { at, taken } in offers.drain(..) {
+            let Member { socket: number, watch } = tail.members[at];
+            let Some(socket) = self.sockets[number as usize].as_deref_mut() else { continue };
+            let Ok(taken) = taken else {
+                broken.push(number);
                 continue;
-            }
-            let Some(socket) = self.sockets[at as usize].as_deref_mut() else { continue };
-            let taken = match socket.output {
-                Some(_) => 0,
-                None => {
-                    writes += 1;
-                    match socket.offer(watch as usize, &[IoSlice::new(&pass.bytes)], self.now) {
-                        Ok(taken) => taken,
-                        Err(_) => {
-                            broken.push(at);
-                            continue;
-                        }
-                    }
-                }
             };
-            written += taken;
+            self.sent.bytes += taken;
             if taken == pass.bytes.len() {
                 self.sent.frames += pass.frames;
                 continue;
@@ -96,24 +92,70 @@ impl Lane {
             // It takes the rest when its socket does.
             let (place, rest, frames) = advance(place, &pass.chunks, taken);
             self.sent.frames += frames;
-            let fresh = socket.output.is_none();
-            let output = socket.output.get_or_insert_with(|| Box::new(Output::new(self.now)));
             if let Some(rest) = rest {
-                output.push(rest, None);
-            }
-            output.full |= fresh;
-            if output.full {
-                self.full.insert(at);
+                socket.output(self.now).push(rest, None);
             }
             let watch = &mut socket.watches[watch as usize];
             watch.behind_since.get_or_insert(self.now);
             watch.fall_late(place);
-            tail.members[pass.next - 1].socket = HOLE;
+            tail.members[at].socket = HOLE;
             tail.holes += 1;
-            socket.arm(&self.poll);
         }
-        self.sent.bytes += written;
+        self.offers = offers;
         broken
+    }
+
+    /// Offers what the pass has to its next members, and goes on with it.
+    fn offer_slice(&mut self, number: u32, offers: &mut Vec<Offer>) {
+        let tail = &mut self.tails[number as usize];
+        let Some(pass) = &mut tail.pass else { return };
+        let slice = SLICE_WRITES.min(SLICE_BYTES / pass.bytes.len().max(1)).max(1);
+        let mut together = Vec::new();
+        while pass.next < pass.count && offers.len() < slice {
+            let at = pass.next;
+            let Member { socket: number, watch } = tail.members[at];
+            pass.next += 1;
+            if number == HOLE {
+                continue;
+            }
+            let Some(socket) = self.sockets[number as usize].as_deref_mut() else { continue };
+            let taken = match &socket.output {
+                Some(_) => Ok(0),
+                None if self.batch.is_some() && socket.many.is_none() && socket.line.is_plain() => {
+                    together.push((offers.len(), number));
+                    Ok(0)
+                }
+                None => socket.offer(watch as usize, &[IoSlice::new(&pass.bytes)], self.now),
+            };
+            if let Some(output) = &socket.output
+                && output.full
+            {
+                self.full.insert(number);
+                socket.arm(&self.poll);
+            }
+            offers.push(Offer { at, taken });
+        }
+        let bytes = pass.bytes.clone();
+        self.send_together(&together, &bytes, offers);
+    }
+
+    /// Sends the same on many sockets with one system call, and notes in their offers what they took.
+    fn send_together(&mut self, together: &[(usize, u32)], bytes: &Bytes, offers: &mut [Offer]) {
+        let Some(batch) = &mut self.batch else { return };
+        let sockets: Vec<BorrowedFd<'_>> = together
+            .iter()
+            .filter_map(|(_, number)| Some(self.sockets[*number as usize].as_deref()?.line.tcp().as_fd()))
+            .collect();
+        batch.send(&sockets, bytes, &mut self.taken);
+        for ((offer, number), taken) in together.iter().zip(self.taken.drain(..)) {
+            let full = taken.as_ref().is_ok_and(|taken| *taken < bytes.len());
+            offers[*offer].taken = taken;
+            if full && let Some(socket) = self.sockets[*number as usize].as_deref_mut() {
+                socket.output(self.now).full = true;
+                self.full.insert(*number);
+                socket.arm(&self.poll);
+            }
+        }
     }
 
     fn finish(&mut self, number: u32) {

@@ -1,7 +1,6 @@
 //! One socket of a lane, and its watches.
 
 use std::io::{self, IoSlice};
-use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::time::Instant;
 
@@ -13,8 +12,9 @@ use tokio::task::AbortHandle;
 
 use super::ear::Ear;
 use super::inbox::ConnectionId;
+use super::line::{Line, Taken};
 use super::message::{Terms, WatchName};
-use super::output::{Output, write};
+use super::output::Output;
 use crate::encoding::{Encoding, websocket_text};
 use crate::tail::Place;
 use crate::tails::Hold;
@@ -25,7 +25,7 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// See the module.
 pub(super) struct Socket {
     pub(super) id: ConnectionId,
-    pub(super) socket: TcpStream,
+    pub(super) line: Line,
     pub(super) encoding: Encoding,
     pub(super) ear: Option<Box<dyn Ear>>,
     pub(super) watches: Vec<Watch>,
@@ -45,8 +45,6 @@ pub(super) struct Socket {
     pub(super) closing: bool,
     /// What epoll was told.
     pub(super) armed: EventFlags,
-    /// Watches that ended with the socket are on the list until it has closed.
-    pub(super) ended: Vec<WatchGuard>,
     /// Bytes that the client said and nobody wanted.
     pub(super) chatter: u32,
     _place: OwnedSemaphorePermit,
@@ -70,8 +68,10 @@ pub(super) enum State {
     Walking(Option<AbortHandle>),
     /// In step with its tail, at this place among its members.
     Live(Seat),
-    /// Not in step: it takes from its place when the socket takes bytes.
-    Late(Seat, Place),
+    /// Not in step: it takes from its place when the socket takes bytes. Few are, so few pay for it.
+    Late(Seat, Box<Place>),
+    /// Over; it is on the list until its socket has closed.
+    Ended,
 }
 
 /// A watch's part in a tail of the lane.
@@ -83,12 +83,12 @@ pub(super) struct Seat {
 }
 
 impl Socket {
-    pub(super) fn new(id: ConnectionId, socket: TcpStream, terms: Terms) -> Socket {
+    pub(super) fn new(id: ConnectionId, line: Line, terms: Terms) -> Socket {
         let Terms { encoding, many, ear, head: _, place } = terms;
         let silent = ear.is_none();
         Socket {
             id,
-            socket,
+            line,
             encoding,
             ear,
             watches: Vec::new(),
@@ -100,7 +100,6 @@ impl Socket {
             owed: false,
             closing: false,
             armed: if silent { EventFlags::IN } else { EventFlags::empty() },
-            ended: Vec::new(),
             chatter: 0,
             _place: place,
         }
@@ -135,7 +134,7 @@ impl Socket {
         now: Instant,
     ) {
         let named = watch.and_then(|name| self.many.as_mut()?.begin(name));
-        let output = self.output.get_or_insert_with(|| Box::new(Output::new(now)));
+        let output = self.output(now);
         if let Some(named) = named {
             output.push(named.into(), None);
         }
@@ -145,23 +144,33 @@ impl Socket {
         }
     }
 
-    /// Offers a watch's frames to a socket without output. Returns how many of their bytes it took;
-    /// what it took of the run's name before is completed by the output.
+    /// Offers a watch's frames to a socket without output. Returns how many of their bytes it took. A
+    /// socket that is full has output from then on, which completes the run's name if that is due.
     pub(super) fn offer(&mut self, watch: usize, slices: &[IoSlice<'_>], now: Instant) -> io::Result<usize> {
         let name = self.watches[watch].name;
         let Some(named) = self.many.as_mut().and_then(|run| run.begin(name)) else {
-            return write(&self.socket, slices);
+            let Taken { bytes, full } = self.line.write(slices)?;
+            if full {
+                self.output(now).full = true;
+            }
+            return Ok(bytes);
         };
         let mut all = Vec::with_capacity(slices.len() + 1);
         all.push(IoSlice::new(&named));
         all.extend_from_slice(slices);
-        let written = write(&self.socket, &all)?;
-        if written < named.len() {
-            let output = self.output.get_or_insert_with(|| Box::new(Output::new(now)));
-            output.push(Bytes::copy_from_slice(&named[written..]), None);
-            output.full = true;
+        let Taken { bytes, full } = self.line.write(&all)?;
+        if full {
+            self.output(now).full = true;
         }
-        Ok(written.saturating_sub(named.len()))
+        if bytes < named.len() {
+            self.output(now).push(Bytes::copy_from_slice(&named[bytes..]), None);
+        }
+        Ok(bytes.saturating_sub(named.len()))
+    }
+
+    /// What waits to be written, as it is or new.
+    pub(super) fn output(&mut self, now: Instant) -> &mut Output {
+        self.output.get_or_insert_with(|| Box::new(Output::new(now)))
     }
 }
 
@@ -173,7 +182,7 @@ impl Socket {
         wanted.set(EventFlags::OUT, self.output.as_ref().is_some_and(|output| output.full));
         if wanted != self.armed {
             self.armed = wanted;
-            if let Err(error) = epoll::modify(poll, &self.socket, self.id.data(), wanted) {
+            if let Err(error) = epoll::modify(poll, self.line.tcp(), self.id.data(), wanted) {
                 // It closes by its write timeout; the client resumes by its cursor.
                 tracing::error!(%error, "a socket cannot be waited for");
             }
@@ -185,8 +194,8 @@ impl Watch {
     /// Out of step with its tail from now on.
     pub(super) fn fall_late(&mut self, place: Place) {
         self.state = match std::mem::replace(&mut self.state, State::Walking(None)) {
-            State::Live(seat) | State::Late(seat, _) => State::Late(seat, place),
-            walking => walking,
+            State::Live(seat) | State::Late(seat, _) => State::Late(seat, Box::new(place)),
+            other => other,
         };
     }
 }

@@ -1,6 +1,6 @@
 //! Sockets of a lane: how they come, what is written outside of passes, what is read.
 
-use std::io::{IoSlice, Read};
+use std::io::{ErrorKind, IoSlice};
 use std::net::TcpStream;
 
 use bytes::Bytes;
@@ -12,7 +12,6 @@ use super::ear::Hearing;
 use super::handle::{Connection, catch_up};
 use super::inbox::ConnectionId;
 use super::message::{Arrival, Opening, Said, WatchName};
-use super::output::Output;
 use super::pass::{LaneTail, Member, advance};
 use super::socket::{Seat, Socket, State, Watch};
 use super::thread::Lane;
@@ -26,16 +25,16 @@ const UNSENT_BYTES_MAX: u32 = 128 * 1024;
 
 impl Lane {
     pub(super) fn open(&mut self, id: ConnectionId, opening: Opening) {
-        let Opening { socket, mut terms } = opening;
+        let Opening { line, mut terms } = opening;
         let head = std::mem::take(&mut terms.head);
-        bound_unsent(&socket);
-        let mut socket = Box::new(Socket::new(id, socket, terms));
+        bound_unsent(line.tcp());
+        let mut socket = Box::new(Socket::new(id, line, terms));
         socket.say(None, head, None, self.now);
         let number = id.number as usize;
         if number >= self.sockets.len() {
             self.sockets.resize_with(number + 1, || None);
         }
-        let watched = epoll::add(&self.poll, &socket.socket, id.data(), socket.armed);
+        let watched = epoll::add(&self.poll, socket.line.tcp(), id.data(), socket.armed);
         self.sockets[number] = Some(socket);
         if let Err(error) = watched {
             tracing::error!(%error, "a socket cannot be waited for");
@@ -97,7 +96,7 @@ impl Lane {
         let tail = self.tail(&hold);
         if let Some(socket) = self.socket(id) {
             let watch = &mut socket.watches[at];
-            watch.state = State::Late(Seat { tail, member: 0, hold }, place);
+            watch.state = State::Late(Seat { tail, member: 0, hold }, Box::new(place));
         }
         self.queue(id.number);
     }
@@ -127,7 +126,11 @@ impl Lane {
     fn go_on_hearing(&mut self, id: ConnectionId) {
         if let Some(socket) = self.socket(id).filter(|socket| socket.owed && socket.hears()) {
             socket.owed = false;
+            let more = socket.line.reads_ahead();
             self.hear(id, &[]);
+            if more && self.socket(id).is_some_and(|socket| socket.hears()) {
+                self.read(id, false);
+            }
         }
     }
 
@@ -166,13 +169,11 @@ impl Lane {
             if output.full {
                 return;
             }
-            if !output.is_empty() {
-                match output.write(&socket.socket, now) {
-                    Err(_) => return self.drop_socket(id.number),
-                    Ok(_) if output.full => return self.rest(id.number),
-                    Ok(_) if !output.is_empty() => return self.queue(id.number),
-                    Ok(_) => {}
-                }
+            match output.write(&mut socket.line, now) {
+                Err(_) => return self.drop_socket(id.number),
+                Ok(()) if output.full => return self.rest(id.number),
+                Ok(()) if !output.is_empty() => return self.queue(id.number),
+                Ok(()) => {}
             }
             socket.output = None;
             socket.arm(&self.poll);
@@ -223,7 +224,7 @@ impl Lane {
                 return true;
             }
             let Some(chunks) = tail.tail.between(place.chunk, goal) else {
-                let place = *place;
+                let place = **place;
                 self.read_log(id, at, place);
                 return true;
             };
@@ -231,7 +232,7 @@ impl Lane {
             if let Some(first) = chunks.first() {
                 slices[0] = IoSlice::new(&first.bytes[place.bytes as usize..]);
             }
-            let (offered, from) = (slices.iter().map(|slice| slice.len()).sum::<usize>(), *place);
+            let (offered, from) = (slices.iter().map(|slice| slice.len()).sum::<usize>(), **place);
             let Ok(taken) = socket.offer(at as usize, &slices, now) else {
                 self.drop_socket(id.number);
                 return false;
@@ -243,11 +244,11 @@ impl Lane {
             watch.fall_late(place);
             if taken < offered {
                 watch.behind_since.get_or_insert(now);
-                let output = socket.output.get_or_insert_with(|| Box::new(Output::new(now)));
-                if let Some(rest) = rest {
-                    output.push(rest, None);
-                }
-                output.full = true;
+            }
+            if let Some(rest) = rest {
+                socket.output(now).push(rest, None);
+            }
+            if socket.output.is_some() {
                 self.rest(id.number);
                 return false;
             }
@@ -292,11 +293,16 @@ impl Lane {
             // What a client that is gone had said further is nobody's.
             return if broken { self.drop_socket(id.number) } else { socket.arm(&self.poll) };
         }
-        let read = (&socket.socket).read(buffer);
+        let (read, more) = (socket.line.read(buffer), socket.line.reads_ahead());
         match read {
             Ok(0) => self.drop_socket(id.number),
-            Ok(bytes) => self.hear(id, &buffer[..bytes]),
-            Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted) => {}
+            Ok(bytes) => {
+                self.hear(id, &buffer[..bytes]);
+                if more && self.socket(id).is_some_and(|socket| socket.hears()) {
+                    self.readable(id, buffer, broken);
+                }
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
             Err(_) => self.drop_socket(id.number),
         }
     }

@@ -13,9 +13,11 @@ use std::os::fd::OwnedFd;
 use tidegate_hub::Hub;
 use tokio::runtime::Handle;
 
+use super::batch::Batch;
 use super::inbox::{ConnectionId, Inbox};
 use super::message::Message;
 use super::pass::LaneTail;
+use super::passes::Offer;
 use super::socket::Socket;
 use crate::options::StreamOptions;
 use crate::tails::{Shared, Tails};
@@ -60,6 +62,11 @@ pub(super) struct Lane {
     pub(super) gone: Vec<u32>,
     pub(super) now: Instant,
     pub(super) sent: Sent,
+    /// Sends of a slice together, if there is io_uring.
+    pub(super) batch: Option<Batch>,
+    /// Kept for their memory.
+    pub(super) offers: Vec<Offer>,
+    pub(super) taken: Vec<io::Result<usize>>,
     next_tick: Instant,
     buffer: Vec<u8>,
 }
@@ -104,6 +111,9 @@ impl Lane {
             gone: Vec::new(),
             now,
             sent: Sent::default(),
+            batch: None,
+            offers: Vec::new(),
+            taken: Vec::new(),
             next_tick: now,
             buffer: vec![0; READ_BYTES],
         };
@@ -112,6 +122,8 @@ impl Lane {
     }
 
     fn run(&mut self) {
+        // The ring belongs to this thread.
+        self.batch = if self.options.io_uring { Batch::new() } else { None };
         let (mut messages, mut events) = (Vec::new(), Vec::with_capacity(EVENTS_MAX));
         loop {
             let idle = self.ready.is_empty() && self.outputs.is_empty();
@@ -207,12 +219,17 @@ impl Lane {
             }
             let broken = flags.intersects(EventFlags::HUP | EventFlags::ERR);
             if broken || flags.intersects(EventFlags::IN) {
-                let mut buffer = std::mem::take(&mut self.buffer);
-                self.readable(id, &mut buffer, broken);
-                self.buffer = buffer;
+                self.read(id, broken);
             }
         }
         Ok(())
+    }
+
+    /// Reads from a socket into the lane's one buffer.
+    pub(super) fn read(&mut self, id: ConnectionId, broken: bool) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        self.readable(id, &mut buffer, broken);
+        self.buffer = buffer;
     }
 
     fn told(&mut self, message: Message) {

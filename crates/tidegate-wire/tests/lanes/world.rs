@@ -15,7 +15,7 @@ use tidegate_core::{Address, Kind, Millis, Op, Target, Template};
 use tidegate_hub::{Access, ChannelConfig, From, Hub, HubOptions, WatchEntry, WatchId, WatchRequest};
 use tidegate_log::{Batch, ChannelSpec, Entry, Log, Options, Retain};
 use tidegate_testkit::replica::{Replica, Rows};
-use tidegate_wire::{Connection, Ear, Encoding, StreamOptions, Tails, Terms, WatchName, Watcher};
+use tidegate_wire::{Connection, Ear, Encoding, Line, StreamOptions, Tails, Terms, WatchName, Watcher};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
@@ -140,7 +140,7 @@ impl World {
         }
         let place = Arc::new(Semaphore::new(1)).acquire_owned().await.expect("a place");
         let terms = Terms { encoding, many, ear, head: Bytes::new(), place };
-        let lane = self.tails.lanes().open(server, terms).expect("a lane");
+        let lane = self.tails.lanes().open(Line::Plain(server), terms).expect("a lane");
         Pair { client: TcpStream::from_std(client.into()).expect("a client"), lane }
     }
 
@@ -165,7 +165,7 @@ impl World {
         };
         let id = entry.id.to_string();
         let watcher = Watcher { plan, encoding, chain: wish.chain, id, options: Vec::new() };
-        lane.watch(&self.tails, name, watcher, hub.watches().enter(entry));
+        lane.watch(&self.tails, name, watcher, entry);
     }
 
     /// Waits until nothing is left of sockets that have closed.

@@ -1,0 +1,79 @@
+//! What is spoken, as openssl sees it.
+
+use tidegate_testkit::raw::Raw;
+
+use crate::rig::{Rig, eventually};
+
+/// What openssl says of a handshake.
+fn handshake(rig: &Rig, arguments: &[&str]) -> (bool, String) {
+    let address = rig.server.address().to_string();
+    let usual = ["s_client", "-connect", &address, "-CAfile", "ca.pem", "-verify_return_error"];
+    let ran = rig.run("openssl", &[&usual, arguments].concat());
+    (ran.status.success(), String::from_utf8_lossy(&[ran.stdout, ran.stderr].concat()).into_owned())
+}
+
+#[test]
+fn tls_1_2_and_1_3_are_spoken_and_nothing_older() {
+    let rig = Rig::start("versions");
+    for (version, name) in [("-tls1_2", "TLSv1.2"), ("-tls1_3", "TLSv1.3")] {
+        let (good, said) = handshake(&rig, &[version]);
+        assert!(good && said.contains("Verification: OK"), "{said}");
+        assert!(said.contains(&format!("New, {name}, Cipher is ")), "{said}");
+    }
+    // The level lets openssl itself offer them.
+    for version in ["-tls1", "-tls1_1"] {
+        let (good, said) = handshake(&rig, &[version, "-cipher", "DEFAULT@SECLEVEL=0"]);
+        let refused = said.contains("alert protocol version") || said.contains("alert handshake failure");
+        assert!(!good && refused, "{version}: {said}");
+    }
+}
+
+#[test]
+fn ciphers_without_forward_secrecy_are_refused() {
+    let rig = Rig::start("ciphers");
+    let (good, said) = handshake(&rig, &["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256"]);
+    assert!(good, "{said}");
+    for weak in ["AES128-GCM-SHA256:AES256-SHA", "ECDHE-ECDSA-AES128-SHA256:ECDHE-ECDSA-AES256-SHA"] {
+        let (good, said) = handshake(&rig, &["-tls1_2", "-cipher", weak]);
+        assert!(!good && said.contains("handshake failure"), "{weak}: {said}");
+    }
+}
+
+#[test]
+fn protocols_inside_are_agreed_on() {
+    let rig = Rig::start("alpn");
+    for (offered, chosen) in [("h2,http/1.1", "h2"), ("http/1.1", "http/1.1"), ("http/1.1,h2", "h2")] {
+        let (good, said) = handshake(&rig, &["-alpn", offered]);
+        assert!(good && said.contains(&format!("ALPN protocol: {chosen}\n")), "{offered}: {said}");
+    }
+    let (good, said) = handshake(&rig, &[]);
+    assert!(good && said.contains("No ALPN negotiated"), "{said}");
+    let (good, said) = handshake(&rig, &["-alpn", "smtp"]);
+    assert!(!good && said.contains("no application protocol"), "{said}");
+}
+
+#[test]
+fn a_client_without_tls_is_told() {
+    let rig = Rig::start("plain");
+    let answer = Raw::to(&rig.server).get("/v1/");
+    assert_eq!(answer.status, 400);
+    let problem = answer.json();
+    assert_eq!(problem["code"], "invalid");
+    assert!(problem["hint"].as_str().is_some_and(|hint| hint.contains("https://")), "{problem}");
+    // What it writes comes through a pipe.
+    eventually("the operator is told", || rig.server.output().contains("must begin with https://"));
+    // And nobody else is bothered.
+    assert!(rig.curl(&[&rig.url("/readyz")]).contains("ready"));
+}
+
+/// In ten seconds, and fifteen for who says nothing at all.
+#[test]
+fn half_a_handshake_is_given_up_and_holds_up_nobody() {
+    let rig = Rig::start("half");
+    let mut half = Raw::to(&rig.server);
+    half.write(&[22, 3, 1, 2, 0, 1]);
+    let mut silent = Raw::to(&rig.server);
+    assert!(rig.curl(&[&rig.url("/readyz")]).contains("ready"));
+    assert!(half.ended());
+    assert!(silent.ended());
+}

@@ -1,0 +1,38 @@
+//! The first bytes of a connection say what it speaks. They are only looked at: whoever serves the
+//! connection reads them.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// A client must say something within this time.
+const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(15);
+/// The beginning of the preface of RFC 9113, section 3.4; no request of HTTP/1.1 begins so.
+const PREFACE: &[u8] = b"PRI ";
+/// The first byte of a record with a handshake in it (RFC 8446, section 5.1).
+const HANDSHAKE: u8 = 22;
+
+/// What a connection speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Opening {
+    /// A TLS handshake.
+    Tls,
+    /// HTTP/2 by a client that knows already ("prior knowledge").
+    Http2,
+    /// Anything else, which is HTTP/1.1 or will be told so.
+    Http1,
+}
+
+/// Waits for the first bytes; an error when there are none.
+pub(crate) async fn look(socket: &TcpStream) -> io::Result<Opening> {
+    let mut first = [0; PREFACE.len()];
+    let bytes = timeout(FIRST_BYTE_TIMEOUT, socket.peek(&mut first)).await.map_err(|_| io::ErrorKind::TimedOut)??;
+    match &first[..bytes] {
+        [] => Err(io::ErrorKind::UnexpectedEof.into()),
+        [HANDSHAKE, ..] => Ok(Opening::Tls),
+        PREFACE => Ok(Opening::Http2),
+        _ => Ok(Opening::Http1),
+    }
+}

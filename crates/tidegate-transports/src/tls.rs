@@ -1,0 +1,121 @@
+//! TLS towards clients: what is spoken, the handshake, and a word to those who came without.
+//!
+//! ```text
+//!   first byte ─┬─ handshake ─► ALPN ─┬─ h2 ───────► HTTP/2
+//!               │                     └─ otherwise ► HTTP/1.1
+//!               └─ anything else ─► 400: this port speaks TLS
+//! ```
+//!
+//! Which certificate is shown is the resolver's business, which may change its mind at any time:
+//! connections that are open go on with what they have.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Once};
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::server::ResolvesServerCert;
+use rustls::version::{TLS12, TLS13};
+use tidegate_core::{ErrorCode, Problem};
+use tidegate_wire::Line;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::opening::{Opening, look};
+use crate::stream::finish;
+
+/// A handshake must be complete within this time.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// So much may be encrypted and not yet taken by the client; a write beyond waits.
+const ENCRYPTED_BYTES_MAX: usize = 64 * 1024;
+/// Protocols inside, the better first.
+const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
+/// Marks requests that came encrypted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Encrypted;
+
+/// What connections speak: TLS 1.3 and 1.2, with the suites of aws-lc-rs, and HTTP/2 or HTTP/1.1
+/// inside. The crypto provider is named here, so that nothing depends on what the process has
+/// installed.
+///
+/// # Errors
+/// If the provider does not work on this machine.
+pub fn server_config(certificates: Arc<dyn ResolvesServerCert>) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_protocol_versions(&[&TLS13, &TLS12])?
+        .with_no_client_auth()
+        .with_cert_resolver(certificates);
+    config.alpn_protocols = ALPN.map(<[u8]>::to_vec).into();
+    // Tickets, so that thousands who come back do not cost a signature each, and no memory.
+    config.ticketer = aws_lc_rs::Ticketer::new()?;
+    Ok(Arc::new(config))
+}
+
+/// The handshake. `None` when there is no connection, and the client was told if it can be.
+pub(crate) async fn handshake(
+    socket: TcpStream,
+    peer: SocketAddr,
+    config: Arc<ServerConfig>,
+) -> Option<TlsStream<TcpStream>> {
+    match look(&socket).await {
+        Ok(Opening::Tls) => {}
+        Ok(Opening::Http1 | Opening::Http2) => {
+            refuse(socket, peer).await;
+            return None;
+        }
+        Err(error) => {
+            tracing::debug!(%peer, %error, "a connection ended before its handshake");
+            return None;
+        }
+    }
+    let accept = TlsAcceptor::from(config).accept_with(socket, |connection| {
+        connection.set_buffer_limit(Some(ENCRYPTED_BYTES_MAX));
+    });
+    match timeout(HANDSHAKE_TIMEOUT, accept).await {
+        Ok(Ok(stream)) => Some(stream),
+        Ok(Err(error)) => {
+            tracing::debug!(%peer, %error, "a TLS handshake failed");
+            None
+        }
+        Err(_) => {
+            tracing::debug!(%peer, "a TLS handshake took longer than {} s", HANDSHAKE_TIMEOUT.as_secs());
+            None
+        }
+    }
+}
+
+/// Whether HTTP/2 was agreed on.
+pub(crate) fn speaks_http2(stream: &TlsStream<TcpStream>) -> bool {
+    stream.get_ref().1.alpn_protocol() == Some(ALPN[0])
+}
+
+/// The connection as a lane takes it.
+pub(crate) fn line(stream: TlsStream<TcpStream>) -> io::Result<Line> {
+    let (socket, connection) = stream.into_inner();
+    Ok(Line::Tls(socket.into_std()?, Box::new(connection)))
+}
+
+/// Answers a client that does not speak TLS in the only way that it may understand.
+async fn refuse(mut socket: TcpStream, peer: SocketAddr) {
+    static TOLD: Once = Once::new();
+    TOLD.call_once(|| {
+        tracing::warn!(%peer, "a client spoke plain HTTP to the port that speaks TLS: its URL must begin with https://; further ones are logged at debug");
+    });
+    tracing::debug!(%peer, "plain HTTP on the port that speaks TLS");
+    let problem = Problem::new(ErrorCode::Invalid, "this port speaks TLS")
+        .hint("write https:// instead of http://, or wss:// instead of ws://");
+    let body = problem.to_json().to_string();
+    let head = format!(
+        "HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    if socket.write_all(format!("{head}{body}").as_bytes()).await.is_ok() {
+        finish(socket).await;
+    }
+}
