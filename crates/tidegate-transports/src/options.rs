@@ -49,7 +49,7 @@ impl Options {
     }
 
     /// Reads the members of a message that are options.
-    pub(crate) fn of_members(members: serde_json::Map<String, serde_json::Value>) -> Result<Options, Problem> {
+    pub(crate) fn of_members(Members(members): Members) -> Result<Options, Problem> {
         let text = |(name, value): (String, serde_json::Value)| match value {
             serde_json::Value::String(text) => Ok((name, text)),
             value @ (serde_json::Value::Bool(_) | serde_json::Value::Number(_)) => Ok((name, value.to_string())),
@@ -126,6 +126,31 @@ impl Options {
 
     fn wait_in_url(&self) -> bool {
         self.given.iter().any(|(name, _)| name == "wait")
+    }
+}
+
+/// Members of a message, each as often as it stands there.
+pub(crate) struct Members(Vec<(String, serde_json::Value)>);
+
+impl<'de> serde::Deserialize<'de> for Members {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Members, D::Error> {
+        struct All;
+        impl<'de> serde::de::Visitor<'de> for All {
+            type Value = Members;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        from.deserialize_map(All)
     }
 }
 

@@ -3,6 +3,8 @@
 //! A watcher is a [`Place`] in the ring. Lanes hear of new chunks once for all their watchers
 //! ([`Hook`]); watchers of the general path wait each for itself.
 
+mod hooks;
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -17,6 +19,7 @@ use tidegate_hub::{Channel, changes};
 use crate::encoding::Encoding;
 use crate::lane::Inbox;
 use crate::memory::{Memory, Step, Use};
+use hooks::Hooks;
 
 /// A ring holds at most so many bytes (but always its newest chunk): about a second of a busy
 /// address. Who is further behind reads from the log.
@@ -58,7 +61,7 @@ struct State {
     /// How far the chunks are, without what is being built.
     upto: Offset,
     cursors: Cursors,
-    hooks: Vec<Hook>,
+    hooks: Hooks<Arc<Inbox>>,
     slots: Vec<Slot>,
     free: Vec<usize>,
     spoke: Instant,
@@ -66,15 +69,6 @@ struct State {
 
 /// A watcher's place to wait at, on the general path.
 type Slot = Option<Waker>;
-
-/// A lane that has watchers here.
-struct Hook {
-    inbox: Arc<Inbox>,
-    /// The tail's number in the lane.
-    number: u32,
-    /// The lane was told, and has not looked yet.
-    told: bool,
-}
 
 /// Whole records, encoded.
 #[derive(Clone)]
@@ -154,7 +148,7 @@ impl Tail {
                 built: Vec::new(),
                 upto,
                 cursors,
-                hooks: Vec::new(),
+                hooks: Hooks::new(),
                 slots: Vec::new(),
                 free: Vec::new(),
                 spoke: Instant::now(),
@@ -247,7 +241,7 @@ impl Tail {
     /// Tells a lane of chunks from now on. Returns where the tail is: the place of its watchers.
     pub(crate) fn hook(&self, inbox: Arc<Inbox>, number: u32) -> Place {
         let mut state = self.lock();
-        state.hooks.push(Hook { inbox, number, told: false });
+        state.hooks.add(inbox, number);
         state.place()
     }
 
@@ -258,21 +252,19 @@ impl Tail {
 
     /// The number under which a lane knows this tail.
     pub(crate) fn number_in(&self, inbox: &Arc<Inbox>) -> Option<u32> {
-        self.lock().hooks.iter().find(|hook| Arc::ptr_eq(&hook.inbox, inbox)).map(|hook| hook.number)
+        self.lock().hooks.number(|own| Arc::ptr_eq(own, inbox))
     }
 
     /// The lane has no watchers here any more.
     pub(crate) fn unhook(&self, inbox: &Arc<Inbox>) {
-        self.lock().hooks.retain(|hook| !Arc::ptr_eq(&hook.inbox, inbox));
+        self.lock().hooks.remove(|own| Arc::ptr_eq(own, inbox));
     }
 
     /// The chunks from number `at` on, for all watchers of a lane; `None` if they are gone.
     /// The lane is told again of what comes after these.
     pub(crate) fn look(&self, inbox: &Arc<Inbox>, at: u64) -> Option<Vec<Chunk>> {
         let mut state = self.lock();
-        if let Some(hook) = state.hooks.iter_mut().find(|hook| Arc::ptr_eq(&hook.inbox, inbox)) {
-            hook.told = false;
-        }
+        state.hooks.look(|own| Arc::ptr_eq(own, inbox));
         state.from(at, usize::MAX)
     }
 
@@ -382,10 +374,7 @@ impl State {
 
     fn tell(&mut self, calls: &mut Calls) {
         calls.wakers.extend(self.slots.iter_mut().filter_map(Option::take));
-        for hook in self.hooks.iter_mut().filter(|hook| !hook.told) {
-            hook.told = true;
-            calls.lanes.push((hook.inbox.clone(), hook.number));
-        }
+        self.hooks.tell(&mut calls.lanes);
     }
 }
 

@@ -118,17 +118,20 @@ impl Case {
             Transport::WebsocketMany,
             Transport::Poll,
         ];
-        let socket = self.steps.iter().any(|step| step.socket);
         let watched = self.steps.iter().any(|step| step.watch.is_some());
         let transports: Vec<Option<Transport>> =
             if watched { self.transports.clone().unwrap_or(all).into_iter().map(Some).collect() } else { vec![None] };
+        let socket = self.steps.iter().any(|step| step.socket);
         let carried = |transport| {
             [Line::Plain, Line::Tls, Line::Http2]
                 .into_iter()
                 // A WebSocket is opened on HTTP/1.1.
                 .filter(move |line| {
-                    let http = matches!(transport, None | Some(Transport::Sse | Transport::Ndjson | Transport::Poll));
-                    *line != Line::Http2 || (http && !socket)
+                    let websocket = matches!(
+                        transport,
+                        Some(Transport::Websocket | Transport::WebsocketDeflate | Transport::WebsocketMany)
+                    );
+                    *line != Line::Http2 || !(websocket || socket)
                 })
                 .map(move |line| (transport, line))
         };

@@ -71,17 +71,17 @@ impl Answer {
     }
 }
 
+/// What carries a request and its answer.
+pub trait Carrier: Read + Write + Send {}
+
+impl<C: Read + Write + Send> Carrier for C {}
+
 /// What comes back, without what carries it.
-pub type Reader = BufReader<Box<dyn Carried>>;
-
-/// What carries it, for those who speak too.
-pub trait Carried: Read + Write + Send {}
-
-impl<T: Read + Write + Send> Carried for T {}
+pub type Reader = BufReader<Box<dyn Carrier>>;
 
 /// Sends a request and reads the head of its answer; what follows is in the reader.
 pub fn open(server: Place, request: &Request) -> anyhow::Result<(Head, Reader)> {
-    let carried: Box<dyn Carried> = match server.line {
+    let carried: Box<dyn Carrier> = match server.line {
         Line::Http2 => Box::new(server.http2(request)?),
         Line::Plain => Box::new(send(server.plain()?, server, request)?),
         Line::Tls => Box::new(send(server.tls()?, server, request)?),

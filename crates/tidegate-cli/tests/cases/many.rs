@@ -2,7 +2,7 @@
 
 use anyhow::{Context, ensure};
 use percent_encoding::percent_decode_str;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::case::Transport;
 use crate::http::{Answer, Head};
@@ -29,18 +29,20 @@ impl Many {
     pub fn watch(target: Target) -> anyhow::Result<Result<Many, Answer>> {
         let (address, query) = target.path.split_once('?').unwrap_or((target.path, ""));
         let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-        let mut message: Map<String, Value> = query
+        let mut options: Vec<(String, String)> = query
             .split('&')
             .filter_map(|pair| pair.split_once('='))
-            .map(|(name, value)| (name.to_owned(), json!(decode(value))))
+            .map(|(name, value)| (name.to_owned(), decode(value)))
             .collect();
         let (resume, headers): (Vec<_>, Vec<_>) =
             target.headers.into_iter().partition(|(name, _)| name.eq_ignore_ascii_case("Last-Event-ID"));
-        message.extend(resume.into_iter().map(|(_, cursor)| ("after".to_owned(), json!(cursor))));
-        message.extend([("do".to_owned(), json!("watch")), ("ref".to_owned(), json!(7))]);
-        message.insert("address".to_owned(), json!(address));
+        options.extend(resume.into_iter().map(|(_, cursor)| ("after".to_owned(), cursor)));
+        // As text: an object would hide an option that stands there twice.
+        let mut message = format!("{{\"do\":\"watch\",\"ref\":7,\"address\":{}", json!(address));
+        message.extend(options.iter().map(|(name, value)| format!(",{}:{}", json!(name), json!(value))));
+        message.push('}');
         let mut socket = open(target.server, headers)?;
-        socket.send(&Value::Object(message))?;
+        socket.send(&message)?;
         let answer = socket.next()?;
         ensure!(answer["ref"] == 7, "the answer to a watch is {answer}");
         if answer["op"] == "problem" {

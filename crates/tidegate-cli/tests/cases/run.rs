@@ -32,8 +32,7 @@ struct Run {
 pub fn case(head: &Head, case: &Case, transport: Option<Transport>, line: Line) -> anyhow::Result<()> {
     let certificate = tempfile::tempdir()?;
     let server = server::start(head, case, line.certificate(certificate.path()));
-    let (names, watches) = (Names::default(), BTreeMap::new());
-    let mut run = Run { server, transport, line, names, watches, socket: None };
+    let mut run = Run { server, transport, line, names: Names::default(), watches: BTreeMap::new(), socket: None };
     for (index, step) in case.steps.iter().enumerate() {
         run.step(step).with_context(|| {
             format!("step {} ({}); the server said:\n{}", index + 1, step.title(), run.server.output())
@@ -156,7 +155,7 @@ impl Run {
     fn talk(&mut self, step: &Step) -> anyhow::Result<()> {
         let socket = self.socket.as_mut().context("there is no socket yet")?;
         if let Some(message) = &step.say {
-            socket.send(&serde_json::from_str(&self.names.fill(&message.to_string())?)?)?;
+            socket.send(&self.names.fill(&message.to_string())?)?;
         }
         for (index, wanted) in step.hear.iter().flatten().enumerate() {
             let heard = loop {

@@ -90,8 +90,7 @@ impl Stream {
     }
 
     /// Says something on a WebSocket.
-    pub fn send(&mut self, message: &Value) -> anyhow::Result<()> {
-        let text = message.to_string();
+    pub fn send(&mut self, text: &str) -> anyhow::Result<()> {
         let mut frame = vec![0x81];
         match text.len() {
             length @ 0..126 => frame.push(0x80 | length as u8),
@@ -102,7 +101,8 @@ impl Stream {
         }
         frame.extend_from_slice(&[0; 4]);
         frame.extend_from_slice(text.as_bytes());
-        Ok(self.reader.get_mut().write_all(&frame)?)
+        self.reader.get_mut().write_all(&frame)?;
+        Ok(self.reader.get_mut().flush()?)
     }
 
     fn bytes(&mut self) -> anyhow::Result<()> {

@@ -13,7 +13,7 @@ use tidegate_hub::{Action, Format, Idempotency, WatchEntry};
 use tidegate_wire::{Encoding, WatchName, Watcher};
 
 use crate::Gateway;
-use crate::options::Options;
+use crate::options::{Members, Options};
 use crate::publish::ANONYMOUS;
 use crate::stream::prepare;
 
@@ -69,7 +69,7 @@ struct WatchMembers {
     r#ref: Option<u64>,
     address: String,
     #[serde(flatten)]
-    options: serde_json::Map<String, serde_json::Value>,
+    options: Members,
 }
 
 /// `{"do":"unwatch",…}`, whole.

@@ -11,11 +11,13 @@ use std::sync::{Mutex, MutexGuard};
 use rustix::event::epoll::EventData;
 use rustix::event::{EventfdFlags, eventfd};
 
+use super::letterbox::Letterbox;
 use super::message::Message;
 
 /// A lane's inbox.
 pub(crate) struct Inbox {
-    state: Mutex<State>,
+    letters: Letterbox<Message>,
+    numbers: Mutex<Numbers>,
     /// Readable when the lane is to get up.
     pub(super) wake: OwnedFd,
     pub(super) counts: Counts,
@@ -26,13 +28,6 @@ pub(crate) struct Inbox {
 pub(super) struct Counts {
     pub(super) tails: AtomicUsize,
     pub(super) full: AtomicUsize,
-}
-
-#[derive(Default)]
-struct State {
-    messages: Vec<Message>,
-    asleep: bool,
-    numbers: Numbers,
 }
 
 /// A connection in a lane. Its number is used again when it is gone; its generation is not.
@@ -52,20 +47,16 @@ struct Numbers {
 impl Inbox {
     pub(crate) fn new() -> io::Result<Inbox> {
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Inbox { state: Mutex::default(), wake, counts: Counts::default() })
+        Ok(Inbox { letters: Letterbox::new(), numbers: Mutex::default(), wake, counts: Counts::default() })
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no holder of this lock panics")
+    fn numbers(&self) -> MutexGuard<'_, Numbers> {
+        self.numbers.lock().expect("no holder of this lock panics")
     }
 
     /// Leaves a message.
     pub(super) fn post(&self, message: Message) {
-        let mut state = self.lock();
-        state.messages.push(message);
-        let asleep = std::mem::take(&mut state.asleep);
-        drop(state);
-        if asleep {
+        if self.letters.post(message) {
             // It can only fail when the counter is full, and then the lane is being woken.
             let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
         }
@@ -78,13 +69,14 @@ impl Inbox {
 
     /// How many connections there are.
     pub(super) fn connections(&self) -> usize {
-        let state = self.lock();
-        state.numbers.next as usize - state.numbers.free.len()
+        let numbers = self.numbers();
+        numbers.next as usize - numbers.free.len()
     }
 
     /// A number for a connection that will be opened.
     pub(super) fn reserve(&self) -> ConnectionId {
-        let numbers = &mut self.lock().numbers;
+        let mut numbers = self.numbers();
+        let numbers = &mut *numbers;
         numbers.generation = numbers.generation.wrapping_add(1);
         let number = numbers.free.pop().unwrap_or_else(|| {
             numbers.next += 1;
@@ -96,10 +88,10 @@ impl Inbox {
     /// Gives numbers back, and takes all messages into `messages`, which is empty. Without any,
     /// and if the lane has nothing else to do, it may sleep: the next message wakes it.
     pub(super) fn take(&self, gone: &mut Vec<u32>, messages: &mut Vec<Message>, idle: bool) {
-        let mut state = self.lock();
-        state.numbers.free.append(gone);
-        std::mem::swap(&mut state.messages, messages);
-        state.asleep = idle && messages.is_empty();
+        if !gone.is_empty() {
+            self.numbers().free.append(gone);
+        }
+        self.letters.take(messages, idle);
     }
 }
 

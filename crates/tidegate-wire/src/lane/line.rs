@@ -94,9 +94,13 @@ impl Line {
         matches!(self, Line::Plain(_))
     }
 
-    /// Whether more may have been read than was taken, of which the system tells nothing.
-    pub(super) fn reads_ahead(&self) -> bool {
-        matches!(self, Line::Tls(..))
+    /// Whether more has been read than was taken, of which the system tells nothing.
+    pub(super) fn has_read_ahead(&self) -> bool {
+        match self {
+            Line::Plain(_) => false,
+            // It wants to read, unless there is something to be taken.
+            Line::Tls(_, tls) => !tls.wants_read(),
+        }
     }
 
     /// Tells the client that nothing more comes.

@@ -22,6 +22,7 @@ mod ear;
 mod endings;
 mod handle;
 mod inbox;
+mod letterbox;
 mod line;
 mod message;
 mod output;
@@ -30,6 +31,11 @@ mod passes;
 mod socket;
 mod sockets;
 mod thread;
+
+/// What the hand-over is made of; its test has other ones.
+mod sync {
+    pub(super) use std::sync::{Mutex, MutexGuard};
+}
 
 pub use ear::{Ear, Hearing};
 pub use handle::{Connection, Lanes};

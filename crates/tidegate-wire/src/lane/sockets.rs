@@ -126,7 +126,7 @@ impl Lane {
     fn go_on_hearing(&mut self, id: ConnectionId) {
         if let Some(socket) = self.socket(id).filter(|socket| socket.owed && socket.hears()) {
             socket.owed = false;
-            let more = socket.line.reads_ahead();
+            let more = socket.line.has_read_ahead();
             self.hear(id, &[]);
             if more && self.socket(id).is_some_and(|socket| socket.hears()) {
                 self.read(id, false);
@@ -293,13 +293,15 @@ impl Lane {
             // What a client that is gone had said further is nobody's.
             return if broken { self.drop_socket(id.number) } else { socket.arm(&self.poll) };
         }
-        let (read, more) = (socket.line.read(buffer), socket.line.reads_ahead());
+        let (read, more) = (socket.line.read(buffer), socket.line.has_read_ahead());
         match read {
             Ok(0) => self.drop_socket(id.number),
             Ok(bytes) => {
                 self.hear(id, &buffer[..bytes]);
-                if more && self.socket(id).is_some_and(|socket| socket.hears()) {
-                    self.readable(id, buffer, broken);
+                match self.socket(id) {
+                    Some(socket) if more && socket.hears() => self.readable(id, buffer, broken),
+                    Some(socket) => socket.owed |= more,
+                    None => {}
                 }
             }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
