@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use common::{binary, chat_and_rows};
 use serde_json::{Value, json};
+use tidegate_testkit::client::get_json;
 use tidegate_testkit::process::Server;
 use tidegate_testkit::raw::{Raw, RawWebSocket};
 
@@ -80,7 +81,7 @@ fn a_client_that_reads_no_answers_is_not_heard_until_it_does() {
     let mut writer = socket.writer();
     // A server that takes nothing for so long listens no more.
     writer.set_write_timeout(Some(Duration::from_secs(1))).expect("a timeout");
-    let (full, is_full) = std::sync::mpsc::channel();
+    let (full, is_full) = std::sync::mpsc::sync_channel(1);
     let sent = std::thread::spawn(move || {
         for first in (0..PINGS).step_by(1_000) {
             let pings: Vec<u8> = (first..first + 1_000).flat_map(|reference| frame(&ping(reference))).collect();
@@ -88,7 +89,7 @@ fn a_client_that_reads_no_answers_is_not_heard_until_it_does() {
             while !rest.is_empty() {
                 match writer.write(rest) {
                     Ok(bytes) => rest = &rest[bytes..],
-                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => full.send(()).expect("told"),
+                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => drop(full.try_send(())),
                     Err(error) => panic!("{error}"),
                 }
             }
@@ -103,6 +104,63 @@ fn a_client_that_reads_no_answers_is_not_heard_until_it_does() {
         assert_eq!(socket.next_json()["ref"], reference);
     }
     sent.join().expect("all is heard");
+}
+
+/// The config's `write_timeout_ms`: the watch is told why, the socket closes with its code, it is counted,
+/// and the cursor is good.
+#[test]
+fn a_client_that_takes_nothing_is_cut_off_and_resumes() {
+    let server = Server::start(
+        binary(),
+        "stream: { write_timeout_ms: 1000 }\nchannels: { chat: { address: \"rooms/{room}\", access: { read: \"true\", publish: \"true\" } } }\n",
+    );
+    let mut socket = Raw::to(&server).websocket(MANY);
+    socket.send_text(&watch(1, "rooms/a"));
+    while socket.next_json()["op"] != "begin" {}
+    let batch = Value::Array((0..64).map(|n| json!({ "n": n, "pad": "x".repeat(4_000) })).collect()).to_string();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let cut_off = || {
+        let text = runtime.block_on(get_json(server.admin(), "/metrics")).expect("metrics").text;
+        let line = text.lines().find_map(|line| line.strip_prefix("tidegate_watches_too_far_behind_total "));
+        line.unwrap_or_else(|| panic!("no such figure: {text}")).parse::<f64>().expect("a number")
+    };
+    assert_eq!(cut_off(), 0.0);
+    let mut last = Value::Null;
+    // Until the buffers on the way are full, and then for longer than the server waits.
+    while cut_off() == 0.0 {
+        last = Raw::to(&server).publish("/v1/rooms/a", &batch).json()["cursor"].clone();
+    }
+    let mut seen = Value::Null;
+    let close = loop {
+        let frame = socket.next_json();
+        match frame["op"].as_str() {
+            Some("close") => break frame,
+            _ if frame["cursor"].is_string() => seen = frame["cursor"].clone(),
+            _ => {}
+        }
+    };
+    assert_eq!(close["code"], "too-far-behind");
+    assert_eq!(socket.next_close(), Some(4510));
+    assert_ne!(seen, last, "it was behind");
+    let mut again = Raw::to(&server).websocket(MANY);
+    again.send_text(&json!({ "do": "watch", "ref": 1, "address": "rooms/a", "after": seen }).to_string());
+    while again.next_json()["cursor"] != last {}
+}
+
+#[test]
+fn a_drain_tells_each_watch_and_then_the_socket() {
+    let server = chat_and_rows();
+    let mut socket = Raw::to(&server).websocket(MANY);
+    for (reference, room) in [(1, "a"), (2, "b")] {
+        socket.send_text(&watch(reference, &format!("rooms/{room}/messages")));
+        while socket.next_json()["op"] != "begin" {}
+    }
+    server.terminate();
+    let said: Vec<Value> = (0..3).map(|_| socket.next_json()).collect();
+    let ops: Vec<_> = said.iter().filter_map(|frame| frame["op"].as_str()).collect();
+    assert_eq!(ops, ["on", "close", "on"], "{said:?}");
+    assert_eq!(socket.next_json()["code"], "draining");
+    assert_eq!(socket.next_close(), Some(4503));
 }
 
 #[test]

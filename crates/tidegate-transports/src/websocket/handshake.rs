@@ -45,7 +45,7 @@ pub(crate) async fn open(
 ) -> Result<Outcome, Problem> {
     let (mut head, encoding) = match upgrade(request.headers()) {
         Ok(agreed) => agreed,
-        Err(refusal) => return Ok(Outcome::Answer(refusal)),
+        Err(refusal) => return Ok(Outcome::Answer(*refusal)),
     };
     let (watcher, entry) = prepare(gateway, target, options, encoding, Some(peer)).await?;
     push_fields(&begin_fields(gateway, &watcher), &mut head);
@@ -56,7 +56,7 @@ pub(crate) async fn open(
 pub(crate) fn open_many(request: &Request<Incoming>) -> Outcome {
     match upgrade(request.headers()) {
         Ok((head, encoding)) => stream(head, encoding, None),
-        Err(refusal) => Outcome::Answer(refusal),
+        Err(refusal) => Outcome::Answer(*refusal),
     }
 }
 
@@ -68,7 +68,7 @@ fn stream(mut head: String, encoding: Encoding, watch: Option<(Watcher, WatchEnt
 
 /// The head that agrees to a WebSocket, without its end, and how its frames are spelled; or the answer
 /// that does not.
-fn upgrade(headers: &HeaderMap) -> Result<(String, Encoding), Answer> {
+fn upgrade(headers: &HeaderMap) -> Result<(String, Encoding), Box<Answer>> {
     let invalid = |detail: &str| {
         let problem = Problem::new(ErrorCode::Invalid, detail);
         answer::problem(&problem.hint("open it with a WebSocket client of RFC 6455, version 13"))
@@ -76,12 +76,12 @@ fn upgrade(headers: &HeaderMap) -> Result<(String, Encoding), Answer> {
     if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
         let mut answer = invalid("the WebSocket version is not 13");
         answer::header(&mut answer, SEC_WEBSOCKET_VERSION, "13");
-        return Err(answer);
+        return Err(Box::new(answer));
     }
     let key = headers.get(SEC_WEBSOCKET_KEY).filter(|key| BASE64.decode(key).is_ok_and(|nonce| nonce.len() == 16));
-    let key = key.ok_or_else(|| invalid("Sec-WebSocket-Key is not 16 bytes in base64"))?;
+    let key = key.ok_or_else(|| Box::new(invalid("Sec-WebSocket-Key is not 16 bytes in base64")))?;
     let deflate = extensions::agree(headers)
-        .map_err(|extensions::Malformed| invalid("Sec-WebSocket-Extensions is no list of extensions"))?;
+        .map_err(|extensions::Malformed| Box::new(invalid("Sec-WebSocket-Extensions is no list of extensions")))?;
     let mut head = format!(
         "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: {}\r\n",
         accept(key.as_bytes())
