@@ -80,7 +80,7 @@ fn a_client_that_reads_no_answers_is_not_heard_until_it_does() {
     let mut writer = socket.writer();
     // A server that takes nothing for so long listens no more.
     writer.set_write_timeout(Some(Duration::from_secs(1))).expect("a timeout");
-    let (full, is_full) = std::sync::mpsc::channel();
+    let (full, is_full) = std::sync::mpsc::sync_channel(1);
     let sent = std::thread::spawn(move || {
         for first in (0..PINGS).step_by(1_000) {
             let pings: Vec<u8> = (first..first + 1_000).flat_map(|reference| frame(&ping(reference))).collect();

@@ -38,12 +38,12 @@ pub(crate) async fn route(gateway: &Gateway, mut request: Request<Incoming>, pee
 async fn admit(gateway: &Gateway, request: &mut Request<Incoming>, peer: SocketAddr) -> Result<Outcome, Problem> {
     gateway.allowed.host(request.headers())?;
     let path = request.uri().path().to_owned();
-    if path == "/v1/_ws" && websocket::wanted(&request) {
+    if path == "/v1/_ws" && websocket::wanted(request) {
         gateway.allowed.origin(request.headers())?;
         if gateway.hub.drain().draining() {
             return Err(gateway.hub.draining_problem());
         }
-        return Ok(websocket::open_many(&request));
+        return Ok(websocket::open_many(request));
     }
     match path.strip_prefix("/v1/").filter(|rest| !rest.is_empty() && !rest.starts_with('_')) {
         Some(address_path) => address(gateway, address_path, request, peer).await,

@@ -126,7 +126,7 @@ pub(crate) async fn prepare(
 /// `EventSource` gives up for good on anything but 200, so a temporary refusal is a stream that
 /// ends at once and says when to come back.
 fn come_back(problem: &Problem) -> answer::Answer {
-    answer::with_body(200, media_type(Encoding::Sse), close_frame(Encoding::Sse, &problem))
+    answer::with_body(200, media_type(Encoding::Sse), close_frame(Encoding::Sse, problem))
 }
 
 fn media_type(encoding: Encoding) -> &'static str {

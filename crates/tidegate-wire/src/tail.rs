@@ -1,7 +1,7 @@
 //! The shared bytes of one view on one kind of wire: a bounded ring of encoded chunks.
 //!
 //! A watcher is a [`Place`] in the ring. Lanes hear of new chunks once for all their watchers
-//! ([`Hook`]); watchers of the general path wait each for itself.
+//! ([`hooks`]); watchers of the general path wait each for itself.
 
 mod hooks;
 

@@ -45,7 +45,7 @@ pub(crate) async fn open(
 ) -> Result<Outcome, Problem> {
     let (mut head, encoding) = match upgrade(request.headers()) {
         Ok(agreed) => agreed,
-        Err(refusal) => return Ok(Outcome::Answer(refusal)),
+        Err(refusal) => return Ok(Outcome::Answer(*refusal)),
     };
     let (watcher, entry) = prepare(gateway, target, options, encoding, Some(peer)).await?;
     push_fields(&begin_fields(gateway, &watcher), &mut head);
@@ -56,7 +56,7 @@ pub(crate) async fn open(
 pub(crate) fn open_many(request: &Request<Incoming>) -> Outcome {
     match upgrade(request.headers()) {
         Ok((head, encoding)) => stream(head, encoding, None),
-        Err(refusal) => Outcome::Answer(refusal),
+        Err(refusal) => Outcome::Answer(*refusal),
     }
 }
 
@@ -68,10 +68,10 @@ fn stream(mut head: String, encoding: Encoding, watch: Option<(Watcher, WatchEnt
 
 /// The head that agrees to a WebSocket, without its end, and how its frames are spelled; or the answer
 /// that does not.
-fn upgrade(headers: &HeaderMap) -> Result<(String, Encoding), Answer> {
+fn upgrade(headers: &HeaderMap) -> Result<(String, Encoding), Box<Answer>> {
     let invalid = |detail: &str| {
         let problem = Problem::new(ErrorCode::Invalid, detail);
-        answer::problem(&problem.hint("open it with a WebSocket client of RFC 6455, version 13"))
+        Box::new(answer::problem(&problem.hint("open it with a WebSocket client of RFC 6455, version 13")))
     };
     if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
         let mut answer = invalid("the WebSocket version is not 13");
