@@ -120,6 +120,37 @@ export function ws(t, url, address, { query = {}, name = "npm ws", options = {} 
   return watcher;
 }
 
+/** npm `ws` with a watch of each address on one socket, each resumed by its own cursor. */
+export function wsMany(t, url, addresses) {
+  const watchers = addresses.map((address) => new Watcher(t, `${address} on one npm ws`));
+  const socketOf = new Watcher(t, "npm ws of many watches");
+  resume(socketOf, () => {
+    const socket = new WebSocket(`${url.replace("http", "ws")}/v1/_ws`, "tidegate.v1");
+    socketOf.onStop(() => socket.terminate());
+    const named = new Map();
+    let on;
+    socket.on("open", () => addresses.forEach((address, ref) => {
+      const after = watchers[ref].cursor ?? undefined;
+      socket.send(JSON.stringify({ do: "watch", ref, address, after, chain: true }));
+    }));
+    socket.on("message", (data) => {
+      const frame = JSON.parse(data);
+      if (frame.op === "on") on = named.get(frame.watch);
+      else if (frame.op === "done") named.set(frame.watch, watchers[frame.ref]);
+      else if (frame.op === "problem") watchers[frame.ref].ended(frame.code, frame.retry_ms === null);
+      else on.frame(frame);
+    });
+    return new Promise((resolve) => {
+      socket.on("close", (code) => {
+        for (const watcher of watchers) watcher.ended(code);
+        resolve({ how: code, final: code >= 4400 && code < 4500 });
+      });
+      socket.on("error", () => {});
+    });
+  });
+  return watchers;
+}
+
 /** Python `websockets`: watch_ws.py resumes by itself. */
 export function python(t, url, address, { query = {}, name = "Python websockets" } = {}) {
   const watcher = new Watcher(t, name);

@@ -40,8 +40,9 @@ test("WebSocket", { timeout: 60_000 }, async (t) => {
     assert.deepEqual(done, { op: "done", ref: 2, count: 1, replayed: false });
     assert.equal((await client.untilNumber(1)).frames.find(({ data }) => data?.n === 1).cursor, cursor);
     assert.equal((await ask(say, "done")).replayed, true);
-    const later = await ask('{"do":"watch","ref":3,"address":"rooms/a/messages"}', "problem");
+    const later = await ask('{"do":"pause","ref":3}', "problem");
     assert.deepEqual([later.ref, later.code], [3, "not-built"]);
+    assert.match((await ask('{"do":"watch","ref":3,"address":"rooms/a/messages"}', "problem")).hint, /_ws/);
     for (const nonsense of ["{", "[]", '{"do":"fly","ref":3}', "é"]) assert.equal((await ask(nonsense, "problem")).code, "invalid", nonsense);
     const pong = once(client.socket, "pong");
     client.socket.ping("a");

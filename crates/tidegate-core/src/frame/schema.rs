@@ -93,10 +93,27 @@ pub enum WireFrame {
         /// When to come back; null: do not.
         retry_ms: Option<u64>,
     },
+    /// WebSocket of many watches: the frames that follow are of this watch.
+    On {
+        /// Its name on this socket.
+        watch: String,
+    },
     /// WebSocket: a request of yours was done.
     Done {
         /// The request.
         r#ref: Option<u64>,
+        /// `watch`: the name that the watch has on this socket.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        watch: Option<String>,
+        /// `publish`: where the last of its events is.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cursor: Option<String>,
+        /// `publish`: how many events were accepted.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        count: Option<u64>,
+        /// `publish`: the answer to an earlier one with the same key.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        replayed: Option<bool>,
     },
     /// WebSocket: a request of yours was refused.
     Problem {

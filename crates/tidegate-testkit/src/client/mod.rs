@@ -5,6 +5,7 @@
 
 pub mod deflate;
 pub mod http;
+pub mod many;
 pub mod ndjson;
 pub mod poll;
 pub mod publish;
@@ -31,11 +32,14 @@ pub enum Transport {
     Poll,
     /// One watch on one WebSocket.
     WebSocket,
+    /// One of the watches of a WebSocket.
+    Many,
 }
 
 impl Transport {
     /// All of them.
-    pub const ALL: [Transport; 4] = [Transport::Sse, Transport::Ndjson, Transport::Poll, Transport::WebSocket];
+    pub const ALL: [Transport; 5] =
+        [Transport::Sse, Transport::Ndjson, Transport::Poll, Transport::WebSocket, Transport::Many];
 }
 
 /// What a client wants to watch and where it is.
@@ -86,6 +90,8 @@ pub enum Watch {
     Poll(Box<poll::Poll>),
     /// WebSocket.
     WebSocket(Box<websocket::WebSocket>),
+    /// One of the watches of a WebSocket.
+    Many(Box<many::Many>),
 }
 
 impl Ask {
@@ -141,6 +147,7 @@ impl Watch {
             }
             Transport::Poll => Watch::Poll(Box::new(poll::Poll::new(server, ask.clone()))),
             Transport::WebSocket => Watch::WebSocket(Box::new(websocket::WebSocket::open(server, ask).await?)),
+            Transport::Many => Watch::Many(Box::new(many::Many::open(server, ask).await?)),
         })
     }
 
@@ -153,6 +160,7 @@ impl Watch {
             Watch::Stream(stream) => stream.next_frame().await,
             Watch::Poll(poll) => poll.next_frame().await,
             Watch::WebSocket(socket) => socket.next_frame().await,
+            Watch::Many(many) => many.next_frame().await,
         }
     }
 }
