@@ -1,7 +1,7 @@
 //! The shared bytes of one view on one kind of wire: a bounded ring of encoded chunks.
 //!
 //! A watcher is a [`Place`] in the ring. Lanes hear of new chunks once for all their watchers
-//! ([`Hook`]); watchers of the general path wait each for itself.
+//! ([`hooks`]); watchers of the general path wait each for itself.
 
 mod hooks;
 
@@ -31,7 +31,7 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// A watcher takes at most so many chunks at once: the kernel's limit of pieces in one write.
 pub(crate) const TAKE_CHUNKS_MAX: usize = 64;
 /// What a frame has beside its data, about: names, cursor, address, time.
-const ENVELOPE_BYTES: usize = 256;
+pub(crate) const ENVELOPE_BYTES: usize = 256;
 
 /// What makes two watchers share bytes.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]

@@ -71,7 +71,7 @@ fn stream(mut head: String, encoding: Encoding, watch: Option<(Watcher, WatchEnt
 fn upgrade(headers: &HeaderMap) -> Result<(String, Encoding), Box<Answer>> {
     let invalid = |detail: &str| {
         let problem = Problem::new(ErrorCode::Invalid, detail);
-        answer::problem(&problem.hint("open it with a WebSocket client of RFC 6455, version 13"))
+        Box::new(answer::problem(&problem.hint("open it with a WebSocket client of RFC 6455, version 13")))
     };
     if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
         let mut answer = invalid("the WebSocket version is not 13");
