@@ -76,12 +76,12 @@ fn upgrade(headers: &HeaderMap) -> Result<(String, Encoding), Box<Answer>> {
     if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
         let mut answer = invalid("the WebSocket version is not 13");
         answer::header(&mut answer, SEC_WEBSOCKET_VERSION, "13");
-        return Err(Box::new(answer));
+        return Err(answer);
     }
     let key = headers.get(SEC_WEBSOCKET_KEY).filter(|key| BASE64.decode(key).is_ok_and(|nonce| nonce.len() == 16));
-    let key = key.ok_or_else(|| Box::new(invalid("Sec-WebSocket-Key is not 16 bytes in base64")))?;
+    let key = key.ok_or_else(|| invalid("Sec-WebSocket-Key is not 16 bytes in base64"))?;
     let deflate = extensions::agree(headers)
-        .map_err(|extensions::Malformed| Box::new(invalid("Sec-WebSocket-Extensions is no list of extensions")))?;
+        .map_err(|extensions::Malformed| invalid("Sec-WebSocket-Extensions is no list of extensions"))?;
     let mut head = format!(
         "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: {}\r\n",
         accept(key.as_bytes())
