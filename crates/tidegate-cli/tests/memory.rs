@@ -12,9 +12,8 @@ use tidegate_testkit::raw::Raw;
 
 /// The smallest that there is.
 const CEILING: usize = 16 * 1024 * 1024;
-/// What the process takes beside it, as the reference says: code, the log's caches, tasks and what the
-/// allocator keeps.
-const BASE: usize = 64 * 1024 * 1024;
+/// What the process takes beside it: code, the log's caches, tasks and what the allocator keeps.
+const BASE: usize = 128 * 1024 * 1024;
 const ADDRESSES: usize = 128;
 /// More than the kernel's buffers of a socket take, and a piece of the log.
 const EVENTS: usize = 1_000;

@@ -20,10 +20,10 @@ use tidegate_core::frame::Cursors;
 use tidegate_core::{Frame, Offset};
 use tidegate_hub::{Channel, changes};
 use tidegate_log::{ReadError, ReadLimit};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::memory::{Memory, Step, Use};
-use crate::tail::{Mark, Tail};
+use crate::tail::{ENVELOPE_BYTES, Mark, Tail};
 use crate::tails::Hold;
 
 /// What one block is made of: as much as a watcher that reads alone takes at once.
@@ -32,6 +32,9 @@ const BLOCK: ReadLimit = ReadLimit { records: 512, bytes: 64 * 1024 };
 const MEMORY_PART: usize = 4;
 /// A block that nobody has used for so long is dropped: its laggards are past it, or gone.
 const IDLE: Duration = Duration::from_secs(5);
+/// So many read the log at once: more would wait for the same processors and the same disk, and each
+/// thread keeps memory for what it has read.
+const READS_MAX: usize = 8;
 /// What a block takes beside its bytes and marks, about: its entries in the maps.
 const ENTRY_BYTES: usize = 512;
 
@@ -39,6 +42,8 @@ const ENTRY_BYTES: usize = 512;
 pub(crate) struct Blocks {
     state: Mutex<State>,
     memory: Arc<Memory>,
+    /// Of those who read.
+    turns: Semaphore,
     /// Blocks read from the log.
     read: AtomicU64,
     /// Bytes of these, encoded.
@@ -57,9 +62,12 @@ struct State {
     bytes: usize,
 }
 
+/// Hears of the block when it has been read; of the end without one when it cannot be.
+type Flying = watch::Receiver<Option<Arc<Block>>>;
+
 enum Slot {
     /// Somebody reads it.
-    Flying(watch::Receiver<Option<Arc<Block>>>),
+    Flying(Flying),
     Here {
         block: Arc<Block>,
         last_use: u64,
@@ -108,7 +116,14 @@ pub struct BlockFigures {
 impl Blocks {
     pub(crate) fn new(memory: Arc<Memory>) -> Blocks {
         let counter = AtomicU64::default;
-        Blocks { state: Mutex::default(), memory, read: counter(), read_bytes: counter(), shared: counter() }
+        Blocks {
+            state: Mutex::default(),
+            memory,
+            turns: Semaphore::new(READS_MAX),
+            read: counter(),
+            read_bytes: counter(),
+            shared: counter(),
+        }
     }
 
     pub(crate) fn figures(&self) -> BlockFigures {
@@ -126,15 +141,12 @@ impl Blocks {
         let mut waited = None;
         loop {
             let found = self.lock().find(hold.tail.number, at, waited);
-            let (begins, mut flying) = match found {
+            let (begins, mut flying, own) = match found {
                 Found::Here(block) => return Some(self.share(block)),
-                Found::Flying(begins, flying) => (begins, flying),
+                Found::Flying(begins, flying) => (begins, flying, false),
                 Found::Nothing if hold.alone() => return None,
                 Found::Nothing => match self.take_off(hold, at) {
-                    Some(flight) => {
-                        let read = tokio::task::spawn_blocking(move || flight.read());
-                        return read.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
-                    }
+                    Some(flying) => (at, flying, true),
                     None => continue,
                 },
             };
@@ -143,6 +155,7 @@ impl Blocks {
                 Err(_) => None,
             };
             match landed {
+                Some(block) if own => return Some(block),
                 Some(block) if block.upto > at => return Some(self.share(block)),
                 None if begins == at => return None,
                 // It ended before `at`.
@@ -157,7 +170,7 @@ impl Blocks {
     }
 
     /// Begins to read from `at`, up to where there is a block already; `None` if somebody was faster.
-    fn take_off(self: &Arc<Self>, hold: &Hold, at: Offset) -> Option<Flight> {
+    fn take_off(self: &Arc<Self>, hold: &Hold, at: Offset) -> Option<Flying> {
         let (sender, receiver) = watch::channel(None);
         let mut state = self.lock();
         let slots = state.views.entry(hold.tail.number).or_default();
@@ -165,16 +178,30 @@ impl Blocks {
             return None;
         }
         let until = slots.range(at..).next().map(|(from, _)| *from);
-        slots.insert(at, Slot::Flying(receiver));
+        slots.insert(at, Slot::Flying(receiver.clone()));
         drop(state);
-        Some(Flight {
+        let flight = Flight {
             blocks: self.clone(),
             tail: hold.tail.clone(),
             channel: hold.channel().clone(),
             from: at,
             until,
             landed: sender,
-        })
+        };
+        // It lands for the others, too: it does not end with the watcher that began it.
+        tokio::spawn({
+            let blocks = self.clone();
+            async move { blocks.read(move || flight.read()).await }
+        });
+        Some(receiver)
+    }
+
+    /// Reads the log where blocking is allowed, a few at a time.
+    pub(crate) async fn read<T: Send + 'static>(&self, read: impl FnOnce() -> T + Send + 'static) -> T {
+        let turn = self.turns.acquire().await;
+        let work = tokio::task::spawn_blocking(read).await;
+        drop(turn);
+        work.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
     }
 
     fn keep(&self, tail: u64, block: Arc<Block>) {
@@ -201,7 +228,7 @@ impl Blocks {
 enum Found {
     Here(Arc<Block>),
     /// Somebody reads what it wants, or what may reach so far, from this offset on.
-    Flying(Offset, watch::Receiver<Option<Arc<Block>>>),
+    Flying(Offset, Flying),
     Nothing,
 }
 
@@ -277,13 +304,12 @@ struct Flight {
 
 impl Flight {
     /// Where blocking is allowed. What cannot be read is left to each watcher, which says so.
-    fn read(self) -> Option<Arc<Block>> {
-        let block = self.encode().ok().filter(|block| block.upto > self.from).map(Arc::new)?;
+    fn read(self) {
+        let Some(block) = self.encode().ok().filter(|block| block.upto > self.from).map(Arc::new) else { return };
         self.blocks.read.fetch_add(1, Ordering::Relaxed);
         self.blocks.read_bytes.fetch_add(block.bytes.len() as u64, Ordering::Relaxed);
         self.blocks.keep(self.tail.number, block.clone());
-        self.landed.send_replace(Some(block.clone()));
-        Some(block)
+        self.landed.send_replace(Some(block));
     }
     fn encode(&self) -> Result<Block, ReadError> {
         let Flight { blocks, tail, channel, from, until, .. } = self;
@@ -291,7 +317,9 @@ impl Flight {
         let until = until.unwrap_or(Offset::MAX).min(channel.log.head());
         let page = channel.log.read(*from, until, &view.scope, BLOCK)?;
         let mut cursors = Cursors::new(channel.cursor(view, 0).prefix(), tail.key.chain, Some(*from));
-        let (mut bytes, mut marks, mut frames, mut resets) = (Vec::new(), Vec::new(), 0, Vec::new());
+        let size = page.records.iter().map(|record| record.data.len() + ENVELOPE_BYTES).sum();
+        let mut bytes = Vec::with_capacity(size);
+        let (mut marks, mut frames, mut resets) = (Vec::new(), 0, Vec::new());
         for record in &page.records {
             let before = frames;
             changes(record, view.kind, &view.scope, true, |frame| {

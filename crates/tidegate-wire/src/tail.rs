@@ -28,7 +28,7 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// A watcher takes at most so many chunks at once: the kernel's limit of pieces in one write.
 pub(crate) const TAKE_CHUNKS_MAX: usize = 64;
 /// What a frame has beside its data, about: names, cursor, address, time.
-const ENVELOPE_BYTES: usize = 256;
+pub(crate) const ENVELOPE_BYTES: usize = 256;
 
 /// What makes two watchers share bytes.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]

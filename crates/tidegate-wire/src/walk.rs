@@ -15,12 +15,12 @@ use bytes::Bytes;
 use rand::Rng;
 use tidegate_core::frame::{Begin, Cursors};
 use tidegate_core::{ErrorCode, Frame, NoticeCode, Offset, Problem, Target};
-use tidegate_hub::{Hub, Piece, Plan, Reader, Start};
+use tidegate_hub::{Hub, Plan, Reader, Start};
 use tokio::time::Instant;
 
 use crate::encoding::Encoding;
 use crate::memory::{Step, Use};
-use crate::tail::{Place, TailKey};
+use crate::tail::{ENVELOPE_BYTES, Place, TailKey};
 use crate::tails::{Boundary, Hold, Tails};
 
 /// How often a watcher of a loading channel looks whether it has loaded.
@@ -168,7 +168,12 @@ impl<S: Sink> Walk<S> {
             };
             if let Some(until) = until {
                 let piece;
-                (reader, piece) = read(reader, until, boundary.upto).await;
+                let reached = boundary.upto;
+                let next = move || {
+                    let piece = reader.next(until, reached);
+                    (reader, piece)
+                };
+                (reader, piece) = self.tails.blocks().read(next).await;
                 let piece = match piece {
                     Ok(piece) => piece,
                     Err(problem) => return Ok(Err(problem)),
@@ -262,7 +267,13 @@ impl<S: Sink> Walk<S> {
     }
 
     fn encode(&mut self, frames: &[Frame]) -> Vec<u8> {
-        let mut bytes = Vec::new();
+        // In one piece from the beginning: what growing would leave behind is as much again.
+        let data = |frame: &Frame| match frame {
+            Frame::Change { record, .. } => record.data.len(),
+            Frame::Row(row) => row.data.len(),
+            _ => 0,
+        };
+        let mut bytes = Vec::with_capacity(frames.iter().map(|frame| data(frame) + ENVELOPE_BYTES).sum());
         for frame in frames {
             self.hold.tail.key.encoding.write(frame, &mut self.cursors, &mut bytes);
             self.owes_cursor = match frame {
@@ -322,13 +333,4 @@ pub(crate) async fn leave(hub: &Hub) {
     let drain = hub.drain().begun().await;
     let turn = drain.pace.mul_f64(rand::rng().random_range(0.0..1.0));
     tokio::time::sleep(turn).await;
-}
-
-/// Reads one piece where blocking is allowed.
-async fn read(mut reader: Reader, goal: Offset, reached: Offset) -> (Reader, Result<Piece, Problem>) {
-    let work = tokio::task::spawn_blocking(move || {
-        let piece = reader.next(goal, reached);
-        (reader, piece)
-    });
-    work.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }

@@ -302,8 +302,7 @@ fn enter(world: &World, listener: &TcpListener, places: &Arc<Semaphore>) -> TcpS
         peer: None,
         since: Millis(0),
     };
-    let listed = world.tails.hub().watches().enter(entry);
-    connection.watch(&world.tails, 1, watcher, listed);
+    connection.watch(&world.tails, 1, watcher, entry);
     client
 }
 

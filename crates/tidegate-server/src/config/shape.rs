@@ -89,7 +89,8 @@ pub(super) struct Stream {
 
 /// One ceiling over what clients make the server hold in memory: the rings of live views, blocks of
 /// the log for watchers who are behind, what waits to be written, large bodies and answers, and an
-/// estimate for each watch. The log's own memory, the kernel's and about 64 MiB for the process are beside it.
+/// estimate for each watch. The log's own memory, the kernel's, and what the process and its allocator
+/// keep for themselves are beside it.
 ///
 /// When it comes near, this is given up, in this order: blocks are dropped (from 70 % on), rings
 /// become small (80 %; who is behind reads the log), large bodies and answers wait and are then

@@ -42,7 +42,7 @@ fn a_place_is_never_beyond_what_the_chunks_hold() {
         encoding: Encoding::Ndjson,
         chain: true,
     };
-    let tail = Tail::new(key, channel, 0, Arc::default());
+    let tail = Tail::new(key, channel, 0, Arc::new(Memory::new(usize::MAX)));
     let place = |chunk, upto| Place { chunk, bytes: 0, upto };
     tail.push(&record(1));
     let inbox = Arc::new(Inbox::new().expect("an inbox"));
