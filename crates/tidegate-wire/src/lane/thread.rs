@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet, VecDeque};
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -117,11 +118,23 @@ impl Lane {
             next_tick: now,
             buffer: vec![0; READ_BYTES],
         };
-        std::thread::Builder::new().name(format!("lane-{number}")).spawn(move || lane.run())?;
+        std::thread::Builder::new().name(format!("lane-{number}")).spawn(move || {
+            let ended = catch_unwind(AssertUnwindSafe(|| lane.run()));
+            if !matches!(ended, Ok(Ok(()))) {
+                // Sockets would still be given to a lane that is no more, and nobody would hear of it. A
+                // process that has ended is started again, and its clients resume by their cursors.
+                tracing::error!(?ended, "a lane cannot go on; the process ends");
+                std::process::abort();
+            }
+        })?;
         Ok(())
     }
 
-    fn run(&mut self) {
+    /// Works until it is stopped.
+    ///
+    /// # Errors
+    /// When the system does not tell of sockets any more.
+    fn run(&mut self) -> io::Result<()> {
         // The ring belongs to this thread.
         self.batch = if self.options.io_uring { Batch::new() } else { None };
         let (mut messages, mut events) = (Vec::new(), Vec::with_capacity(EVENTS_MAX));
@@ -133,7 +146,7 @@ impl Lane {
             let sleepy = idle && messages.is_empty();
             for message in messages.drain(..) {
                 if matches!(message, Message::Stop) {
-                    return;
+                    return Ok(());
                 }
                 self.told(message);
             }
@@ -141,11 +154,7 @@ impl Lane {
             self.tell();
             // Numbers are given back before it does.
             let wait = if sleepy && self.gone.is_empty() { self.wait() } else { Some(Duration::ZERO) };
-            if let Err(error) = self.poll(&mut events, wait) {
-                // Without epoll nothing can be served; the sockets close, and clients resume elsewhere.
-                tracing::error!(%error, "a lane ends: it cannot wait for its sockets");
-                return;
-            }
+            self.poll(&mut events, wait)?;
         }
     }
 
