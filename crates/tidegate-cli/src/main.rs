@@ -21,11 +21,6 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Watches are many small things that live for hours between large ones that live for a moment. The
-/// system's allocator keeps nearly twice the memory for 10,000 of them, in the holes between.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 const AFTER_HELP: &str = "\
 TIDEGATE_LOG says how much the server tells on stderr: error, warn, info (the default), debug, trace,
 or a filter such as tidegate_log=debug,info.";

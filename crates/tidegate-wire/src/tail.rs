@@ -295,15 +295,20 @@ impl Tail {
     /// none yet.
     pub(crate) fn poll_take(&self, at: u64, slot: usize, waker: &Waker, out: &mut Vec<Bytes>) -> Poll<Take> {
         let mut state = self.lock();
-        let Some(chunks) = state.from(at, TAKE_CHUNKS_MAX) else { return Poll::Ready(Take::Behind) };
-        let Some(last) = chunks.last().map(Chunk::last) else {
+        let Some(skipped) = at.checked_sub(state.first) else { return Poll::Ready(Take::Behind) };
+        let (mut next, mut frames, mut upto) = (at, 0, None);
+        for chunk in state.chunks.iter().skip(skipped as usize).take(TAKE_CHUNKS_MAX) {
+            let last = chunk.last();
+            out.push(chunk.bytes.clone());
+            next += 1;
+            frames += u64::from(last.frames);
+            upto = Some(last.upto);
+        }
+        let Some(upto) = upto else {
             state.slots[slot] = Some(waker.clone());
             return Poll::Pending;
         };
-        let frames = chunks.iter().map(|chunk| u64::from(chunk.last().frames)).sum();
-        let next = at + chunks.len() as u64;
-        out.extend(chunks.into_iter().map(|chunk| chunk.bytes));
-        Poll::Ready(Take::Chunks { next, upto: last.upto, frames })
+        Poll::Ready(Take::Chunks { next, upto, frames })
     }
 }
 
