@@ -141,21 +141,22 @@ impl Lane {
 
     /// Sends the same on many sockets with one system call, and notes in their offers what they took.
     fn send_together(&mut self, together: &[(usize, u32)], bytes: &Bytes, offers: &mut [Offer]) {
-        let Some(batch) = &mut self.batch else { return };
+        let Some(batch) = self.batch.as_mut().filter(|_| !together.is_empty()) else { return };
         let sockets: Vec<BorrowedFd<'_>> = together
             .iter()
             .filter_map(|(_, number)| Some(self.sockets[*number as usize].as_deref()?.line.tcp().as_fd()))
             .collect();
         batch.send(&sockets, bytes, &mut self.taken);
-        for ((offer, number), taken) in together.iter().zip(self.taken.drain(..)) {
+        let mut all_taken = std::mem::take(&mut self.taken);
+        for ((offer, number), taken) in together.iter().zip(all_taken.drain(..)) {
             let full = taken.as_ref().is_ok_and(|taken| *taken < bytes.len());
             offers[*offer].taken = taken;
             if full && let Some(socket) = self.sockets[*number as usize].as_deref_mut() {
                 socket.output(self.now).full = true;
-                self.full.insert(*number);
-                socket.arm(&self.poll);
+                self.rest(*number);
             }
         }
+        self.taken = all_taken;
     }
 
     fn finish(&mut self, number: u32) {

@@ -172,9 +172,7 @@ impl Socket {
     pub(super) fn output(&mut self, now: Instant) -> &mut Output {
         self.output.get_or_insert_with(|| Box::new(Output::new(now)))
     }
-}
 
-impl Socket {
     /// Tells epoll what is waited for.
     pub(super) fn arm(&mut self, poll: &OwnedFd) {
         let mut wanted = EventFlags::empty();

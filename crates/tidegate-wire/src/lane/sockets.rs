@@ -190,7 +190,7 @@ impl Lane {
     }
 
     /// A socket that is full waits until it is not.
-    fn rest(&mut self, number: u32) {
+    pub(super) fn rest(&mut self, number: u32) {
         if let Some(socket) = self.sockets[number as usize].as_deref_mut() {
             self.full.insert(number);
             socket.arm(&self.poll);
