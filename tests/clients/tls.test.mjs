@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { once } from "node:events";
 import http2 from "node:http2";
 import path from "node:path";
 import { test } from "node:test";
@@ -80,6 +81,8 @@ test("TLS", { timeout: 90_000 }, async (t) => {
     await publish(ROOM, { n: 7 }, { url: gateway.url });
     await Promise.all(begun.map((watch) => watch.closed || new Promise((resolve) => watch.on("close", resolve))));
     for (const text of texts) assert.match(text, /"n":7/);
+    // Awaited: the server is killed next, and a session still open would then fail a test that has ended.
     session.close();
+    await once(session, "close");
   });
 });
