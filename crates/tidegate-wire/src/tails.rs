@@ -1,15 +1,18 @@
-//! All tails, by channel; and how a watcher finds the boundary at which it goes live.
+//! All tails, by channel, with what all of them share: options, figures, memory, blocks, lanes.
+
+mod hold;
+mod registry;
 
 use std::collections::HashMap;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use tidegate_core::{ChannelId, Offset, Problem, Record, View};
+use tidegate_core::{ChannelId, Problem, View};
 use tidegate_hub::{Channel, Hub};
-use tokio::sync::Notify;
+
+pub(crate) use hold::{Boundary, Hold, Subscription};
+pub(crate) use registry::ChannelTails;
 
 use crate::blocks::{BlockFigures, Blocks};
 use crate::encoding::Encoding;
@@ -17,7 +20,7 @@ use crate::lane::Lanes;
 use crate::memory::{Memory, Step, Use};
 use crate::options::StreamOptions;
 use crate::pump;
-use crate::tail::{Calls, Tail, TailKey, Take};
+use crate::tail::{TailKey, Take};
 
 /// The tails of all channels, and the tasks that fill them. Cheap to clone.
 #[derive(Clone)]
@@ -46,36 +49,6 @@ pub struct Stats {
     pub behind: AtomicU64,
     /// Watchers closed because they took nothing, or were behind, for too long.
     pub too_far_behind: AtomicU64,
-}
-
-/// The tails of one channel.
-pub(crate) struct ChannelTails {
-    pub(crate) channel: Arc<Channel>,
-    memory: Arc<Memory>,
-    registry: Mutex<Registry>,
-    progressed: Notify,
-}
-
-struct Registry {
-    /// All tails have got everything up to here.
-    upto: Offset,
-    tails: HashMap<TailKey, Entry>,
-    by_address: HashMap<Arc<str>, Vec<Arc<Tail>>>,
-    patterns: Vec<Arc<Tail>>,
-}
-
-struct Entry {
-    tail: Arc<Tail>,
-    watchers: usize,
-}
-
-/// A place in the log from which a tail goes on.
-pub(crate) struct Boundary {
-    /// The tail has everything after here, in chunks from `chunk` on.
-    pub(crate) upto: Offset,
-    pub(crate) chunk: u64,
-    /// The last cursor in the tail, not above `upto`.
-    pub(crate) last: Offset,
 }
 
 impl Tails {
@@ -158,7 +131,7 @@ impl Tails {
 
     /// How many tails there are now.
     pub fn count(&self) -> usize {
-        self.shared.channels.values().map(|tails| tails.lock().tails.len()).sum()
+        self.shared.channels.values().map(|tails| tails.count()).sum()
     }
 
     pub(crate) fn count_sent(&self, frames: u64, bytes: usize) {
@@ -168,7 +141,7 @@ impl Tails {
 
     pub(crate) fn hold(&self, channel: &Channel, key: TailKey) -> Hold {
         let tails = &self.shared.channels[&channel.log.id()];
-        Hold { tail: tails.enter(key), tails: tails.clone() }
+        Hold::new(tails, key)
     }
 
     /// Begins to listen for records of a view, for a request that waits for the next one.
@@ -192,7 +165,7 @@ impl Listener {
         let mut ignored = Vec::new();
         self.chunk = match self.subscription.take(self.chunk, &mut ignored).await {
             Take::Chunks { next, .. } => next,
-            Take::Behind => self.subscription.hold.boundary().chunk,
+            Take::Behind => self.subscription.hold().boundary().chunk,
         };
     }
 }
@@ -219,231 +192,5 @@ impl Shared {
 
     pub(crate) fn channels(&self) -> impl Iterator<Item = &Arc<ChannelTails>> {
         self.channels.values()
-    }
-}
-
-/// A watcher's hold on a tail; the last one to let go drops the tail.
-pub(crate) struct Hold {
-    tails: Arc<ChannelTails>,
-    pub(crate) tail: Arc<Tail>,
-}
-
-impl Hold {
-    /// The channel that is watched.
-    pub(crate) fn channel(&self) -> &Arc<Channel> {
-        &self.tails.channel
-    }
-
-    /// Whether nobody else has the same view on the same wire.
-    pub(crate) fn alone(&self) -> bool {
-        self.tails.lock().tails.get(&self.tail.key).is_none_or(|entry| entry.watchers == 1)
-    }
-
-    /// Where the tail is now.
-    pub(crate) fn boundary(&self) -> Boundary {
-        self.boundary_in(&self.tails.lock())
-    }
-
-    fn boundary_in(&self, registry: &Registry) -> Boundary {
-        let (chunk, last) = self.tail.end();
-        Boundary { upto: registry.upto, chunk, last }
-    }
-
-    /// Where the tail is, once it has got everything up to `offset`.
-    pub(crate) async fn boundary_past(&self, offset: Offset) -> Boundary {
-        loop {
-            let progressed = self.tails.progressed.notified();
-            let boundary = self.boundary();
-            if boundary.upto >= offset {
-                return boundary;
-            }
-            progressed.await;
-        }
-    }
-
-    /// The same after the tail has said a bookmark there, so that its last cursor is not below
-    /// `offset`: for a chained watcher whose own cursor is above the tail's.
-    pub(crate) async fn boundary_standing_past(&self, offset: Offset) -> Boundary {
-        self.boundary_past(offset).await;
-        let mut calls = Calls::default();
-        let boundary = {
-            let registry = self.tails.lock();
-            self.tail.stand_at(registry.upto, &mut calls);
-            self.boundary_in(&registry)
-        };
-        calls.make();
-        boundary
-    }
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        self.tails.leave(&self.tail);
-    }
-}
-
-/// A watcher of the general path, which waits for its tail by itself.
-pub(crate) struct Subscription {
-    slot: Slot,
-    hold: Hold,
-}
-
-/// Its place to wait at, given back when dropped.
-struct Slot {
-    tail: Arc<Tail>,
-    number: usize,
-}
-
-impl Subscription {
-    pub(crate) fn new(hold: Hold) -> Subscription {
-        Subscription { slot: Slot { number: hold.tail.enter(), tail: hold.tail.clone() }, hold }
-    }
-
-    /// Takes chunks from number `at` on; waits for the first.
-    pub(crate) async fn take(&self, at: u64, out: &mut Vec<Bytes>) -> Take {
-        let Slot { tail, number } = &self.slot;
-        std::future::poll_fn(|context| tail.poll_take(at, *number, context.waker(), out)).await
-    }
-
-    pub(crate) fn into_hold(self) -> Hold {
-        self.hold
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.tail.leave(self.number);
-    }
-}
-
-impl ChannelTails {
-    fn new(channel: Arc<Channel>, memory: Arc<Memory>) -> ChannelTails {
-        let upto = channel.log.head();
-        let registry = Registry { upto, tails: HashMap::new(), by_address: HashMap::new(), patterns: Vec::new() };
-        ChannelTails { channel, memory, registry: Mutex::new(registry), progressed: Notify::new() }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Registry> {
-        self.registry.lock().expect("no holder of this lock panics")
-    }
-
-    fn enter(&self, key: TailKey) -> Arc<Tail> {
-        let mut registry = self.lock();
-        let registry = &mut *registry;
-        if let Some(entry) = registry.tails.get_mut(&key) {
-            entry.watchers += 1;
-            return entry.tail.clone();
-        }
-        let tail = Arc::new(Tail::new(key.clone(), &self.channel, registry.upto, self.memory.clone()));
-        match key.view.scope.single_address() {
-            Some(address) => registry.by_address.entry(address.shared()).or_default().push(tail.clone()),
-            None => registry.patterns.push(tail.clone()),
-        }
-        registry.tails.insert(key, Entry { tail: tail.clone(), watchers: 1 });
-        tail
-    }
-
-    fn leave(&self, tail: &Arc<Tail>) {
-        let mut registry = self.lock();
-        let Some(entry) = registry.tails.get_mut(&tail.key) else { return };
-        entry.watchers -= 1;
-        if entry.watchers > 0 {
-            return;
-        }
-        registry.tails.remove(&tail.key);
-        match tail.key.view.scope.single_address() {
-            Some(address) => {
-                if let Some(tails) = registry.by_address.get_mut(address.as_str()) {
-                    tails.retain(|own| !Arc::ptr_eq(own, tail));
-                    if tails.is_empty() {
-                        registry.by_address.remove(address.as_str());
-                    }
-                }
-            }
-            None => registry.patterns.retain(|own| !Arc::ptr_eq(own, tail)),
-        }
-    }
-
-    /// How far the tails are; `None` if there are none, which then needs no reading: they will
-    /// begin at `head`.
-    pub(crate) fn pumped(&self, head: Offset) -> Option<Offset> {
-        let mut registry = self.lock();
-        if !registry.tails.is_empty() {
-            return Some(registry.upto);
-        }
-        registry.upto = registry.upto.max(head);
-        drop(registry);
-        self.progressed.notify_waiters();
-        None
-    }
-
-    /// Gives records, all there are up to `upto`, to the tails.
-    pub(crate) fn feed(&self, records: &[Arc<Record>], upto: Offset) {
-        let mut calls = Calls::default();
-        {
-            let mut registry = self.lock();
-            let mut dirty = Vec::new();
-            for record in records {
-                registry.push(record, &mut dirty);
-            }
-            registry.upto = upto;
-            for tail in dirty {
-                tail.seal(&mut calls);
-            }
-        }
-        self.call(calls);
-    }
-
-    /// Records up to `start` were trimmed before the tails got them.
-    pub(crate) fn skip(&self, start: Offset) {
-        let mut calls = Calls::default();
-        {
-            let mut registry = self.lock();
-            registry.upto = start;
-            for entry in registry.tails.values() {
-                entry.tail.skip(start, &mut calls);
-            }
-        }
-        self.call(calls);
-    }
-
-    /// Says in each tail that was silent for `silence` that it is current.
-    pub(crate) fn bookmark(&self, silence: Duration) {
-        let Some(before) = Instant::now().checked_sub(silence) else { return };
-        let mut calls = Calls::default();
-        {
-            let registry = self.lock();
-            for entry in registry.tails.values() {
-                entry.tail.bookmark(registry.upto, before, &mut calls);
-            }
-        }
-        self.call(calls);
-    }
-
-    fn shrink(&self) {
-        self.lock().tails.values().for_each(|entry| entry.tail.shrink());
-    }
-
-    fn call(&self, calls: Calls) {
-        self.progressed.notify_waiters();
-        calls.make();
-    }
-}
-
-impl Registry {
-    fn push(&self, record: &Arc<Record>, dirty: &mut Vec<Arc<Tail>>) {
-        let mut give = |tail: &Arc<Tail>| {
-            if tail.push(record) {
-                dirty.push(tail.clone());
-            }
-        };
-        if record.op.is_channel_wide() {
-            self.tails.values().for_each(|entry| give(&entry.tail));
-            return;
-        }
-        if let Some(tails) = self.by_address.get(record.address.as_str()) {
-            tails.iter().for_each(&mut give);
-        }
-        self.patterns.iter().for_each(&mut give);
     }
 }

@@ -1,0 +1,121 @@
+//! A watcher's hold on a tail, and the boundary at which it goes live.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tidegate_core::Offset;
+use tidegate_hub::Channel;
+
+use super::registry::{ChannelTails, Registry};
+use crate::tail::{Calls, Tail, TailKey, Take};
+
+/// A place in the log from which a tail goes on.
+pub(crate) struct Boundary {
+    /// The tail has everything after here, in chunks from `chunk` on.
+    pub(crate) upto: Offset,
+    pub(crate) chunk: u64,
+    /// The last cursor in the tail, not above `upto`.
+    pub(crate) last: Offset,
+}
+
+/// A watcher's hold on a tail; the last one to let go drops the tail.
+pub(crate) struct Hold {
+    tails: Arc<ChannelTails>,
+    pub(crate) tail: Arc<Tail>,
+}
+
+impl Hold {
+    pub(super) fn new(tails: &Arc<ChannelTails>, key: TailKey) -> Hold {
+        Hold { tail: tails.enter(key), tails: tails.clone() }
+    }
+
+    /// The channel that is watched.
+    pub(crate) fn channel(&self) -> &Arc<Channel> {
+        &self.tails.channel
+    }
+
+    /// Whether nobody else has the same view on the same wire.
+    pub(crate) fn alone(&self) -> bool {
+        self.tails.watchers(&self.tail) <= 1
+    }
+
+    /// Where the tail is now.
+    pub(crate) fn boundary(&self) -> Boundary {
+        self.boundary_in(&self.tails.lock())
+    }
+
+    fn boundary_in(&self, registry: &Registry) -> Boundary {
+        let (chunk, last) = self.tail.end();
+        Boundary { upto: registry.upto(), chunk, last }
+    }
+
+    /// Where the tail is, once it has got everything up to `offset`.
+    pub(crate) async fn boundary_past(&self, offset: Offset) -> Boundary {
+        loop {
+            let progressed = self.tails.progressed();
+            let boundary = self.boundary();
+            if boundary.upto >= offset {
+                return boundary;
+            }
+            progressed.await;
+        }
+    }
+
+    /// The same after the tail has said a bookmark there, so that its last cursor is not below
+    /// `offset`: for a chained watcher whose own cursor is above the tail's.
+    pub(crate) async fn boundary_standing_past(&self, offset: Offset) -> Boundary {
+        self.boundary_past(offset).await;
+        let mut calls = Calls::default();
+        let boundary = {
+            let registry = self.tails.lock();
+            self.tail.stand_at(registry.upto(), &mut calls);
+            self.boundary_in(&registry)
+        };
+        calls.make();
+        boundary
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.tails.leave(&self.tail);
+    }
+}
+
+/// A watcher of the general path, which waits for its tail by itself.
+pub(crate) struct Subscription {
+    slot: Slot,
+    hold: Hold,
+}
+
+/// Its place to wait at, given back when dropped.
+struct Slot {
+    tail: Arc<Tail>,
+    number: usize,
+}
+
+impl Subscription {
+    pub(crate) fn new(hold: Hold) -> Subscription {
+        Subscription { slot: Slot { number: hold.tail.enter(), tail: hold.tail.clone() }, hold }
+    }
+
+    /// Takes chunks from number `at` on; waits for the first.
+    pub(crate) async fn take(&self, at: u64, out: &mut Vec<Bytes>) -> Take {
+        let Slot { tail, number } = &self.slot;
+        std::future::poll_fn(|context| tail.poll_take(at, *number, context.waker(), out)).await
+    }
+
+    pub(super) fn hold(&self) -> &Hold {
+        &self.hold
+    }
+
+    pub(crate) fn into_hold(self) -> Hold {
+        self.hold
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.tail.leave(self.number);
+    }
+}
