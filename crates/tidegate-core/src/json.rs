@@ -1,5 +1,7 @@
 //! JSON as it passes through: checked once, never re-serialised.
 
+pub(crate) mod walker;
+
 use std::borrow::Cow;
 use std::ops::{ControlFlow, Range};
 
@@ -198,6 +200,15 @@ fn decoded(raw: &[u8]) -> Option<Cow<'_, str>> {
         string(raw).map(Cow::Owned)
     } else {
         std::str::from_utf8(inner).ok().map(Cow::Borrowed)
+    }
+}
+
+/// The text of a quoted name of validated JSON, as bytes: names are compared, not shown.
+pub(crate) fn name_bytes(raw: &[u8]) -> Cow<'_, [u8]> {
+    let inner = raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default();
+    match inner.contains(&b'\\').then(|| string(raw)).flatten() {
+        Some(text) => Cow::Owned(text.into_bytes()),
+        None => Cow::Borrowed(inner),
     }
 }
 
