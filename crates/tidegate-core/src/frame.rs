@@ -32,11 +32,15 @@ pub enum Frame {
         /// Position of the whole snapshot.
         at: Offset,
     },
-    /// A change, or a notice of the source. `cursor` is false while it belongs to an unfinished snapshot.
+    /// A change, or a notice of the source.
     Change {
         /// What happened.
         record: std::sync::Arc<Record>,
-        /// Whether a cursor stands here.
+        /// What the view shows of it.
+        shown: Shown,
+        /// In a tick: how many changes of the same key, or events of the same address, it stands for. It is the newest.
+        conflated: Option<u32>,
+        /// Whether a cursor stands here: not while it belongs to an unfinished snapshot, or amid a tick.
         cursor: bool,
     },
     /// You are current up to here.
@@ -68,6 +72,21 @@ pub enum Frame {
         /// When to come back, in milliseconds; `None`: do not come back.
         retry_ms: Option<u64>,
     },
+}
+
+/// What a view shows of a record.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Shown {
+    /// All of it.
+    Whole,
+    /// This JSON in place of its data.
+    Data(Bytes),
+    /// A JSON Merge Patch (RFC 7396) to what the view showed of the key before.
+    Patch(Bytes),
+    /// A JSON Patch (RFC 6902), to the same.
+    Patches(Bytes),
+    /// That the key is gone, or no longer in the view: the two look the same.
+    Gone,
 }
 
 /// The fields of `begin`.
@@ -238,6 +257,7 @@ impl Frame {
             Frame::Begin(_) => "begin",
             Frame::Reset(_) => "reset",
             Frame::Row(_) | Frame::Last { .. } => "snapshot",
+            Frame::Change { shown: Shown::Gone, .. } => Op::Delete.as_str(),
             Frame::Change { record, .. } => record.op.as_str(),
             Frame::Bookmark(_) => "bookmark",
             Frame::Gap { .. } | Frame::SourceGap(_) => "gap",
@@ -260,7 +280,7 @@ impl Frame {
         match self {
             Frame::Begin(begin) => begin.cursor,
             Frame::Last { at, .. } => Some(*at),
-            Frame::Change { record, cursor: true } => Some(record.offset),
+            Frame::Change { record, cursor: true, .. } => Some(record.offset),
             Frame::Bookmark(at) => Some(*at),
             _ => None,
         }
@@ -286,11 +306,11 @@ impl Frame {
                 write!(out, ",\"last\":true,\"count\":{count}").expect("writing to memory");
                 cursors.member(*at, out);
             }
-            Frame::Change { record, cursor } => {
+            Frame::Change { record, shown, conflated, cursor } => {
                 if *cursor {
                     cursors.member(record.offset, out);
                 }
-                write_change(record, out);
+                write_change(record, shown, *conflated, out);
             }
             Frame::Bookmark(at) => cursors.member(*at, out),
             Frame::Gap { from, to, reason } => {
@@ -362,27 +382,36 @@ impl Op {
     }
 }
 
-fn write_change(record: &Record, out: &mut Vec<u8>) {
+fn write_change(record: &Record, shown: &Shown, conflated: Option<u32>, out: &mut Vec<u8>) {
     if record.op.is_channel_wide() {
         member(out, "time", &record.time.to_string());
     } else {
         place(out, &record.address, record.key.as_deref(), record.time);
     }
-    if let Some(Tx { id, last }) = &record.tx {
-        member(out, "tx", id);
-        if *last {
-            out.extend_from_slice(b",\"tx_last\":true");
+    match (conflated, &record.tx) {
+        // A tick is no transaction, and may have half of one.
+        (Some(count), _) => write!(out, ",\"conflated\":{count}").expect("writing to memory"),
+        (None, Some(Tx { id, last })) => {
+            member(out, "tx", id);
+            if *last {
+                out.extend_from_slice(b",\"tx_last\":true");
+            }
         }
+        (None, None) => {}
     }
-    match record.op {
-        Op::Upsert | Op::Append => raw(out, "data", &record.data),
-        Op::Notice => {
+    match (record.op, shown) {
+        (_, Shown::Gone) => {}
+        (_, Shown::Data(data)) => raw(out, "data", data),
+        (_, Shown::Patch(patch)) => raw(out, "patch", patch),
+        (_, Shown::Patches(patches)) => raw(out, "patches", patches),
+        (Op::Upsert | Op::Append, Shown::Whole) => raw(out, "data", &record.data),
+        (Op::Notice, Shown::Whole) => {
             // Its members are the frame's.
             let members = record.data.strip_prefix(b"{").and_then(|data| data.strip_suffix(b"}"));
             out.push(b',');
             out.extend_from_slice(members.unwrap_or_default());
         }
-        Op::Delete | Op::Clear | Op::Gap => {}
+        (Op::Delete | Op::Clear | Op::Gap, Shown::Whole) => {}
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tidegate_core::{Address, Cursor, Kind, Offset, Pattern, Scope, Target, View};
+use tidegate_core::{Address, Cursor, Kind, Offset, Pattern, Scope, Target};
 use tidegate_log::{Log, loaded_mark};
 use tokio::sync::Notify;
 
 use crate::config::ChannelConfig;
+use crate::watch::View;
 
 /// One channel.
 pub struct Channel {

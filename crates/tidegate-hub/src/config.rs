@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use tidegate_core::{KeySpec, Template};
+use tidegate_core::{ItemKeys, KeySpec, Template};
+
+/// The largest body of one publish, where the config says nothing.
+const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// One channel.
 #[derive(Clone, Debug)]
@@ -15,12 +18,30 @@ pub struct ChannelConfig {
     pub template: Template,
     /// Keyed channels have one.
     pub key: Option<KeySpec>,
+    /// By which member the items of arrays in its rows are known, for JSON patches.
+    pub items: ItemKeys,
     /// The source that writes it; without one, applications publish to it.
     pub source: Option<String>,
     /// Who may do what.
     pub access: Access,
     /// A publish may have this many bytes; it is all or nothing.
     pub batch_bytes_max: usize,
+}
+
+impl ChannelConfig {
+    /// With nothing allowed, and limits as they are by default.
+    pub fn new(name: &str, template: Template, key: Option<KeySpec>) -> ChannelConfig {
+        ChannelConfig {
+            name: name.to_owned(),
+            title: None,
+            template,
+            key,
+            items: ItemKeys::default(),
+            source: None,
+            access: Access::default(),
+            batch_bytes_max: BATCH_BYTES_MAX,
+        }
+    }
 }
 
 /// Literal access rules; what is not allowed is denied.

@@ -1,15 +1,16 @@
-//! Which frames a record is, for one kind of watch. The one place that says so, for live tails,
-//! for those who catch up, and for long-polls.
+//! Which frames a record is in a view. The one place that says so, for live tails, for those who
+//! catch up, and for long-polls.
 
-use std::sync::Arc;
+use tidegate_core::{Frame, Kind, Op, ResetReason, Shown};
 
-use tidegate_core::{Frame, Kind, Op, Record, ResetReason, Scope};
+use crate::watch::{Sight, View};
 
-/// Calls `each` with the frames of `record` in a watch of this kind over `scope`.
+/// Calls `each` with the frames of a record in a view.
 ///
 /// `cursor` is false within an unfinished snapshot, where no cursor may stand.
-pub fn changes(record: &Arc<Record>, kind: Kind, scope: &Scope, cursor: bool, mut each: impl FnMut(Frame)) {
-    match (record.op, kind) {
+pub fn changes(sight: &Sight<'_>, view: &View, cursor: bool, mut each: impl FnMut(Frame)) {
+    let record = sight.record();
+    match (record.op, view.kind) {
         (Op::Clear, Kind::State) => {
             each(Frame::Reset(ResetReason::Clear));
             if cursor {
@@ -24,17 +25,37 @@ pub fn changes(record: &Arc<Record>, kind: Kind, scope: &Scope, cursor: bool, mu
         }
         // What was lost is found again by comparing, so the state is as if nothing had been.
         (Op::Gap, Kind::State) => {}
-        (op, _) if op.is_channel_wide() || scope.matches(record.address.as_str(), record.key.as_deref()) => {
-            each(Frame::Change { record: record.clone(), cursor });
+        (op, _) if op.is_channel_wide() => {
+            each(Frame::Change { record: record.clone(), shown: Shown::Whole, conflated: None, cursor });
         }
-        _ => {}
+        _ => {
+            if let Some(shown) = shown(sight, view, cursor) {
+                each(Frame::Change { record: record.clone(), shown, conflated: None, cursor });
+            }
+        }
+    }
+}
+
+/// What a view shows of a change of one key, or of one event; `None`: nothing.
+pub(crate) fn shown(sight: &Sight<'_>, view: &View, patches: bool) -> Option<Shown> {
+    let record = sight.record();
+    if !view.scope.matches(record.address.as_str(), record.key.as_deref()) {
+        return None;
+    }
+    match &view.lens {
+        None => Some(Shown::Whole),
+        Some(lens) if record.op == Op::Append => lens.value(sight.after()?),
+        Some(lens) => lens.change(sight.before(), sight.after(), patches),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use tidegate_core::{Address, Millis, Target};
+    use crate::config::ChannelConfig;
+    use tidegate_core::{Address, Millis, Record, Scope, Target, Template};
 
     /// The ops of the frames of a record at offset 7, with the offsets of their cursors.
     fn ops(op: Op, kind: Kind, cursor: bool) -> Vec<(&'static str, Option<u64>)> {
@@ -51,8 +72,10 @@ mod tests {
             tx: None,
         });
         let scope = Scope { target: Target::parse("a/b").expect("address"), key: Some("k".into()) };
+        let config = ChannelConfig::new("a", Template::parse("a/{b}").expect("template"), None);
         let mut found = Vec::new();
-        changes(&record, kind, &scope, cursor, |frame| found.push((frame.op(), frame.cursor())));
+        let sight = Sight::new(&record, &config);
+        changes(&sight, &View::whole(scope, kind), cursor, |frame| found.push((frame.op(), frame.cursor())));
         found
     }
 

@@ -24,7 +24,9 @@ pub use drain::{Drain, DrainSignal};
 pub use frames::changes;
 pub use publish::{Action, Format, Idempotency, Publish, Published, key_text};
 pub use query::{FramePage, Newest, PAGE_BYTES_MAX, ROWS_MAX, RowPage, Value};
-pub use watch::{From, Piece, Plan, Reader, Start, WatchRequest};
+pub use watch::{
+    From, Image, Lens, Mode, Piece, Plan, Rate, RateError, Reader, Sight, Start, Tick, View, WatchRequest,
+};
 pub use watches::{WatchEntry, WatchGuard, WatchId, Watches};
 
 use std::sync::Arc;

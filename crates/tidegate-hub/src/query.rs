@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
-use tidegate_core::{Address, ErrorCode, Key, Offset, Problem, Record, Scope, View};
+use tidegate_core::{Address, ErrorCode, Key, Offset, Problem, Record, Scope};
 use tidegate_log::{ReadError, ReadLimit, ViewRow};
 
 use crate::Hub;
 use crate::channel::Channel;
+use crate::watch::View;
 
 /// A page of rows ends at this many.
 pub const ROWS_MAX: usize = 10_000;
 /// A page of any kind ends at this many bytes.
 pub const PAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
+/// A page of rows ends after so many that were looked at: a filter may show few of them.
+const LOOKED_AT_MAX: usize = 100_000;
 /// So often a page of rows begins again because the channel moved on while it was read.
 const RESTARTS_MAX: usize = 3;
 
@@ -64,6 +67,25 @@ pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
 
+/// A page of the log, as a view shows it.
+struct Read {
+    shown: tidegate_log::RowPage,
+    /// Rows that it has in the log.
+    rows: usize,
+}
+
+impl Read {
+    fn of(page: tidegate_log::RowPage, channel: &Channel, view: &View) -> Read {
+        let count = page.rows.len();
+        if view.lens.is_none() {
+            return Read { shown: page, rows: count };
+        }
+        let show = |row: ViewRow| Some(ViewRow { data: view.row(&row, &channel.config)?, ..row });
+        let rows = page.rows.into_iter().filter_map(show).collect();
+        Read { shown: tidegate_log::RowPage { rows, ..page }, rows: count }
+    }
+}
+
 /// The log's pages may be short where a pattern matches little, and each is the state at its own
 /// head; joined they are one state only if the channel stood still meanwhile. So reading begins
 /// again when it did not, a few times; a channel that never rests must not keep a reader forever.
@@ -76,7 +98,7 @@ pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
 fn read_rows(
     after: Option<(Address, Key)>,
     limit: usize,
-    mut page: impl FnMut(Option<&(Address, Key)>, ReadLimit) -> Result<tidegate_log::RowPage, ReadError>,
+    mut page: impl FnMut(Option<&(Address, Key)>, ReadLimit) -> Result<Read, ReadError>,
 ) -> Result<RowPage, ReadError> {
     for _ in 0..RESTARTS_MAX {
         if let Some(whole) = join_pages(after.clone(), limit, true, &mut page)? {
@@ -91,13 +113,14 @@ fn join_pages(
     after: Option<(Address, Key)>,
     limit: usize,
     one_state: bool,
-    page: &mut impl FnMut(Option<&(Address, Key)>, ReadLimit) -> Result<tidegate_log::RowPage, ReadError>,
+    page: &mut impl FnMut(Option<&(Address, Key)>, ReadLimit) -> Result<Read, ReadError>,
 ) -> Result<Option<RowPage>, ReadError> {
     let mut whole = RowPage { rows: Vec::new(), next: after, at: Offset::MAX };
-    let mut bytes = 0;
+    let (mut bytes, mut looked_at) = (0, 0);
     loop {
         let left = ReadLimit { records: limit - whole.rows.len(), bytes: PAGE_BYTES_MAX - bytes };
-        let more = page(whole.next.as_ref(), left)?;
+        let Read { shown: more, rows } = page(whole.next.as_ref(), left)?;
+        looked_at += rows;
         if one_state && whole.at != Offset::MAX && more.at != whole.at {
             return Ok(None);
         }
@@ -105,7 +128,8 @@ fn join_pages(
         whole.rows.extend(more.rows);
         whole.at = whole.at.min(more.at);
         whole.next = more.next;
-        if whole.next.is_none() || whole.rows.len() >= limit || bytes >= PAGE_BYTES_MAX {
+        let full = whole.rows.len() >= limit || bytes >= PAGE_BYTES_MAX || looked_at >= LOOKED_AT_MAX;
+        if whole.next.is_none() || full {
             return Ok(Some(whole));
         }
     }
@@ -119,12 +143,15 @@ impl Hub {
     pub async fn rows(
         &self,
         channel: &Arc<Channel>,
-        scope: &Scope,
+        view: &View,
         after: Option<(Address, Key)>,
         limit: usize,
     ) -> Result<RowPage, Problem> {
-        let (channel, scope) = (channel.clone(), scope.clone());
-        let rows = move || read_rows(after, limit.min(ROWS_MAX), |after, limit| channel.log.rows(&scope, after, limit));
+        let (channel, view) = (channel.clone(), view.clone());
+        let page = move |after: Option<&(Address, Key)>, limit| {
+            Ok(Read::of(channel.log.rows(&view.scope, after, limit)?, &channel, &view))
+        };
+        let rows = move || read_rows(after, limit.min(ROWS_MAX), page);
         blocking(rows).await.map_err(read_problem)
     }
 
@@ -208,7 +235,8 @@ mod tests {
                 data: at.to_string().into(),
                 offset: at,
             };
-            Ok(tidegate_log::RowPage { rows: vec![row], next: (index < 3).then_some(place), at })
+            let shown = tidegate_log::RowPage { rows: vec![row], next: (index < 3).then_some(place), at };
+            Ok(Read { shown, rows: 1 })
         };
         (read_rows(None, 10, page).expect("read"), reads)
     }

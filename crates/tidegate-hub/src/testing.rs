@@ -56,12 +56,7 @@ pub(crate) fn cursor(published: &Published) -> Cursor {
 
 fn config(name: &str, template: &str, key: &[&str]) -> ChannelConfig {
     ChannelConfig {
-        name: name.to_owned(),
-        title: None,
-        template: Template::parse(template).expect("a template"),
-        key: KeySpec::new(key.iter().copied()),
-        source: None,
         access: Access { read: true, publish: true },
-        batch_bytes_max: 8 * 1024 * 1024,
+        ..ChannelConfig::new(name, Template::parse(template).expect("a template"), KeySpec::new(key.iter().copied()))
     }
 }

@@ -52,6 +52,7 @@ pub(crate) fn hub_channel(channel: &ChannelConfig) -> hub::ChannelConfig {
         title: channel.title.clone(),
         template: channel.address.clone(),
         key: channel.key.clone(),
+        items: channel.items.clone(),
         source: channel.source.clone(),
         access: hub::Access { read: channel.access.read, publish: channel.access.publish },
         batch_bytes_max: channel.batch_bytes_max as usize,

@@ -5,15 +5,18 @@ use std::time::Duration;
 use http::HeaderMap;
 use percent_encoding::percent_decode_str;
 use tidegate_core::suggest::nearest;
-use tidegate_core::{Cursor, ErrorCode, Millis, Problem, Target};
-use tidegate_hub::{From, WatchRequest};
+use tidegate_core::fields::PathError;
+use tidegate_core::{Cursor, ErrorCode, Fields, Millis, Problem, Target};
+use tidegate_hub::{From, Mode, Rate, RateError, WatchRequest};
 
 use crate::negotiate::Representation;
 
 /// Options that this release has.
-const KNOWN: [&str; 9] = ["after", "from", "key", "limit", "snapshot", "chain", "as", "wait", "page"];
+const KNOWN: [&str; 12] = [
+    "after", "from", "key", "limit", "snapshot", "fields", "mode", "rate", "chain", "as", "wait", "page",
+];
 /// Options of the protocol that this release does not have.
-const NOT_BUILT: [&str; 6] = ["filter", "fields", "mode", "rate", "at", "ticket"];
+const NOT_BUILT: [&str; 3] = ["filter", "at", "ticket"];
 /// A long-poll waits no longer; proxies cut at 60 s.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 /// A page of JSON has at most so many frames or rows.
@@ -27,6 +30,9 @@ pub(crate) struct Options {
     pub(crate) key: Option<String>,
     pub(crate) limit: Option<usize>,
     pub(crate) snapshot: Option<bool>,
+    pub(crate) fields: Option<Fields>,
+    pub(crate) mode: Mode,
+    pub(crate) rate: Option<Rate>,
     pub(crate) chain: bool,
     pub(crate) representation: Option<Representation>,
     pub(crate) wait: Option<Duration>,
@@ -87,6 +93,9 @@ impl Options {
             "key" => self.key = Some(value.to_owned()),
             "limit" => self.limit = Some(limit(value)?),
             "snapshot" => self.snapshot = Some(boolean(name, value)?),
+            "fields" => self.fields = Some(fields(value)?),
+            "mode" => self.mode = mode(value)?,
+            "rate" => self.rate = Some(rate(value)?),
             "chain" => self.chain = boolean(name, value)?,
             "as" => self.representation = Some(representation(value)?),
             "wait" => self.wait = Some(wait(value)?),
@@ -109,6 +118,20 @@ impl Options {
             from: self.from,
             after: self.after,
             snapshot: self.snapshot,
+            fields: self.fields.clone(),
+            mode: self.mode,
+            rate: self.rate,
+        }
+    }
+
+    /// Refuses the options that belong to streams.
+    pub(crate) fn for_answer(&self) -> Result<(), Problem> {
+        match self.rate {
+            None => Ok(()),
+            Some(_) => Err(invalid(
+                "`rate` belongs to streams, and this is one answer".to_owned(),
+                "leave `rate` out and ask as often as you like, or ask for a stream with `as=sse` or `as=ndjson`",
+            )),
         }
     }
 
@@ -210,6 +233,25 @@ fn limit(value: &str) -> Result<usize, Problem> {
     })
 }
 
+fn fields(value: &str) -> Result<Fields, Problem> {
+    value.parse().map_err(|error: PathError| {
+        invalid(format!("`fields={value}`: {error}"), "name members with commas between: `fields=id,customer.name`")
+    })
+}
+
+fn mode(value: &str) -> Result<Mode, Problem> {
+    const MODES: [(&str, Mode); 3] = [("full", Mode::Full), ("patch", Mode::Patch), ("json-patch", Mode::JsonPatch)];
+    MODES.into_iter().find(|(word, _)| *word == value).map(|(_, mode)| mode).ok_or_else(|| {
+        let near = nearest(value, MODES.into_iter().map(|(word, _)| word));
+        let hint = near.map_or("use full, patch or json-patch".to_owned(), |near| format!("did you mean `{near}`?"));
+        invalid(format!("`mode={value}` is no way to tell a change"), &hint)
+    })
+}
+
+fn rate(value: &str) -> Result<Rate, Problem> {
+    value.parse().map_err(|error: RateError| invalid(format!("`rate={value}`: {error}"), "such as `rate=2/s`"))
+}
+
 fn boolean(name: &str, value: &str) -> Result<bool, Problem> {
     match value {
         "true" => Ok(true),
@@ -272,8 +314,8 @@ mod tests {
         let problem = refused("aftr=x");
         assert_eq!(problem.code, ErrorCode::UnknownOption);
         assert_eq!(problem.hint, "did you mean `after`?");
-        assert_eq!(refused("rate=2/s").code, ErrorCode::NotBuilt);
-        assert!(refused("filter=x").detail.contains("`filter` is not built yet"));
+        assert!(refused("ticket=x").detail.contains("`ticket` is not built yet"));
+        assert_eq!(refused("ticket=x").code, ErrorCode::NotBuilt);
         assert!(Options::read(Some("x-anything=1&x-anything=2"), &HeaderMap::new()).is_ok());
     }
 
@@ -289,6 +331,10 @@ mod tests {
             "wait=soon",
             "key=%ff",
             "chain=true&chain=true",
+            "rate=1/h",
+            "mode=delta",
+            "fields=",
+            "fields=a..b",
         ] {
             assert_eq!(refused(query).code, ErrorCode::Invalid, "{query}");
         }

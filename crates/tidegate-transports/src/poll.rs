@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::header::LINK;
 use tidegate_core::{Cursor, ErrorCode, Frame, GapReason, Kind, Offset, Op, Problem, Record, ResetReason, Target};
-use tidegate_hub::{FramePage, Plan, Start, changes};
+use tidegate_hub::{FramePage, Plan, Sight, Start, changes};
 use tokio::time::Instant;
 
 use crate::Gateway;
@@ -21,6 +21,7 @@ pub(crate) async fn poll(gateway: &Gateway, target: Target, options: Options) ->
             "1. GET /v1/{path} and keep its `cursor`; 2. GET /v1/{path}?after=CURSOR&wait=30s, and again with the cursor of each answer"
         )));
     };
+    options.for_answer()?;
     if options.page.is_some() {
         return Err(Problem::new(ErrorCode::Invalid, "`page` belongs to pages of rows").hint("leave it out"));
     }
@@ -83,8 +84,8 @@ impl Poll<'_> {
 
     fn shows(&self, record: &Arc<Record>) -> bool {
         let mut shows = false;
-        let Plan { view, .. } = &self.plan;
-        changes(record, view.kind, &view.scope, true, |_| shows = true);
+        let Plan { channel, view, .. } = &self.plan;
+        changes(&Sight::new(record, &channel.config), view, true, |_| shows = true);
         shows
     }
 
@@ -111,7 +112,7 @@ impl Poll<'_> {
         let share = self.gateway.budget.take(ANSWER_BYTES).await?;
         let mut frames = before.to_vec();
         for record in &page.records {
-            changes(record, view.kind, &view.scope, true, |frame| frames.push(frame));
+            changes(&Sight::new(record, &channel.config), view, true, |frame| frames.push(frame));
         }
         let cursor = channel.cursor(view, page.upto);
         let body = body(channel, view, &frames, self.options.chain, prev, Some(cursor));

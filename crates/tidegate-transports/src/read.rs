@@ -9,8 +9,8 @@ use http::header::LINK;
 use hyper::body::Incoming;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tidegate_core::frame::Cursors;
-use tidegate_core::{Address, Cursor, ErrorCode, Frame, Kind, Offset, Problem, Record, Target, View, json as text};
-use tidegate_hub::{Channel, PAGE_BYTES_MAX, Plan, ROWS_MAX, Start, changes};
+use tidegate_core::{Address, Cursor, ErrorCode, Frame, Kind, Offset, Problem, Record, Target, json as text};
+use tidegate_hub::{Channel, PAGE_BYTES_MAX, Plan, ROWS_MAX, Sight, Start, View, changes};
 
 use crate::Gateway;
 use crate::answer::{self, Answer, TIDEGATE_CURSOR};
@@ -31,6 +31,7 @@ pub(crate) async fn read(
     options: Options,
     request: &Request<Incoming>,
 ) -> Result<Answer, Problem> {
+    options.for_answer()?;
     let plan = plan(gateway, target, &options).await?;
     let channel = plan.channel.clone();
     if channel.loading() {
@@ -107,7 +108,7 @@ async fn rows(
     };
     let limit = options.limit.unwrap_or(ROWS_MAX);
     let share = gateway.budget.take(ANSWER_BYTES).await?;
-    let rows = gateway.hub.rows(channel, &view.scope, page.map(|page| page.after), limit).await?;
+    let rows = gateway.hub.rows(channel, view, page.map(|page| page.after), limit).await?;
     let cursor = channel.cursor(view, began.unwrap_or(rows.at));
     let whole = rows.next.is_none() && began.is_none();
     let etag = match touched {
@@ -215,7 +216,7 @@ pub(crate) fn frames(
 ) -> Vec<u8> {
     let mut frames = Vec::new();
     for record in records {
-        changes(record, view.kind, &view.scope, true, |frame| frames.push(frame));
+        changes(&Sight::new(record, &channel.config), view, true, |frame| frames.push(frame));
     }
     body(channel, view, &frames, chain, prev, cursor)
 }

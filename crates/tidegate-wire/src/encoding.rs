@@ -101,7 +101,7 @@ fn websocket_frame(first: u8, payload: &[u8], out: &mut Vec<u8>) {
 mod tests {
     use std::sync::Arc;
 
-    use tidegate_core::{Address, ChannelId, Cursor, Epoch, Fingerprint, Millis, Op, Record};
+    use tidegate_core::{Address, ChannelId, Cursor, Epoch, Fingerprint, Millis, Op, Record, Shown};
 
     use super::*;
 
@@ -121,7 +121,7 @@ mod tests {
             tx: None,
         };
         let mut out = Vec::new();
-        let frame = Frame::Change { record: Arc::new(record), cursor: true };
+        let frame = Frame::Change { record: Arc::new(record), shown: Shown::Whole, conflated: None, cursor: true };
         Encoding::Sse.write(&frame, &mut Cursors::new(cursor.prefix(), false, None), &mut out);
         let wanted = format!(
             "event: notice\nid: {cursor}\ndata: {{\"op\":\"notice\",\"cursor\":\"{cursor}\",\

@@ -58,6 +58,13 @@ async fn step(tails: &Arc<ChannelTails>) -> bool {
     true
 }
 
+/// Tells conflated watches what has changed, each tail at its own rate. Runs for the life of a channel.
+pub(crate) async fn ticks(tails: Arc<ChannelTails>) {
+    loop {
+        tails.tick().await;
+    }
+}
+
 /// One sweep over all tails: those that were silent for a heartbeat say that they are current, and
 /// blocks that nobody needs any more are dropped.
 pub(crate) async fn bookmarks(tails: Weak<Shared>, heartbeat: Duration) {

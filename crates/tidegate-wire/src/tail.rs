@@ -4,6 +4,7 @@
 //! ([`hooks`]); watchers of the general path wait each for itself.
 
 mod hooks;
+mod ticking;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,13 +14,14 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use tidegate_core::frame::Cursors;
-use tidegate_core::{Frame, Offset, Record, View};
-use tidegate_hub::{Channel, changes};
+use tidegate_core::{Frame, Offset};
+use tidegate_hub::{Channel, ChannelConfig, Sight, View, changes};
 
 use crate::encoding::Encoding;
 use crate::lane::Inbox;
 use crate::memory::{Memory, Step, Use};
 use hooks::Hooks;
+use ticking::Ticking;
 
 /// A ring holds at most so many bytes (but always its newest chunk): about a second of a busy
 /// address. Who is further behind reads from the log.
@@ -61,6 +63,8 @@ struct State {
     /// How far the chunks are, without what is being built.
     upto: Offset,
     cursors: Cursors,
+    /// Of a conflated view.
+    ticking: Option<Box<Ticking>>,
     hooks: Hooks<Arc<Inbox>>,
     slots: Vec<Slot>,
     free: Vec<usize>,
@@ -100,6 +104,23 @@ pub(crate) struct Place {
     pub(crate) upto: Offset,
 }
 
+/// A place in the log from which a tail goes on.
+pub(crate) struct Boundary {
+    /// The tail has everything after here, in chunks from `chunk` on.
+    pub(crate) upto: Offset,
+    pub(crate) chunk: u64,
+    /// The last cursor in the tail, not above `upto`.
+    pub(crate) last: Offset,
+}
+
+/// What came of a record.
+pub(crate) struct Pushed {
+    /// The tail has something to seal that it had not before.
+    pub(crate) fresh: bool,
+    /// A tick has begun, which ends then.
+    pub(crate) tick: Option<Instant>,
+}
+
 /// What a watcher took.
 pub(crate) enum Take {
     /// Bytes to write: the number of the next chunk, how far the bytes reach, and their frames.
@@ -136,6 +157,7 @@ impl Tail {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let prefix = channel.cursor(&key.view, 0).prefix();
         let cursors = Cursors::new(prefix, key.chain, Some(upto));
+        let ticking = key.view.rate().map(|rate| Box::new(Ticking::new(rate, Instant::now())));
         Tail {
             key,
             number: NEXT.fetch_add(1, Ordering::Relaxed),
@@ -148,6 +170,7 @@ impl Tail {
                 built: Vec::new(),
                 upto,
                 cursors,
+                ticking,
                 hooks: Hooks::new(),
                 slots: Vec::new(),
                 free: Vec::new(),
@@ -160,28 +183,43 @@ impl Tail {
         self.state.lock().expect("no holder of this lock panics")
     }
 
-    /// Encodes a record that may belong to the view. Returns whether the tail has something to
-    /// seal that it had not before.
-    pub(crate) fn push(&self, record: &Arc<Record>) -> bool {
+    /// Encodes a record that may belong to the view, or keeps it for the end of the tick. `upto`: the tail has got
+    /// everything up to there.
+    pub(crate) fn push(&self, sight: &Sight<'_>, upto: Offset) -> Pushed {
         let mut state = self.lock();
         let state = &mut *state;
         let fresh = state.building.is_empty();
-        let mut frames = 0;
-        changes(record, self.key.view.kind, &self.key.view.scope, true, |frame| {
-            if state.building.capacity() == 0 {
-                state.building.reserve(record.data.len() + ENVELOPE_BYTES);
-            }
-            self.key.encoding.write(&frame, &mut state.cursors, &mut state.building);
-            frames += 1;
-        });
-        if frames > 0 {
-            state.mark(frames, record.offset);
+        let wide = sight.record().op.is_channel_wide();
+        // What concerns the whole channel has its place in the order, so it ends a tick.
+        if state.ticking.as_ref().is_some_and(|ticking| wide || ticking.is_full()) {
+            state.end_tick(&self.key, sight.config());
         }
+        let mut tick = None;
+        if let Some(ticking) = &mut state.ticking {
+            let idle = ticking.is_idle();
+            ticking.push(sight.record(), &self.key.view, upto);
+            tick = (idle && !ticking.is_idle()).then(|| ticking.due(Instant::now()));
+        }
+        if wide || state.ticking.is_none() {
+            state.write(&self.key, sight);
+        }
+        let fresh = fresh && !state.building.is_empty();
         if state.building.len() >= CHUNK_BYTES {
             state.seal(&self.memory);
-            return fresh;
         }
-        fresh && !state.building.is_empty()
+        Pushed { fresh, tick }
+    }
+
+    /// Ends a tick that is due.
+    pub(crate) fn tick(&self, config: &ChannelConfig, now: Instant, calls: &mut Calls) {
+        let mut state = self.lock();
+        let state = &mut *state;
+        state.end_tick(&self.key, config);
+        if let Some(ticking) = &mut state.ticking {
+            ticking.ended(now, state.building.len());
+        }
+        state.seal(&self.memory);
+        state.tell(calls);
     }
 
     /// Makes what was pushed visible.
@@ -202,6 +240,7 @@ impl Tail {
     pub(crate) fn skip(&self, upto: Offset, calls: &mut Calls) {
         let mut state = self.lock();
         state.clear();
+        state.drop_tick();
         state.first += 1;
         state.upto = upto;
         state.cursors.continue_from(upto);
@@ -216,6 +255,7 @@ impl Tail {
         }
         // An idle tail holds nothing but what it says now.
         state.clear();
+        let upto = state.settled(upto);
         state.say(self.key.encoding, upto, &self.memory);
         state.tell(calls);
     }
@@ -224,6 +264,7 @@ impl Tail {
     /// can join here without its cursor going back.
     pub(crate) fn stand_at(&self, upto: Offset, calls: &mut Calls) {
         let mut state = self.lock();
+        let upto = state.settled(upto);
         if state.cursors.last() >= Some(upto) {
             return;
         }
@@ -231,11 +272,11 @@ impl Tail {
         state.tell(calls);
     }
 
-    /// The number of the next chunk, and the last cursor written into the tail. The two belong
-    /// together while nothing is being built: under the lock of the channel's tails.
-    pub(crate) fn end(&self) -> (u64, Offset) {
+    /// Where a watcher may join; the pump has given everything up to `upto`. It is one truth while nothing is being
+    /// built: under the lock of the channel's tails.
+    pub(crate) fn boundary(&self, upto: Offset) -> Boundary {
         let state = self.lock();
-        (state.end(), state.cursors.last().unwrap_or_default())
+        Boundary { upto: state.settled(upto), chunk: state.end(), last: state.cursors.last().unwrap_or_default() }
     }
 
     /// Tells a lane of chunks from now on. Returns where the tail is: the place of its watchers.
@@ -324,6 +365,48 @@ impl State {
     fn from(&self, at: u64, count_max: usize) -> Option<Vec<Chunk>> {
         let skipped = at.checked_sub(self.first)? as usize;
         Some(self.chunks.iter().skip(skipped).take(count_max).cloned().collect())
+    }
+
+    /// How far everything has been told, of what was given up to `upto`.
+    fn settled(&self, upto: Offset) -> Offset {
+        self.ticking.as_ref().map_or(upto, |ticking| ticking.settled(upto))
+    }
+
+    /// Writes the frames of a record.
+    fn write(&mut self, key: &TailKey, sight: &Sight<'_>) {
+        let mut frames = 0;
+        changes(sight, &key.view, true, |frame| {
+            if self.building.capacity() == 0 {
+                self.building.reserve(sight.record().data.len() + ENVELOPE_BYTES);
+            }
+            key.encoding.write(&frame, &mut self.cursors, &mut self.building);
+            frames += 1;
+        });
+        if frames > 0 {
+            self.mark(frames, sight.record().offset);
+        }
+    }
+
+    /// Writes what a tick has to tell, as one record: nobody joins or leaves amid a tick.
+    fn end_tick(&mut self, key: &TailKey, config: &ChannelConfig) {
+        let State { ticking: Some(ticking), building, cursors, .. } = self else { return };
+        if ticking.is_idle() {
+            return;
+        }
+        let mut frames = 0;
+        let upto = ticking.end(&key.view, config, |frame| {
+            key.encoding.write(&frame, cursors, building);
+            frames += 1;
+        });
+        if frames > 0 {
+            self.mark(frames, upto);
+        }
+    }
+
+    fn drop_tick(&mut self) {
+        if let Some(ticking) = &mut self.ticking {
+            ticking.clear();
+        }
     }
 
     fn clear(&mut self) {

@@ -1,5 +1,6 @@
 //! All tails, by channel, with what all of them share: options, figures, memory, blocks, lanes.
 
+mod audience;
 mod hold;
 mod registry;
 
@@ -8,10 +9,10 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tidegate_core::{ChannelId, Problem, View};
-use tidegate_hub::{Channel, Hub};
+use tidegate_core::{ChannelId, Problem};
+use tidegate_hub::{Channel, Hub, View};
 
-pub(crate) use hold::{Boundary, Hold, Subscription};
+pub(crate) use hold::{Hold, Subscription};
 pub(crate) use registry::ChannelTails;
 
 use crate::blocks::{BlockFigures, Blocks};
@@ -66,6 +67,7 @@ impl Tails {
             .collect::<HashMap<_, _>>();
         for tails in channels.values() {
             tokio::spawn(pump::pump(tails.clone()));
+            tokio::spawn(pump::ticks(tails.clone()));
         }
         let heartbeat = hub.options().heartbeat;
         let lanes = Lanes::new(&options)?;

@@ -20,8 +20,8 @@ use tokio::time::Instant;
 
 use crate::encoding::Encoding;
 use crate::memory::{Step, Use};
-use crate::tail::{ENVELOPE_BYTES, Place, TailKey};
-use crate::tails::{Boundary, Hold, Tails};
+use crate::tail::{Boundary, ENVELOPE_BYTES, Place, TailKey};
+use crate::tails::{Hold, Tails};
 
 /// How often a watcher of a loading channel looks whether it has loaded.
 const LOADING_POLL: Duration = Duration::from_millis(200);
@@ -211,6 +211,10 @@ impl<S: Sink> Walk<S> {
     async fn share(&mut self, reader: &mut Reader, goal: Offset) -> io::Result<Shared> {
         let alone = Shared::Nothing { until: goal };
         let Some(at) = reader.position().filter(|at| *at < goal) else { return Ok(alone) };
+        if self.hold.tail.key.view.rate().is_some() {
+            // What one tick tells begins where the one before ended, which is another place for each watcher.
+            return Ok(alone);
+        }
         let Some(block) = self.tails.blocks().from(&self.hold, at).await else { return Ok(alone) };
         let part = block.part(at, goal);
         drop(block);

@@ -44,13 +44,8 @@ impl World {
         };
         let log = Log::open(Options::new(folder.path()), vec![spec]).expect("open");
         let config = ChannelConfig {
-            name: "rows".to_owned(),
-            title: None,
-            template: Template::parse("rows/{part}").expect("template"),
-            key: tidegate_core::KeySpec::new(["id"]),
-            source: None,
             access: Access { read: true, publish: true },
-            batch_bytes_max: 1024 * 1024,
+            ..ChannelConfig::new("rows", Template::parse("rows/{part}").expect("template"), tidegate_core::KeySpec::new(["id"]))
         };
         // What a watch of the state does not see, such as a gap of the source at the head, is reached
         // by a bookmark.
@@ -169,11 +164,10 @@ impl World {
 
     fn watcher(&self, kind: Kind, (encoding, chain): Wire, after: Option<Cursor>) -> Watcher {
         let request = WatchRequest {
-            target: Target::parse("rows/*").expect("pattern"),
-            key: None,
             from: (kind == Kind::History && after.is_none()).then_some(From::Start),
             after,
             snapshot: (kind == Kind::History).then_some(false),
+            ..WatchRequest::new(Target::parse("rows/*").expect("pattern"))
         };
         let plan = self.tails.hub().plan(&request).expect("plan");
         Watcher { plan, encoding, chain, id: "w".into(), options: Vec::new() }

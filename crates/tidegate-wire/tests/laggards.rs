@@ -40,13 +40,8 @@ impl World {
         let folder = tempfile::tempdir().expect("temp folder");
         let log = Log::open(Options::new(folder.path()), vec![ChannelSpec::plain("load")]).expect("open");
         let config = ChannelConfig {
-            name: "load".to_owned(),
-            title: None,
-            template: Template::parse("load/{name}").expect("template"),
-            key: None,
-            source: None,
             access: Access { read: true, publish: true },
-            batch_bytes_max: 1024 * 1024,
+            ..ChannelConfig::new("load", Template::parse("load/{name}").expect("template"), None)
         };
         let hub = Hub::new(log.clone(), vec![config], HubOptions::default());
         let options = StreamOptions { lanes: 2, ..options };
@@ -75,7 +70,7 @@ impl World {
 
     fn watcher(&self, encoding: Encoding, chain: bool) -> Watcher {
         let target = Target::parse(ADDRESS).expect("target");
-        let request = WatchRequest { target, key: None, from: Some(From::Now), after: None, snapshot: None };
+        let request = WatchRequest { from: Some(From::Now), ..WatchRequest::new(target) };
         let plan = self.tails.hub().plan(&request).expect("plan");
         Watcher { plan, encoding, chain, id: "w".into(), options: Vec::new() }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tidegate_core::frame::Cursors;
 use tidegate_core::{Address, ChannelId, Cursor, Epoch, Fingerprint, Kind, Op, Record, Scope, Target};
-use tidegate_hub::changes;
+use tidegate_hub::{Sight, View, changes};
 use tidegate_wire::Encoding;
 
 use super::{EVENT_BYTES, Measure, Round, world};
@@ -53,6 +53,8 @@ fn prepare(encoding: Encoding, watched: &str) -> Round {
         tx: None,
     });
     let scope = Scope { target: Target::parse(watched).expect("an address"), key: None };
+    let whole = View::whole(scope, Kind::History);
+    let config = world::config(world::LIVE);
     let (channel, view) = (ChannelId::of(world::LIVE), Fingerprint::of(&[b"view"]));
     let prefix = Cursor { channel, epoch: Epoch::from_bits(1), view, offset: 0 }.prefix();
     let mut cursors = Cursors::new(prefix, false, None);
@@ -60,7 +62,7 @@ fn prepare(encoding: Encoding, watched: &str) -> Round {
     Round::of(move || {
         out.clear();
         for _ in 0..RECORDS {
-            changes(&record, Kind::History, &scope, true, |frame| encoding.write(&frame, &mut cursors, &mut out));
+            changes(&Sight::new(&record, &config), &whole, true, |frame| encoding.write(&frame, &mut cursors, &mut out));
         }
         std::hint::black_box(&out);
     })

@@ -86,13 +86,8 @@ async fn watch(tails: Tails, mut sink: Count) {
 }
 
 fn watcher(hub: &Hub) -> Watcher {
-    let request = WatchRequest {
-        target: Target::parse("live/one").expect("an address"),
-        key: None,
-        from: Some(From::Now),
-        after: None,
-        snapshot: None,
-    };
+    let target = Target::parse("live/one").expect("an address");
+    let request = WatchRequest { from: Some(From::Now), ..WatchRequest::new(target) };
     let plan = hub.plan(&request).unwrap_or_else(|problem| panic!("{problem}"));
     Watcher { plan, encoding: Encoding::Sse, chain: false, id: "w".into(), options: Vec::new() }
 }

@@ -48,16 +48,15 @@ pub(super) fn specs() -> Vec<ChannelSpec> {
 pub(super) fn hub() -> (TempDir, Hub) {
     let (folder, options) = place();
     let log = Log::open(options, specs()).expect("a log");
-    let configs = [LIVE, KEPT, ROWS].map(|name| ChannelConfig {
-        name: name.to_owned(),
-        title: None,
-        template: Template::parse(&format!("{name}/{{part}}")).expect("a template"),
-        key: (name == ROWS).then(|| KeySpec::new(["id"])).flatten(),
-        source: None,
-        access: Access { read: true, publish: true },
-        batch_bytes_max: 8 * 1024 * 1024,
-    });
+    let configs = [LIVE, KEPT, ROWS].map(config);
     (folder, Hub::new(log, configs.into(), HubOptions { heartbeat: NEVER }))
+}
+
+/// One of the channels: anybody may watch it and publish to it.
+pub(super) fn config(name: &str) -> ChannelConfig {
+    let template = Template::parse(&format!("{name}/{{part}}")).expect("a template");
+    let key = (name == ROWS).then(|| KeySpec::new(["id"])).flatten();
+    ChannelConfig { access: Access { read: true, publish: true }, ..ChannelConfig::new(name, template, key) }
 }
 
 /// One thread.

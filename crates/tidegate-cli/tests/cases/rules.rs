@@ -8,6 +8,8 @@ pub struct Rules {
     begun: bool,
     /// Between `reset` and `last`.
     scanning: bool,
+    /// Amid a tick of a conflated watch.
+    ticking: bool,
     rows: u64,
     chain: bool,
     /// The cursor that the client holds.
@@ -17,7 +19,7 @@ pub struct Rules {
 impl Rules {
     /// `begins`: whether the transport sends `begin`. `after`: the cursor that was presented.
     pub fn new(begins: bool, chain: bool, after: Option<String>) -> Rules {
-        Rules { begun: !begins, scanning: false, rows: 0, chain, held: after }
+        Rules { begun: !begins, scanning: false, ticking: false, rows: 0, chain, held: after }
     }
 
     /// Takes the next frame.
@@ -30,6 +32,7 @@ impl Rules {
         ensure!((op == "begin") != self.begun, "`begin` is the first frame, and only the first");
         self.begun = true;
         let cursor = frame["cursor"].as_str();
+        ensure!(!self.ticking || frame["conflated"].is_u64(), "nothing comes between the frames of a tick");
         match op {
             "begin" | "gap" | "close" => {}
             "notice" => ensure!(!self.scanning || cursor.is_none(), "no cursor within a snapshot"),
@@ -42,6 +45,9 @@ impl Rules {
             "snapshot" => {
                 ensure!(self.scanning && cursor.is_none(), "rows stand between `reset` and `last`, without a cursor");
                 self.rows += 1;
+            }
+            "upsert" | "delete" | "append" if frame["conflated"].is_u64() && !self.scanning => {
+                self.ticking = cursor.is_none();
             }
             "upsert" | "delete" | "append" | "clear" => {
                 ensure!(self.scanning == cursor.is_none(), "a change has a cursor, but for one within a snapshot");

@@ -180,7 +180,16 @@ pub struct ChangeFrame {
     /// The last of its transaction.
     #[serde(skip_serializing_if = "Option::is_none")]
     tx_last: Option<bool>,
-    /// The value; not on `delete` and `clear`.
+    /// With `rate`: how many changes since the last tick it stands for; it is the newest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conflated: Option<u32>,
+    /// The value, or those of its members that `fields` names; not on `delete` and `clear`.
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<serde_json::Value>,
+    /// With `mode=patch`, on `upsert`, in place of `data`: a JSON Merge Patch (RFC 7396) to the row as it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch: Option<serde_json::Value>,
+    /// With `mode=json-patch`, on `upsert`, in place of `data`: a JSON Patch (RFC 6902) to the row as it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patches: Option<serde_json::Value>,
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
-use tidegate_core::{Address, ErrorCode, Key, Millis, Op, Problem, Scope, Target, View, json};
+use tidegate_core::{Address, ErrorCode, Key, Millis, Op, Problem, Scope, Target, json};
 use tidegate_log::{AppendError, Appended, Batch, Entry};
 use tokio::sync::oneshot;
 
@@ -18,6 +18,7 @@ pub use key::key_text;
 use crate::Hub;
 use crate::channel::Channel;
 use crate::query::blocking;
+use crate::watch::View;
 use body::{Line, Text};
 
 /// Batches that may wait for the log at once; more publishers wait for a place. The log's own
@@ -167,7 +168,7 @@ impl Hub {
         let batch = if large { blocking(read).await? } else { read()? };
         let count = batch.entries.len() as u64;
         let appended = self.append(batch).await?;
-        let view = View { scope: Scope::address(address), kind: channel.default_kind() };
+        let view = View::whole(Scope::address(address), channel.default_kind());
         let offset = appended.offset(channel.log.id()).unwrap_or_default();
         let count = if appended.replayed { appended.count } else { count };
         Ok(Published { cursor: channel.cursor(&view, offset).to_string(), count, replayed: appended.replayed })

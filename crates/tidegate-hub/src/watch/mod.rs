@@ -1,7 +1,17 @@
-//! Where a watch begins, and how it reads until it is live.
+//! What a watch sees, where it begins, and how it reads until it is live.
 
+mod lens;
 mod plan;
+mod rate;
 mod reader;
+mod sight;
+mod tick;
+mod view;
 
+pub use lens::{Lens, Mode};
 pub use plan::{From, Plan, Start, WatchRequest};
+pub use rate::{Rate, RateError};
 pub use reader::{Piece, Reader};
+pub use sight::{Image, Sight};
+pub use tick::Tick;
+pub use view::View;

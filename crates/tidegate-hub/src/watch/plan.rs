@@ -2,11 +2,16 @@
 
 use std::sync::Arc;
 
-use tidegate_core::{Cursor, ErrorCode, GapReason, Kind, Millis, Offset, Problem, ResetReason, Scope, Target, View};
+use tidegate_core::{
+    Cursor, ErrorCode, Fields, GapReason, Kind, Millis, Offset, Problem, ResetReason, Scope, Target,
+};
 
 use crate::Hub;
 use crate::channel::Channel;
 use crate::publish::key_text;
+use crate::watch::lens::{Lens, Mode};
+use crate::watch::rate::Rate;
+use crate::watch::view::View;
 
 /// What a client asks for, read and checked.
 #[derive(Clone, Debug)]
@@ -22,6 +27,28 @@ pub struct WatchRequest {
     pub after: Option<Cursor>,
     /// `snapshot=false` asks for history on a keyed channel; `None` if not given.
     pub snapshot: Option<bool>,
+    /// `fields=`.
+    pub fields: Option<Fields>,
+    /// `mode=`.
+    pub mode: Mode,
+    /// `rate=`.
+    pub rate: Option<Rate>,
+}
+
+impl WatchRequest {
+    /// For an address or pattern, without any option.
+    pub fn new(target: Target) -> WatchRequest {
+        WatchRequest {
+            target,
+            key: None,
+            from: None,
+            after: None,
+            snapshot: None,
+            fields: None,
+            mode: Mode::Full,
+            rate: None,
+        }
+    }
 }
 
 /// Where history begins.
@@ -97,7 +124,22 @@ fn view(channel: &Channel, request: &WatchRequest) -> Result<View, Problem> {
     let history = !channel.keyed() || request.from.is_some() || request.snapshot == Some(false);
     let kind = if history { Kind::History } else { Kind::State };
     let key = request.key.as_deref().map(|text| key_text(channel, text)).transpose()?;
-    Ok(View { scope: Scope { target: request.target.clone(), key }, kind })
+    let lens = lens(channel, kind, request)?;
+    Ok(View { scope: Scope { target: request.target.clone(), key }, kind, lens })
+}
+
+fn lens(channel: &Channel, kind: Kind, request: &WatchRequest) -> Result<Option<Arc<Lens>>, Problem> {
+    if kind == Kind::History && request.mode != Mode::Full {
+        let detail = "`mode` tells how the value of a row changes, and this watch has events instead of rows";
+        return Err(Problem::new(ErrorCode::Invalid, detail).hint("leave `mode` out"));
+    }
+    if channel.keyed() && kind == Kind::History && request.rate.is_some() {
+        let detail = "`rate` leaves out all but the newest value of a key, and a history has them all";
+        return Err(Problem::new(ErrorCode::Invalid, detail)
+            .hint("leave `rate` out, or watch the state: without `from` and `snapshot`"));
+    }
+    let lens = Lens { fields: request.fields.clone(), mode: request.mode, rate: request.rate };
+    Ok((!lens.is_clear()).then(|| Arc::new(lens)))
 }
 
 fn not_keyed(channel: &Channel, option: &str) -> Problem {

@@ -16,13 +16,15 @@
 use std::sync::Arc;
 
 use tidegate_core::frame::Row;
-use tidegate_core::{Address, Cursor, Frame, GapReason, Key, Kind, Offset, Problem, ResetReason, View};
+use tidegate_core::{Address, Cursor, Frame, GapReason, Key, Kind, Offset, Problem, ResetReason};
 use tidegate_log::{ReadError, ReadLimit};
 
 use crate::channel::Channel;
 use crate::frames::changes;
 use crate::query::read_problem;
 use crate::watch::plan::{Plan, Start, trimmed};
+use crate::watch::sight::Sight;
+use crate::watch::view::View;
 
 /// What is read at once: enough to amortise the read, little enough to hold for each laggard.
 const PIECE: ReadLimit = ReadLimit { records: 512, bytes: 64 * 1024 };
@@ -137,12 +139,13 @@ impl Reader {
         piece: &mut Piece,
     ) -> Result<(), Problem> {
         let page = self.channel.log.rows(&self.view.scope, after.as_ref(), PIECE).map_err(read_problem)?;
-        count += page.rows.len() as u64;
-        piece.frames.extend(
-            page.rows
-                .into_iter()
-                .map(|row| Frame::Row(Row { address: row.address, key: row.key, time: row.time, data: row.data })),
-        );
+        let before = piece.frames.len();
+        for row in page.rows {
+            if let Some(data) = self.view.row(&row, &self.channel.config) {
+                piece.frames.push(Frame::Row(Row { address: row.address, key: row.key, time: row.time, data }));
+            }
+        }
+        count += (piece.frames.len() - before) as u64;
         let began = began.unwrap_or(page.at);
         self.phase = match page.next {
             Some(next) => Phase::Rows { after: Some(next), began: Some(began), count },
@@ -171,7 +174,7 @@ impl Reader {
             Err(error) => return Err(read_problem(error)),
         };
         for record in &page.records {
-            changes(record, self.view.kind, &self.view.scope, false, |frame| {
+            changes(&Sight::new(record, &self.channel.config), &self.view, false, |frame| {
                 if matches!(frame, Frame::Reset(_)) {
                     count = 0;
                 }
@@ -202,9 +205,7 @@ impl Reader {
             }
             Err(error) => return Err(read_problem(error)),
         };
-        for record in &page.records {
-            changes(record, self.view.kind, &self.view.scope, true, |frame| piece.frames.push(frame));
-        }
+        self.view.tell(&page.records, &self.channel.config, |frame| piece.frames.push(frame));
         self.phase = Phase::CatchUp { after: page.upto };
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use tidegate_core::suggest::nearest;
-use tidegate_core::{KeySpec, Template};
+use tidegate_core::{ItemKeys, KeySpec, Template};
 
 use super::channels::{Access, ChannelConfig, Retain};
 use super::document::{Content, Entry};
@@ -40,6 +40,7 @@ pub(super) fn read<'n>(reader: Reader, entry: &'n Entry, sources: &[Declared]) -
     let source = fields.optional("source", |field| source_of(reader, field, sources));
     let feed = feed::read(&fields);
     let key = fields.optional("key", |field| key(reader, field));
+    let items = fields.optional("items", |field| items(reader, field));
     let retain = fields.optional("retain", |field| retain(reader, field));
     let access = fields.optional("access", |field| access(reader, field));
     let idempotency = idempotency(reader, &fields);
@@ -59,6 +60,7 @@ pub(super) fn read<'n>(reader: Reader, entry: &'n Entry, sources: &[Declared]) -
             dead_letters: feed.dead_letters,
             numbers: feed.numbers,
             key: key.clone()?,
+            items: items.clone()?.unwrap_or_default(),
             retain: retain?.unwrap_or_else(retain_default),
             access: access?.unwrap_or_default(),
             idempotency_age,
@@ -129,6 +131,26 @@ fn key(reader: Reader, field: &Field) -> Option<KeySpec> {
     spec
 }
 
+fn items(reader: Reader, field: &Field) -> Option<ItemKeys> {
+    let mut pairs = Vec::new();
+    for entry in reader.members(field.node(), field.name_span(), "`items`")? {
+        let member = reader.text(&entry.node, &entry.name_span)?;
+        if let Err(error) = ItemKeys::new([(entry.name.as_str(), "")]) {
+            let title = format!("`{}` is no path of an array: {error}", entry.name);
+            reader.problems.add(Problem::new(entry.name_span.clone(), title, "such as `shipping.parcels`"));
+            return None;
+        }
+        pairs.push((entry.name.as_str(), member.text));
+    }
+    match ItemKeys::new(pairs.iter().map(|(path, member)| (*path, member.as_str()))) {
+        Ok(items) => Some(items),
+        Err(error) => {
+            reader.problems.add(Problem::new(field.span(), error.to_string(), "here"));
+            None
+        }
+    }
+}
+
 fn retain_default() -> Retain {
     Retain::Within {
         age: values::duration(defaults::retain_age()).ok(),
@@ -194,6 +216,10 @@ fn contradictions(reader: Reader, fields: &Fields, retain: Option<Retain>, acces
         let title = "`retain: none` on a channel with a `key` is not built yet";
         let problem = Problem::new(field.span(), title, "keep some history").also(key.name_span(), "the key");
         reader.problems.add(problem.help("write bounds, such as `retain: { age: 1h }`"));
+    }
+    if let (Some(field), None) = (fields.get("items"), fields.get("key")) {
+        let problem = Problem::new(field.name_span(), "`items` on a channel without a `key`", "there are no rows");
+        reader.problems.add(problem.help("leave `items` out, or give the channel a `key`"));
     }
     if let (Some(Access { publish: true, .. }), Some(field), Some(source)) =
         (access, fields.get("access"), fields.get("source"))

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidegate_core::{ChannelId, KeySpec, Template};
+use tidegate_core::{ChannelId, ItemKeys, KeySpec, Template};
 use tidegate_sources::Numbers;
 
 use super::channel::{self, Found};
@@ -30,6 +30,8 @@ pub struct ChannelConfig {
     pub numbers: Numbers,
     /// Of keyed channels.
     pub key: Option<KeySpec>,
+    /// By which member the items of arrays are known.
+    pub items: ItemKeys,
     /// How much history is kept.
     pub retain: Retain,
     /// Who may do what.

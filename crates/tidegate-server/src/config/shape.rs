@@ -147,6 +147,9 @@ pub(super) struct Channel {
     /// `table`.
     #[schemars(schema_with = "key")]
     key: Option<Value>,
+    /// By which member the items of arrays in the rows are known, so that `mode=json-patch` compares each item with
+    /// itself: `items: { lines: sku, shipping.parcels: id }`. The name is the path of the array in the data.
+    items: Option<std::collections::BTreeMap<String, String>>,
     /// How much history is kept: by age, by size, by both, or `none` for nothing on disk.
     #[schemars(schema_with = "retain")]
     retain: Option<Value>,

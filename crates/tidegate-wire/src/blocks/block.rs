@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tidegate_core::frame::Cursors;
 use tidegate_core::{Frame, Offset};
-use tidegate_hub::{Channel, changes};
+use tidegate_hub::{Channel, Sight, changes};
 use tidegate_log::{ReadError, ReadLimit};
 
 use crate::memory::{Memory, Use};
@@ -62,7 +62,7 @@ impl Block {
         let (mut marks, mut frames, mut resets) = (Vec::new(), 0, Vec::new());
         for record in &page.records {
             let before = frames;
-            changes(record, view.kind, &view.scope, true, |frame| {
+            changes(&Sight::new(record, &channel.config), view, true, |frame| {
                 if matches!(frame, Frame::Reset(_)) {
                     resets.push(record.offset);
                 }

@@ -1,7 +1,7 @@
 //! A lane looks at a tail while the pump fills it.
 
-use tidegate_core::{Address, Kind, Millis, Op, Scope, Target, Template};
-use tidegate_hub::{Access, ChannelConfig, Hub, HubOptions};
+use tidegate_core::{Address, Kind, Millis, Op, Record, Scope, Target, Template};
+use tidegate_hub::{Access, ChannelConfig, Hub, HubOptions, Sight, View};
 use tidegate_log::{ChannelSpec, Log, Options};
 
 use super::*;
@@ -26,30 +26,26 @@ fn a_place_is_never_beyond_what_the_chunks_hold() {
     let folder = tempfile::tempdir().expect("temp folder");
     let log = Log::open(Options::new(folder.path()), vec![ChannelSpec::plain("rooms")]).expect("open");
     let config = ChannelConfig {
-        name: "rooms".to_owned(),
-        title: None,
-        template: Template::parse("rooms/{room}").expect("template"),
-        key: None,
-        source: None,
         access: Access { read: true, publish: true },
-        batch_bytes_max: 1024,
+        ..ChannelConfig::new("rooms", Template::parse("rooms/{room}").expect("template"), None)
     };
     let hub = Hub::new(log, vec![config], HubOptions::default());
     let target = Target::parse("rooms/a").expect("target");
     let channel = hub.catalog().readable(&target).expect("a channel");
     let key = TailKey {
-        view: View { scope: Scope { target, key: None }, kind: Kind::History },
+        view: View::whole(Scope { target, key: None }, Kind::History),
         encoding: Encoding::Ndjson,
         chain: true,
     };
     let tail = Tail::new(key, channel, 0, Arc::new(Memory::new(usize::MAX)));
     let place = |chunk, upto| Place { chunk, bytes: 0, upto };
-    tail.push(&record(1));
+    let push = |offset| drop(tail.push(&Sight::new(&record(offset), &channel.config), 0));
+    push(1);
     let inbox = Arc::new(Inbox::new().expect("an inbox"));
     assert_eq!(tail.hook(inbox, 0), place(0, 0), "what is being built is no chunk yet");
     tail.seal(&mut Calls::default());
     assert_eq!(tail.place(), place(1, 1));
-    tail.push(&record(2));
+    push(2);
     assert_eq!(tail.place(), place(1, 1));
     tail.skip(7, &mut Calls::default());
     assert_eq!(tail.place(), place(2, 7));

@@ -7,16 +7,7 @@ use tidegate_core::Offset;
 use tidegate_hub::Channel;
 
 use super::registry::{ChannelTails, Registry};
-use crate::tail::{Calls, Tail, TailKey, Take};
-
-/// A place in the log from which a tail goes on.
-pub(crate) struct Boundary {
-    /// The tail has everything after here, in chunks from `chunk` on.
-    pub(crate) upto: Offset,
-    pub(crate) chunk: u64,
-    /// The last cursor in the tail, not above `upto`.
-    pub(crate) last: Offset,
-}
+use crate::tail::{Boundary, Calls, Tail, TailKey, Take};
 
 /// A watcher's hold on a tail; the last one to let go drops the tail.
 pub(crate) struct Hold {
@@ -45,8 +36,7 @@ impl Hold {
     }
 
     fn boundary_in(&self, registry: &Registry) -> Boundary {
-        let (chunk, last) = self.tail.end();
-        Boundary { upto: registry.upto(), chunk, last }
+        self.tail.boundary(registry.upto())
     }
 
     /// Where the tail is, once it has got everything up to `offset`.

@@ -3,17 +3,19 @@
 //! The pump is the only one that feeds them. Whoever takes the lock reads or writes a whole truth:
 //! `upto` and the ends of all tails belong together.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use tidegate_core::{Offset, Record};
-use tidegate_hub::Channel;
+use tidegate_hub::{Channel, Sight};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
+use super::audience::Audience;
 use crate::memory::Memory;
-use crate::tail::{Calls, Tail, TailKey};
+use crate::tail::{Calls, Pushed, Tail, TailKey};
 
 /// The tails of one channel.
 pub(crate) struct ChannelTails {
@@ -21,6 +23,8 @@ pub(crate) struct ChannelTails {
     memory: Arc<Memory>,
     registry: Mutex<Registry>,
     progressed: Notify,
+    /// A tick may be due sooner than any that was.
+    sooner: Notify,
 }
 
 /// What its lock guards.
@@ -28,8 +32,12 @@ pub(super) struct Registry {
     /// All tails have got everything up to here.
     upto: Offset,
     tails: HashMap<TailKey, Entry>,
-    by_address: HashMap<Arc<str>, Vec<Arc<Tail>>>,
-    patterns: Vec<Arc<Tail>>,
+    by_address: HashMap<Arc<str>, Audience>,
+    patterns: Audience,
+    /// When the ticks of conflated tails end that have something to tell, with the numbers of the tails.
+    ticks: BinaryHeap<Reverse<(Instant, u64)>>,
+    /// Conflated tails by number.
+    conflated: HashMap<u64, Arc<Tail>>,
 }
 
 struct Entry {
@@ -40,8 +48,16 @@ struct Entry {
 impl ChannelTails {
     pub(super) fn new(channel: Arc<Channel>, memory: Arc<Memory>) -> ChannelTails {
         let upto = channel.log.head();
-        let registry = Registry { upto, tails: HashMap::new(), by_address: HashMap::new(), patterns: Vec::new() };
-        ChannelTails { channel, memory, registry: Mutex::new(registry), progressed: Notify::new() }
+        let registry = Registry {
+            upto,
+            tails: HashMap::new(),
+            by_address: HashMap::new(),
+            patterns: Audience::default(),
+            ticks: BinaryHeap::new(),
+            conflated: HashMap::new(),
+        };
+        let registry = Mutex::new(registry);
+        ChannelTails { channel, memory, registry, progressed: Notify::new(), sooner: Notify::new() }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Registry> {
@@ -72,8 +88,11 @@ impl ChannelTails {
         }
         let tail = Arc::new(Tail::new(key.clone(), &self.channel, registry.upto, self.memory.clone()));
         match key.view.scope.single_address() {
-            Some(address) => registry.by_address.entry(address.shared()).or_default().push(tail.clone()),
-            None => registry.patterns.push(tail.clone()),
+            Some(address) => registry.by_address.entry(address.shared()).or_default().add(&tail),
+            None => registry.patterns.add(&tail),
+        }
+        if tail.key.view.rate().is_some() {
+            registry.conflated.insert(tail.number, tail.clone());
         }
         registry.tails.insert(key, Entry { tail: tail.clone(), watchers: 1 });
         tail
@@ -90,14 +109,15 @@ impl ChannelTails {
         match tail.key.view.scope.single_address() {
             Some(address) => {
                 if let Some(tails) = registry.by_address.get_mut(address.as_str()) {
-                    tails.retain(|own| !Arc::ptr_eq(own, tail));
+                    tails.remove(tail);
                     if tails.is_empty() {
                         registry.by_address.remove(address.as_str());
                     }
                 }
             }
-            None => registry.patterns.retain(|own| !Arc::ptr_eq(own, tail)),
+            None => registry.patterns.remove(tail),
         }
+        registry.conflated.remove(&tail.number);
     }
 
     /// How far the tails are; `None` if there are none, which then needs no reading: they will
@@ -118,13 +138,44 @@ impl ChannelTails {
         let mut calls = Calls::default();
         {
             let mut registry = self.lock();
-            let mut dirty = Vec::new();
+            let mut fed = Fed::default();
             for record in records {
-                registry.push(record, &mut dirty);
+                registry.push(&Sight::new(record, &self.channel.config), &mut fed);
             }
             registry.upto = upto;
-            for tail in dirty {
+            for tail in fed.dirty {
                 tail.seal(&mut calls);
+            }
+            if !fed.ticks.is_empty() {
+                registry.ticks.extend(fed.ticks.into_iter().map(Reverse));
+                self.sooner.notify_one();
+            }
+        }
+        self.call(calls);
+    }
+
+    /// Ends the ticks that are due, as long as there are conflated tails.
+    pub(crate) async fn tick(&self) {
+        let due = self.lock().ticks.peek().map(|Reverse((due, _))| *due);
+        match due {
+            None => return self.sooner.notified().await,
+            Some(due) => tokio::select! {
+                () = tokio::time::sleep_until(due.into()) => {}
+                () = self.sooner.notified() => return,
+            },
+        }
+        let mut calls = Calls::default();
+        {
+            let mut registry = self.lock();
+            let registry = &mut *registry;
+            let now = Instant::now();
+            while let Some(Reverse((due, number))) = registry.ticks.peek().copied()
+                && due <= now
+            {
+                registry.ticks.pop();
+                if let Some(tail) = registry.conflated.get(&number) {
+                    tail.tick(&self.channel.config, now, &mut calls);
+                }
             }
         }
         self.call(calls);
@@ -171,19 +222,30 @@ impl Registry {
         self.upto
     }
 
-    fn push(&self, record: &Arc<Record>, dirty: &mut Vec<Arc<Tail>>) {
+    fn push(&self, sight: &Sight<'_>, fed: &mut Fed) {
         let mut give = |tail: &Arc<Tail>| {
-            if tail.push(record) {
-                dirty.push(tail.clone());
+            let Pushed { fresh, tick } = tail.push(sight, self.upto);
+            if fresh {
+                fed.dirty.push(tail.clone());
             }
+            fed.ticks.extend(tick.map(|due| (due, tail.number)));
         };
-        if record.op.is_channel_wide() {
+        if sight.record().op.is_channel_wide() {
             self.tails.values().for_each(|entry| give(&entry.tail));
             return;
         }
-        if let Some(tails) = self.by_address.get(record.address.as_str()) {
-            tails.iter().for_each(&mut give);
+        if let Some(tails) = self.by_address.get(sight.record().address.as_str()) {
+            tails.of(sight, &mut give);
         }
-        self.patterns.iter().for_each(&mut give);
+        self.patterns.of(sight, &mut give);
     }
+}
+
+/// What came of records.
+#[derive(Default)]
+struct Fed {
+    /// Tails that have something to seal.
+    dirty: Vec<Arc<Tail>>,
+    /// Ticks that have begun.
+    ticks: Vec<(Instant, u64)>,
 }

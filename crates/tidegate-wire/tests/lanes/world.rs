@@ -63,13 +63,8 @@ impl World {
         let spec = ChannelSpec { retain, ..ChannelSpec::keyed(CHANNEL) };
         let log = Log::open(Options::new(folder.path()), vec![spec]).expect("open");
         let config = ChannelConfig {
-            name: CHANNEL.to_owned(),
-            title: None,
-            template: Template::parse("rows/{part}").expect("template"),
-            key: tidegate_core::KeySpec::new(["id"]),
-            source: None,
             access: Access { read: true, publish: true },
-            batch_bytes_max: 8 * 1024 * 1024,
+            ..ChannelConfig::new(CHANNEL, Template::parse("rows/{part}").expect("template"), tidegate_core::KeySpec::new(["id"]))
         };
         let hub = Hub::new(log.clone(), vec![config], HubOptions { heartbeat });
         Arc::new(World {
@@ -147,11 +142,10 @@ impl World {
     /// Begins a watch where `replica` stands.
     pub fn watch(&self, lane: &Connection, name: WatchName, encoding: Encoding, wish: &Wish, replica: &Replica) {
         let request = WatchRequest {
-            target: Target::parse(&wish.target).expect("target"),
-            key: None,
             from: (wish.kind == Kind::History && replica.cursor.is_none()).then_some(From::Start),
             after: replica.cursor.as_deref().map(|cursor| cursor.parse().expect("cursor")),
             snapshot: (wish.kind == Kind::History).then_some(false),
+            ..WatchRequest::new(Target::parse(&wish.target).expect("target"))
         };
         let hub = self.tails.hub();
         let plan = hub.plan(&request).expect("plan");

@@ -3,7 +3,7 @@ use crate::publish::Format;
 use crate::testing::{TestHub, cursor, target};
 
 fn request(address: &str) -> WatchRequest {
-    WatchRequest { target: target(address), key: None, from: None, after: None, snapshot: None }
+    WatchRequest::new(target(address))
 }
 
 fn key(hub: &Hub, address: &str, text: &str) -> Result<Option<Box<str>>, ErrorCode> {

@@ -1,0 +1,88 @@
+//! What a watch sees of each record: which ones, which part of their values, and how it is told of a change.
+//!
+//! On keyed channels the value before and the value after decide: what comes into the filter is an upsert, what
+//! leaves it is a delete. Both values are in the record, so that a watch that resumes decides as a live one did.
+
+use std::hash::Hash;
+
+use tidegate_core::{Fields, Shown, equal, json_patch, merge_patch};
+
+use super::rate::Rate;
+use super::sight::Image;
+
+/// What is between the records and a watch.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Lens {
+    /// `fields=`: which part of them.
+    pub fields: Option<Fields>,
+    /// `mode=`: how an upsert of a row that it has shown is told.
+    pub mode: Mode,
+    /// `rate=`: how often it is told.
+    pub rate: Option<Rate>,
+}
+
+/// How an upsert is told.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Mode {
+    /// By the new value.
+    #[default]
+    Full,
+    /// By a JSON Merge Patch (RFC 7396), where it can say the change and is smaller.
+    Patch,
+    /// By a JSON Patch (RFC 6902), where it is smaller.
+    JsonPatch,
+}
+
+impl Lens {
+    /// Whether there is nothing in it.
+    pub fn is_clear(&self) -> bool {
+        *self == Lens::default()
+    }
+
+    /// What decides which rows a replica holds, and with which values: names and canonical texts.
+    pub(super) fn meaning(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.fields.as_ref().map(|fields| ("fields", fields.as_str())).into_iter()
+    }
+
+    /// What is shown of a value of its own, such as a row of a snapshot or a plain event; `None`: nothing.
+    pub fn value(&self, image: &Image<'_>) -> Option<Shown> {
+        Some(self.full(image))
+    }
+
+    /// What is shown of a change of a key; `None`: nothing. `patches`: whether the watch holds what it was shown
+    /// before, which it does not surely within an unfinished snapshot.
+    pub fn change(&self, before: Option<&Image<'_>>, after: Option<&Image<'_>>, patches: bool) -> Option<Shown> {
+        match (before, after) {
+            (None, None) => None,
+            (Some(_), None) => Some(Shown::Gone),
+            (None, Some(after)) => Some(self.full(after)),
+            (Some(before), Some(after)) => self.update(before, after, patches),
+        }
+    }
+
+    fn full(&self, image: &Image<'_>) -> Shown {
+        match &self.fields {
+            None => Shown::Data(image.data().clone()),
+            Some(fields) => Shown::Data(fields.project(image.data())),
+        }
+    }
+
+    /// An upsert of which nothing is to be seen is not told.
+    fn update(&self, before: &Image<'_>, after: &Image<'_>, patches: bool) -> Option<Shown> {
+        let (was, is) = match &self.fields {
+            None => (before.data().clone(), after.data().clone()),
+            Some(fields) => (fields.project(before.data()), fields.project(after.data())),
+        };
+        if self.fields.is_some() && equal(&was, &is) {
+            return None;
+        }
+        let patch = match self.mode {
+            Mode::Patch if patches => merge_patch(&was, &is).map(|patch| Shown::Patch(patch.into())),
+            Mode::JsonPatch if patches => {
+                json_patch(&was, &is, &after.place().config.items).map(|patch| Shown::Patches(patch.into()))
+            }
+            _ => None,
+        };
+        Some(patch.unwrap_or(Shown::Data(is)))
+    }
+}

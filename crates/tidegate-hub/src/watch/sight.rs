@@ -1,0 +1,91 @@
+//! A record as views look at it: what they read of it is decoded at most once, however many they are.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tidegate_core::{Address, Millis, Op, Record};
+use tidegate_log::ViewRow;
+
+use crate::config::ChannelConfig;
+
+/// One record, for all views that look at it.
+pub struct Sight<'r> {
+    record: &'r Arc<Record>,
+    config: &'r ChannelConfig,
+    before: Option<Image<'r>>,
+    after: Option<Image<'r>>,
+}
+
+/// A value at its place: of a row, of an event, or what a key had before.
+pub struct Image<'r> {
+    data: &'r Bytes,
+    place: Place<'r>,
+}
+
+/// Where and when a value is, and what happens to it.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'r> {
+    pub(super) address: &'r Address,
+    pub(super) config: &'r ChannelConfig,
+    pub(super) key: Option<&'r str>,
+    pub(super) time: Millis,
+    pub(super) op: Op,
+}
+
+impl<'r> Sight<'r> {
+    /// Looks at a record of a channel.
+    pub fn new(record: &'r Arc<Record>, config: &'r ChannelConfig) -> Sight<'r> {
+        Sight::since(record, record.before.as_ref(), config)
+    }
+
+    /// Looks at a record as the newest of several of its key; `before` is what the key had before all of them.
+    pub(super) fn since(record: &'r Arc<Record>, before: Option<&'r Bytes>, config: &'r ChannelConfig) -> Sight<'r> {
+        let image = |data, op| {
+            let key = record.key.as_deref();
+            Image::new(data, Place { address: &record.address, config, key, time: record.time, op })
+        };
+        let after = matches!(record.op, Op::Upsert | Op::Append).then(|| image(&record.data, record.op));
+        Sight { record, config, before: before.map(|data| image(data, Op::Delete)), after }
+    }
+
+    /// The record.
+    pub fn record(&self) -> &'r Arc<Record> {
+        self.record
+    }
+
+    /// Its channel.
+    pub fn config(&self) -> &'r ChannelConfig {
+        self.config
+    }
+
+    /// What its key had before.
+    pub fn before(&self) -> Option<&Image<'r>> {
+        self.before.as_ref()
+    }
+
+    /// What it has now, unless it is gone.
+    pub fn after(&self) -> Option<&Image<'r>> {
+        self.after.as_ref()
+    }
+}
+
+impl<'r> Image<'r> {
+    /// A row of a channel.
+    pub fn of_row(row: &'r ViewRow, config: &'r ChannelConfig) -> Image<'r> {
+        let key = Some(&*row.key);
+        Image::new(&row.data, Place { address: &row.address, config, key, time: row.time, op: Op::Upsert })
+    }
+
+    fn new(data: &'r Bytes, place: Place<'r>) -> Image<'r> {
+        Image { data, place }
+    }
+
+    /// The JSON as it came.
+    pub fn data(&self) -> &'r Bytes {
+        self.data
+    }
+
+    pub(super) fn place(&self) -> &Place<'r> {
+        &self.place
+    }
+}

@@ -1,0 +1,86 @@
+//! What a watch sees of a channel: all that makes the frames of two watches the same.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tidegate_core::{Fingerprint, Frame, Kind, Record, Scope, Shown};
+use tidegate_log::ViewRow;
+
+use super::lens::Lens;
+use super::rate::Rate;
+use super::sight::{Image, Sight};
+use super::tick::Tick;
+use crate::config::ChannelConfig;
+use crate::frames::changes;
+
+/// Watches of one view share bytes.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct View {
+    /// Which records.
+    pub scope: Scope,
+    /// State or history.
+    pub kind: Kind,
+    /// What it shows of them; `None`: each as it is.
+    pub lens: Option<Arc<Lens>>,
+}
+
+impl View {
+    /// Changed when the meaning of a view changes between releases, so that old cursors reset.
+    const VERSION: u8 = 1;
+
+    /// Each record as it is.
+    pub fn whole(scope: Scope, kind: Kind) -> View {
+        View { scope, kind, lens: None }
+    }
+
+    /// A stable hash of what decides which rows a replica holds and with which values, the same on every machine and
+    /// in every later release. How changes come, as patches or at a rate, is not in it: a client may change that and
+    /// go on.
+    pub fn fingerprint(&self) -> Fingerprint {
+        let kind = match self.kind {
+            Kind::State => b's',
+            Kind::History => b'h',
+        };
+        let version = [Self::VERSION, kind];
+        let key = self.scope.key.as_deref();
+        let has_key = [u8::from(key.is_some())];
+        let mut parts: Vec<&[u8]> =
+            vec![&version, self.scope.target.as_str().as_bytes(), &has_key, key.unwrap_or_default().as_bytes()];
+        if let Some(lens) = &self.lens {
+            // What is not asked for has no part, so that a view without it has the fingerprint it always had.
+            for (name, text) in lens.meaning() {
+                parts.extend([name.as_bytes(), text.as_bytes()]);
+            }
+        }
+        Fingerprint::of(&parts)
+    }
+
+    /// How often it is told, if it is conflated.
+    pub fn rate(&self) -> Option<Rate> {
+        self.lens.as_ref()?.rate
+    }
+
+    /// What it shows of a row in its scope; `None`: nothing.
+    pub fn row(&self, row: &ViewRow, config: &ChannelConfig) -> Option<Bytes> {
+        let Some(lens) = &self.lens else { return Some(row.data.clone()) };
+        match lens.value(&Image::of_row(row, config))? {
+            Shown::Data(data) => Some(data),
+            _ => None,
+        }
+    }
+
+    /// Tells records that were read together; those of a conflated view are one tick, which an event that concerns
+    /// the whole channel ends.
+    pub fn tell(&self, records: &[Arc<Record>], config: &ChannelConfig, mut each: impl FnMut(Frame)) {
+        let mut tick = Tick::default();
+        for record in records {
+            if self.rate().is_some() && !record.op.is_channel_wide() {
+                tick.push(record, self);
+                continue;
+            }
+            tick.end(self, config, &mut each);
+            changes(&Sight::new(record, config), self, true, &mut each);
+        }
+        tick.end(self, config, &mut each);
+    }
+}
