@@ -54,6 +54,12 @@ impl Channel {
         Cursor { channel: self.log.id(), epoch: self.log.epoch(), view: view.fingerprint(), offset }
     }
 
+    /// The head, if nothing of `scope` came after `since`, so that what was read then holds there. It never
+    /// blocks; `None` also where it cannot be said without reading the disk.
+    pub fn unchanged(&self, since: Offset, scope: &Scope) -> Option<Offset> {
+        self.log.unchanged(since, scope)
+    }
+
     /// Whether the source has not delivered its first state yet.
     pub fn loading(&self) -> bool {
         if self.loaded.load(Ordering::Relaxed) {

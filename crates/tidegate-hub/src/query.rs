@@ -28,6 +28,11 @@ pub struct RowPage {
     pub next: Option<(Address, Key)>,
     /// No row is older than the state at this position; nearly always it is exactly that state.
     pub at: Offset,
+    /// Where a view shows the whole of one address as it is: the offset of its last change, deletes included; 0
+    /// if nothing ever changed. Read before the rows, so a change between the two makes it too old.
+    pub touched: Option<Offset>,
+    /// The head when reading began. All of this holds for as long as [`Channel::unchanged`] since then.
+    pub since: Offset,
 }
 
 /// Records of a scope.
@@ -46,6 +51,8 @@ pub struct Newest {
     pub records: Vec<Arc<Record>>,
     /// Nothing of the scope up to here is missing from what a watch from here adds.
     pub upto: Offset,
+    /// The head when reading began, as in [`RowPage`].
+    pub since: Offset,
 }
 
 /// One value.
@@ -115,7 +122,7 @@ fn join_pages(
     one_state: bool,
     page: &mut impl FnMut(Option<&(Address, Key)>, ReadLimit) -> Result<Read, ReadError>,
 ) -> Result<Option<RowPage>, ReadError> {
-    let mut whole = RowPage { rows: Vec::new(), next: after, at: Offset::MAX };
+    let mut whole = RowPage { rows: Vec::new(), next: after, at: Offset::MAX, touched: None, since: 0 };
     let (mut bytes, mut looked_at) = (0, 0);
     loop {
         let left = ReadLimit { records: limit - whole.rows.len(), bytes: PAGE_BYTES_MAX - bytes };
@@ -148,10 +155,16 @@ impl Hub {
         limit: usize,
     ) -> Result<RowPage, Problem> {
         let (channel, view) = (channel.clone(), view.clone());
-        let page = move |after: Option<&(Address, Key)>, limit| {
-            Ok(Read::of(channel.log.rows(&view.scope, after, limit)?, &channel, &view))
+        let rows = move || {
+            let since = channel.log.head();
+            let whole = view.scope.single_address().filter(|_| view.scope.key.is_none() && view.lens.is_none());
+            let touched = whole.map(|address| channel.log.touched(address)).transpose()?;
+            let page = |after: Option<&(Address, Key)>, limit| {
+                Ok(Read::of(channel.log.rows(&view.scope, after, limit)?, &channel, &view))
+            };
+            let rows = read_rows(after, limit.min(ROWS_MAX), page)?;
+            Ok(RowPage { touched: touched.map(Option::unwrap_or_default), since, ..rows })
         };
-        let rows = move || read_rows(after, limit.min(ROWS_MAX), page);
         blocking(rows).await.map_err(read_problem)
     }
 
@@ -160,6 +173,9 @@ impl Hub {
     /// # Errors
     /// `internal` when the log cannot be read.
     pub async fn value(&self, channel: &Arc<Channel>, address: &Address, key: &str) -> Result<Value, Problem> {
+        if let Some((row, at)) = channel.log.row_hot(address, key) {
+            return Ok(Value { row, at });
+        }
         let (channel, address, key) = (channel.clone(), address.clone(), key.to_owned());
         let (row, at) = blocking(move || channel.log.row(&address, &key)).await.map_err(read_problem)?;
         Ok(Value { row, at })
@@ -171,10 +187,10 @@ impl Hub {
     /// `internal` when the log cannot be read.
     pub async fn newest(&self, channel: &Arc<Channel>, scope: &Scope, limit: usize) -> Result<Newest, Problem> {
         let (channel, scope) = (channel.clone(), scope.clone());
-        let upto = channel.log.head();
+        let since = channel.log.head();
         let records = blocking(move || channel.log.newest(&scope, limit)).await.map_err(read_problem)?;
-        let upto = records.last().map_or(upto, |last| upto.max(last.offset));
-        Ok(Newest { records, upto })
+        let upto = records.last().map_or(since, |last| since.max(last.offset));
+        Ok(Newest { records, upto, since })
     }
 
     /// The records of a scope after a position, or `None` if some of them were trimmed.
@@ -203,15 +219,6 @@ impl Hub {
             }
         };
         Ok(Some(FramePage { more: page.upto < until, records: page.records, upto: page.upto }))
-    }
-
-    /// The offset of the last change at an address, deletes included; `None` if nothing ever changed.
-    ///
-    /// # Errors
-    /// `internal` when the log cannot be read.
-    pub async fn touched(&self, channel: &Arc<Channel>, address: &Address) -> Result<Option<Offset>, Problem> {
-        let (channel, address) = (channel.clone(), address.clone());
-        blocking(move || channel.log.touched(&address)).await.map_err(read_problem)
     }
 }
 

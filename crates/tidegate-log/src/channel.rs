@@ -2,6 +2,7 @@
 
 mod records;
 mod rows;
+mod unchanged;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -127,6 +128,18 @@ impl Channel {
     /// One row and the head that it is the state of.
     pub fn row(&self, address: &Address, key: &str) -> Result<(Option<ViewRow>, Offset), ReadError> {
         self.state.row(address, key)
+    }
+
+    /// The same from memory, never blocking on the disk; `None` if memory does not say.
+    pub fn row_hot(&self, address: &Address, key: &str) -> Option<(Option<ViewRow>, Offset)> {
+        self.state.row_hot(address, key)
+    }
+
+    /// The head, if nothing that concerns `scope` came after `after`: then what was read there, rows and
+    /// records, is what would be read at the head. From memory, never blocking on the disk, and looking at a
+    /// bounded number of records; `None` if something came, or if memory does not say.
+    pub fn unchanged(&self, after: Offset, scope: &Scope) -> Option<Offset> {
+        self.state.unchanged(after, scope)
     }
 
     /// Rows of `scope` in order of address and key, after `after`; the state at `RowPage::at` exactly. A page

@@ -193,6 +193,25 @@ impl Part {
         }
     }
 
+    /// Whether a record in `(after, until]` concerns `scope`. Looks at all of them, under one lock.
+    pub(crate) fn concerns(&self, after: Offset, until: Offset, scope: &Scope) -> bool {
+        let (from, to) = (self.index(after + 1), self.index(until + 1));
+        let inner = self.read();
+        let to = to.min(inner.records.len());
+        if from >= to {
+            return false;
+        }
+        let wide = inner.wide.iter().rev().take_while(|index| **index as usize >= from);
+        if wide.into_iter().any(|index| (*index as usize) < to) {
+            return true;
+        }
+        let Some(address) = scope.single_address() else {
+            return inner.records[from..to].iter().any(|record| concerns(record, scope));
+        };
+        let own = inner.chain(inner.addresses.get(address), &inner.address_before, from as u32, to as u32);
+        own.into_iter().any(|index| concerns(&inner.records[index as usize], scope))
+    }
+
     /// The newest records of `scope` up to `until`, newest first.
     pub(crate) fn newest(&self, until: Offset, scope: &Scope, max: usize) -> Vec<Arc<Record>> {
         let inner = self.read();

@@ -29,6 +29,8 @@ struct Inner {
     by_key: Option<BTreeSet<(Key, Address)>>,
     touched: HashMap<Address, Offset>,
     cleared: Offset,
+    /// The last record that concerns every address.
+    wide: Offset,
 }
 
 impl Ring {
@@ -112,6 +114,29 @@ impl Ring {
         page
     }
 
+    /// The head, if nothing that concerns the scope came after `after`; `None` too if that would take a look
+    /// at more than `looked_at_max` records, or at some that are gone.
+    pub(crate) fn unchanged(&self, after: Offset, scope: &Scope, looked_at_max: u64) -> Option<Offset> {
+        let inner = self.lock();
+        if after >= inner.head {
+            return Some(after);
+        }
+        if inner.wide > after {
+            return None;
+        }
+        if let (Some(address), true) = (scope.single_address(), scope.key.is_none())
+            && let Some(touched) = inner.touched.get(address)
+        {
+            return (*touched <= after).then_some(inner.head);
+        }
+        if after < inner.start || inner.head - after > looked_at_max {
+            return None;
+        }
+        let from = inner.records.partition_point(|record| record.offset <= after);
+        let mut later = inner.records.range(from..);
+        (!later.any(|record| concerns(record, scope))).then_some(inner.head)
+    }
+
     pub(crate) fn addresses_of(&self, key: &str) -> Vec<Address> {
         let inner = self.lock();
         let Some(by_key) = &inner.by_key else { return Vec::new() };
@@ -139,6 +164,9 @@ impl Inner {
                 self.bytes -= weight(&oldest);
                 self.start = oldest.offset;
             }
+        }
+        if record.op.is_channel_wide() {
+            self.wide = record.offset;
         }
         if !keyed {
             return;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tidegate_hub::{Drain, Hub};
 use tidegate_log::{Log, OpenError};
 use tidegate_sources::Running;
-use tidegate_transports::{Action, Budget, Gateway, Multiplexed};
+use tidegate_transports::{Action, Answers, Budget, Gateway, Multiplexed};
 use tidegate_wire::Tails;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -92,6 +92,7 @@ impl Server {
         let tails = Tails::start(hub.clone(), wiring::stream_options(&config)).map_err(StartError::Lanes)?;
         let allowed = wiring::allowed(&config);
         let multiplexed = Multiplexed::default();
+        let answers = Answers::of(tails.memory().clone());
         let gateway = Arc::new(Gateway {
             hub: hub.clone(),
             tails: tails.clone(),
@@ -99,6 +100,7 @@ impl Server {
             assets: assets(),
             actions,
             budget: Budget::of(tails.memory().clone()),
+            answers: answers.clone(),
             multiplexed: multiplexed.clone(),
         });
 
@@ -112,7 +114,7 @@ impl Server {
                 return Err(error);
             }
         };
-        let metrics = Metrics::new(hub.clone(), tails.clone(), &sources, keeper);
+        let metrics = Metrics::new(hub.clone(), tails.clone(), answers, &sources, keeper);
         let listed = sources.iter().zip(kinds).map(|(source, kind)| SourceEntry {
             name: source.name().to_owned(),
             kind,

@@ -15,13 +15,27 @@ pub(crate) type Answer = Response<Full<Bytes>>;
 /// The cursor of an answer.
 pub(crate) const TIDEGATE_CURSOR: HeaderName = HeaderName::from_static("tidegate-cursor");
 
+/// The media type of JSON.
+const JSON: &str = "application/json";
+/// The media type of problems (RFC 9457).
+pub(crate) const PROBLEM: &str = "application/problem+json";
+/// An answer has about so many header fields: they are allocated once.
+const HEADERS: usize = 8;
+
 /// An answer with a body.
 pub(crate) fn with_body(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Full::new(body.into()));
+    built(status, Some(content_type), "no-store", body.into())
+}
+
+fn built(status: u16, content_type: Option<&'static str>, cache_control: &'static str, body: Bytes) -> Answer {
+    let mut answer = Response::new(Full::new(body));
     *answer.status_mut() = constant(status);
     let headers = answer.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.reserve(HEADERS);
+    if let Some(content_type) = content_type {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    }
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache_control));
     headers.insert(VARY, HeaderValue::from_static("accept"));
     answer
 }
@@ -37,19 +51,17 @@ pub(crate) fn status(problem: &Problem) -> StatusCode {
 
 /// JSON.
 pub(crate) fn json(body: impl Into<Bytes>) -> Answer {
-    with_body(200, "application/json", body)
+    with_body(200, JSON, body)
 }
 
 /// An answer without a body.
 pub(crate) fn empty(status: u16) -> Answer {
-    let mut answer = with_body(status, "application/json", Bytes::new());
-    answer.headers_mut().remove(CONTENT_TYPE);
-    answer
+    built(status, None, "no-store", Bytes::new())
 }
 
 /// RFC 9457.
 pub(crate) fn problem(problem: &Problem) -> Answer {
-    let mut answer = with_body(problem.code.status(), "application/problem+json", problem.to_json().to_string());
+    let mut answer = with_body(problem.code.status(), PROBLEM, problem.to_json().to_string());
     if let Some(ms) = problem.retry_ms {
         answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(ms.div_ceil(1_000)));
     }
@@ -61,12 +73,14 @@ pub(crate) fn header(answer: &mut Answer, name: HeaderName, value: &str) {
     answer.headers_mut().insert(name, HeaderValue::from_str(value).expect("header values of ours are ASCII"));
 }
 
-/// Adds cursor and entity tag.
-pub(crate) fn tagged(mut answer: Answer, cursor: &str, etag: &str) -> Answer {
-    header(&mut answer, TIDEGATE_CURSOR, cursor);
-    header(&mut answer, ETAG, etag);
-    // A client may keep it and ask again whether it still holds.
-    header(&mut answer, CACHE_CONTROL, "no-cache");
+/// JSON with an entity tag; without a body it is 304. A client may keep it and ask again whether it
+/// still holds.
+pub(crate) fn tagged(body: Option<Bytes>, etag: &HeaderValue) -> Answer {
+    let mut answer = match body {
+        Some(body) => built(200, Some(JSON), "no-cache", body),
+        None => built(304, None, "no-cache", Bytes::new()),
+    };
+    answer.headers_mut().insert(ETAG, etag.clone());
     answer
 }
 
@@ -89,12 +103,9 @@ pub(crate) fn cross_origin(origin: &str) -> [(HeaderName, String); 3] {
 }
 
 /// Whether an `If-None-Match` names `etag` (weak comparison, RFC 9110, section 13.1.2).
-pub(crate) fn none_match(headers: &http::HeaderMap, etag: &str) -> bool {
+pub(crate) fn none_match(headers: &http::HeaderMap, etag: &HeaderValue) -> bool {
     let strip = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
-    headers
-        .get_all(http::header::IF_NONE_MATCH)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|tag| tag.trim() == "*" || strip(tag) == strip(etag))
+    let named = headers.get_all(http::header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let mut tags = named.flat_map(|value| value.split(','));
+    tags.any(|tag| tag.trim() == "*" || etag.to_str().is_ok_and(|etag| strip(tag) == strip(etag)))
 }

@@ -31,6 +31,7 @@ pub use connection::serve;
 pub use door::Allowed;
 pub use http2::Multiplexed;
 pub use page::{Asset, Assets};
+pub use read::{AnswerFigures, Answers};
 pub use tls::server_config;
 #[cfg(any(test, feature = "fuzzed"))]
 #[doc(hidden)]
@@ -53,6 +54,8 @@ pub struct Gateway {
     pub actions: Vec<Action>,
     /// Memory for large bodies and answers.
     pub budget: Budget,
+    /// Answers that are kept for who asks the same.
+    pub answers: Answers,
     /// Connections that carry many requests at once.
     pub multiplexed: Multiplexed,
 }

@@ -1,26 +1,38 @@
-//! `GET` as JSON: a snapshot, one value, the newest events, or a page of history.
+//! `GET` as JSON: a snapshot, one value, the newest events, or a page of history. All but the last,
+//! and all but the first page of rows, is kept for who asks the same.
+
+mod answers;
+mod made;
+mod pages;
 
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use http::Request;
 use http::header::LINK;
 use hyper::body::Incoming;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tidegate_core::frame::Cursors;
-use tidegate_core::{Address, Cursor, ErrorCode, Frame, Kind, Offset, Problem, Record, Target, json as text};
-use tidegate_hub::{Channel, PAGE_BYTES_MAX, Plan, ROWS_MAX, Sight, Start, View, changes};
+use tidegate_core::{
+    Address, Cursor, ErrorCode, Frame, Kind, Offset, Problem, Record, Scope, Target, json as text,
+};
+use tidegate_hub::{Channel, PAGE_BYTES_MAX, Plan, ROWS_MAX, RowPage, Sight, Start, View, changes};
 
 use crate::Gateway;
 use crate::answer::{self, Answer, TIDEGATE_CURSOR};
+use crate::budget::Share;
 use crate::options::Options;
 use crate::route::single;
+use answers::Asked;
+pub use answers::{AnswerFigures, Answers};
+use made::{Made, What};
+use pages::Page;
+pub(crate) use pages::next;
 
 /// The newest events, where no limit is given.
 const NEWEST: usize = 100;
 /// What reading a page and writing it out takes at the most.
 pub(crate) const ANSWER_BYTES: usize = 2 * PAGE_BYTES_MAX;
+/// What a row takes beside its names and its data, about.
+const ENVELOPE_BYTES: usize = 96;
 /// Events on a page of history, where no limit is given.
 pub(crate) const HISTORY: usize = 1_000;
 
@@ -45,21 +57,30 @@ pub(crate) async fn read(
             return Err(Problem::new(ErrorCode::Invalid, "`page` belongs to pages of rows")
                 .hint("follow the Link header as it is"));
         }
-        return match options.from {
-            None if options.snapshot.is_none() => newest(gateway, &plan, &options, request).await,
-            _ => history(gateway, plan, &options).await,
-        };
+        if options.from.is_some() || options.snapshot.is_some() {
+            return history(gateway, plan, &options).await;
+        }
+        let reading = Reading::new(gateway, &channel, plan.view, options.limit.unwrap_or(NEWEST), options.chain);
+        let made = reading.get(reading.newest()).await?;
+        return Ok(reading.answer(&made, &options, request));
     }
-    match (single(&plan.view.scope.target).cloned(), plan.view.scope.key.clone()) {
+    let limit = options.limit.unwrap_or(ROWS_MAX);
+    let reading = Reading::new(gateway, &channel, plan.view, limit, false);
+    let Scope { target, key } = &reading.asked.view.scope;
+    let made = match (single(target), key) {
         (Some(address), Some(key)) => {
             if let Some((name, _)) = options.given.iter().find(|(name, _)| matches!(name.as_str(), "page" | "limit")) {
                 let detail = format!("`{name}` makes no sense for one key, which has one value");
                 return Err(Problem::new(ErrorCode::Invalid, detail).hint(format!("leave `{name}` out")));
             }
-            value(gateway, &plan, &address, &key, request).await
+            reading.get(reading.value(address, key)).await?
         }
-        _ => rows(gateway, &plan, &options, request).await,
-    }
+        _ => match &options.page {
+            None => reading.get(reading.rows(None)).await?,
+            Some(token) => Arc::new(reading.rows(Some(Page::parse(token, &channel)?)).await?),
+        },
+    };
+    Ok(reading.answer(&made, &options, request))
 }
 
 /// The hub's plan; `from=TIME` reads the disk, so it runs where blocking is allowed.
@@ -73,87 +94,113 @@ pub(crate) async fn plan(gateway: &Gateway, target: Target, options: &Options) -
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
 
-async fn value(
-    gateway: &Gateway,
-    plan: &Plan,
-    address: &Address,
-    key: &str,
-    request: &Request<Incoming>,
-) -> Result<Answer, Problem> {
-    let value = gateway.hub.value(&plan.channel, address, key).await?;
-    let cursor = plan.channel.cursor(&plan.view, value.at);
-    let Some(row) = value.row else {
-        let problem = Problem::new(ErrorCode::KeyNotFound, format!("`{key}` has no value at `{}`", address.as_str()));
-        let mut answer = answer::problem(&problem);
-        answer::header(&mut answer, TIDEGATE_CURSOR, &cursor.to_string());
-        return Ok(answer);
-    };
-    let etag = format!("\"{}\"", cursor.at(row.offset));
-    Ok(conditional(request, &cursor, &etag, || answer::json(row.data)))
+/// What is asked and how it is read: the way of everything that may be kept.
+struct Reading<'g> {
+    gateway: &'g Gateway,
+    channel: &'g Arc<Channel>,
+    asked: Asked,
 }
 
-async fn rows(
-    gateway: &Gateway,
-    plan: &Plan,
-    options: &Options,
-    request: &Request<Incoming>,
-) -> Result<Answer, Problem> {
-    let Plan { channel, view, .. } = plan;
-    let page = options.page.as_deref().map(|token| Page::parse(token, channel)).transpose()?;
-    let began = page.as_ref().map(|page| page.at);
-    // The tag is read before the rows: a change between the two makes it too old, never too new.
-    let touched = match single(&view.scope.target) {
-        Some(address) if view.scope.key.is_none() => Some(gateway.hub.touched(channel, address).await?.unwrap_or(0)),
-        _ => None,
-    };
-    let limit = options.limit.unwrap_or(ROWS_MAX);
-    let share = gateway.budget.take(ANSWER_BYTES).await?;
-    let rows = gateway.hub.rows(channel, view, page.map(|page| page.after), limit).await?;
-    let cursor = channel.cursor(view, began.unwrap_or(rows.at));
-    let whole = rows.next.is_none() && began.is_none();
-    let etag = match touched {
-        Some(offset) if whole => format!("\"{}\"", cursor.at(offset)),
-        _ => format!("W/\"{}-{}\"", cursor, rows.rows.len()),
-    };
-    let next = rows.next.map(|after| Page { at: cursor.offset, after }.link(channel, &view.scope.target, options));
-    let mut answer = conditional(request, &cursor, &etag, || {
-        let mut body = b"{\"rows\":[".to_vec();
-        for (index, row) in rows.rows.iter().enumerate() {
-            if index > 0 {
-                body.push(b',');
-            }
-            body.extend_from_slice(b"{\"address\":");
-            text::write_string(row.address.as_str(), &mut body);
-            body.extend_from_slice(b",\"key\":");
-            text::write_string(&row.key, &mut body);
-            body.extend_from_slice(format!(",\"time\":\"{}\",\"data\":", row.time).as_bytes());
-            body.extend_from_slice(&row.data);
-            body.push(b'}');
-        }
-        body.extend_from_slice(format!("],\"cursor\":\"{cursor}\"}}").as_bytes());
-        drop(rows.rows);
-        answer::json(share.hold(body))
-    });
-    if let Some(link) = next {
-        answer::header(&mut answer, LINK, &link);
+impl<'g> Reading<'g> {
+    fn new(gateway: &'g Gateway, channel: &'g Arc<Channel>, view: View, limit: usize, chain: bool) -> Reading<'g> {
+        Reading { gateway, channel, asked: Asked { channel: channel.log.id(), view, limit, chain } }
     }
-    Ok(answer)
+
+    async fn value(&self, address: &Address, key: &str) -> Result<Made, Problem> {
+        let value = self.gateway.hub.value(self.channel, address, key).await?;
+        let cursor = self.channel.cursor(&self.asked.view, value.at);
+        let view = &self.asked.view;
+        let shown = value.row.and_then(|row| Some((row.offset, view.row(&row, &self.channel.config)?)));
+        let (what, data) = match shown {
+            Some((changed, data)) if view.lens.is_none() => (What::Value(changed), data),
+            Some((changed, data)) => (What::Shown(changed), data),
+            None => {
+                let detail = format!("`{key}` has no value at `{}`", address.as_str());
+                let problem = Problem::new(ErrorCode::KeyNotFound, detail);
+                (What::Absent, problem.to_json().to_string().into())
+            }
+        };
+        let answers = &self.gateway.answers;
+        let keeps = answers.takes(data.len());
+        // A copy: the bytes may be a part of a large body, which would be kept as a whole.
+        let body = if keeps { answers.count(data.to_vec()) } else { data };
+        Ok(Made { keeps, ..Made::new(what, &cursor, value.at, body) })
+    }
+
+    async fn rows(&self, page: Option<Page>) -> Result<Made, Problem> {
+        let Reading { gateway, channel, asked } = self;
+        let began = page.as_ref().map(|page| page.at);
+        let share = gateway.budget.take(ANSWER_BYTES).await?;
+        let after = page.map(|page| page.after);
+        let rows = gateway.hub.rows(channel, &asked.view, after, asked.limit).await?;
+        let cursor = channel.cursor(&asked.view, began.unwrap_or(rows.at));
+        let what = match rows.touched {
+            Some(offset) if rows.next.is_none() && began.is_none() => What::Whole(offset),
+            _ => What::Part(rows.rows.len()),
+        };
+        let body = rows_body(&rows, &cursor);
+        Ok(Made { next: rows.next, ..self.made(what, &cursor, rows.since, body, share) })
+    }
+
+    async fn newest(&self) -> Result<Made, Problem> {
+        let Reading { gateway, channel, asked } = self;
+        let share = gateway.budget.take(ANSWER_BYTES).await?;
+        let newest = gateway.hub.newest(channel, &asked.view.scope, asked.limit).await?;
+        let cursor = channel.cursor(&asked.view, newest.upto);
+        let body = frames(channel, &asked.view, &newest.records, asked.chain, None, Some(cursor));
+        let what = What::Part(newest.records.len());
+        let oldest = newest.records.first().map(|record| record.offset);
+        Ok(Made { oldest, ..self.made(what, &cursor, newest.since, body, share) })
+    }
+
+    /// Counted among those that are kept, or else as a large answer.
+    fn made(&self, what: What, cursor: &Cursor, since: Offset, body: Vec<u8>, share: Share) -> Made {
+        let answers = &self.gateway.answers;
+        let keeps = answers.takes(body.len());
+        let body = if keeps { answers.count(body) } else { share.hold(body) };
+        Made { keeps, ..Made::new(what, cursor, since, body) }
+    }
+
+    /// As it is kept, or as `read` makes it.
+    async fn get(&self, read: impl Future<Output = Result<Made, Problem>>) -> Result<Arc<Made>, Problem> {
+        self.gateway.answers.get(self.channel, &self.asked, read).await
+    }
+
+    /// The answer to one request.
+    fn answer(&self, made: &Made, options: &Options, request: &Request<Incoming>) -> Answer {
+        let mut answer = match &made.etag {
+            None => answer::with_body(ErrorCode::KeyNotFound.status(), answer::PROBLEM, made.body.clone()),
+            Some(etag) if answer::none_match(request.headers(), etag) => answer::tagged(None, etag),
+            Some(etag) => answer::tagged(Some(made.body.clone()), etag),
+        };
+        answer.headers_mut().insert(TIDEGATE_CURSOR, made.cursor.clone());
+        if let Some(after) = &made.next {
+            let page = Page { at: made.at, after: after.clone() };
+            answer::header(&mut answer, LINK, &page.link(self.channel, &self.asked.view.scope.target, options));
+        }
+        answer
+    }
 }
 
-async fn newest(
-    gateway: &Gateway,
-    plan: &Plan,
-    options: &Options,
-    request: &Request<Incoming>,
-) -> Result<Answer, Problem> {
-    let Plan { channel, view, .. } = plan;
-    let share = gateway.budget.take(ANSWER_BYTES).await?;
-    let newest = gateway.hub.newest(channel, &view.scope, options.limit.unwrap_or(NEWEST)).await?;
-    let cursor = channel.cursor(view, newest.upto);
-    let etag = format!("W/\"{}-{}\"", cursor, newest.records.len());
-    Ok(conditional(request, &cursor, &etag, || {
-        answer::json(share.hold(frames(channel, view, &newest.records, options.chain, None, Some(cursor))))
-    }))
+fn rows_body(page: &RowPage, cursor: &Cursor) -> Vec<u8> {
+    let rows = &page.rows;
+    let bytes = rows.iter().map(|row| ENVELOPE_BYTES + row.address.as_str().len() + row.key.len() + row.data.len());
+    let mut body = Vec::with_capacity(bytes.sum::<usize>() + ENVELOPE_BYTES);
+    body.extend_from_slice(b"{\"rows\":[");
+    for (index, row) in rows.iter().enumerate() {
+        if index > 0 {
+            body.push(b',');
+        }
+        body.extend_from_slice(b"{\"address\":");
+        text::write_string(row.address.as_str(), &mut body);
+        body.extend_from_slice(b",\"key\":");
+        text::write_string(&row.key, &mut body);
+        body.extend_from_slice(format!(",\"time\":\"{}\",\"data\":", row.time).as_bytes());
+        body.extend_from_slice(&row.data);
+        body.push(b'}');
+    }
+    made::end(&mut body, cursor);
+    body
 }
 
 async fn history(gateway: &Gateway, plan: Plan, options: &Options) -> Result<Answer, Problem> {
@@ -177,32 +224,6 @@ async fn history(gateway: &Gateway, plan: Plan, options: &Options) -> Result<Ans
         answer::header(&mut answer, LINK, &next(&plan, options, &cursor));
     }
     Ok(answer)
-}
-
-/// The link to the page after this one: the same options, from the cursor on.
-pub(crate) fn next(plan: &Plan, options: &Options, cursor: &Cursor) -> String {
-    let kept = options.given.iter().filter(|(name, _)| matches!(name.as_str(), "key" | "limit" | "chain" | "as"));
-    let mut query: Vec<(String, String)> = kept.cloned().collect();
-    query.push(("after".to_owned(), cursor.to_string()));
-    if plan.channel.keyed() && plan.view.kind == Kind::History {
-        query.push(("snapshot".to_owned(), "false".to_owned()));
-    }
-    link(&plan.view.scope.target, &query)
-}
-
-/// Names the address in its one encoding, whatever the client wrote.
-fn link(target: &Target, query: &[(String, String)]) -> String {
-    format!("</v1/{}?{}>; rel=\"next\"", target.as_str(), encode(query))
-}
-
-fn encode(pairs: &[(String, String)]) -> String {
-    let pair = |(name, value): &(String, String)| format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC));
-    pairs.iter().map(pair).collect::<Vec<_>>().join("&")
-}
-
-fn conditional(request: &Request<Incoming>, cursor: &Cursor, etag: &str, full: impl FnOnce() -> Answer) -> Answer {
-    let answer = if answer::none_match(request.headers(), etag) { answer::empty(304) } else { full() };
-    answer::tagged(answer, &cursor.to_string(), etag)
 }
 
 /// `{"frames":[…],"cursor":…}`; `prev` is the cursor that the client holds.
@@ -239,41 +260,8 @@ pub(crate) fn body(
         frame.write_json(&mut cursors, &mut body);
     }
     match cursor {
-        Some(cursor) => body.extend_from_slice(format!("],\"cursor\":\"{cursor}\"}}").as_bytes()),
+        Some(cursor) => made::end(&mut body, &cursor),
         None => body.extend_from_slice(b"],\"cursor\":null}"),
     }
     body
-}
-
-/// Where a page of rows begins: opaque to clients.
-struct Page {
-    /// Where the scan began; the cursor of all its pages.
-    at: Offset,
-    /// The row before the page.
-    after: (Address, tidegate_core::Key),
-}
-
-impl Page {
-    fn parse(token: &str, channel: &Channel) -> Result<Page, Problem> {
-        let broken = || {
-            Problem::new(ErrorCode::Invalid, "`page` is no page of this address")
-                .hint("follow the Link header as it is")
-        };
-        let decoded = BASE64.decode(token).map_err(|_| broken())?;
-        let (epoch, at, address, key): (u64, Offset, String, String) =
-            serde_json::from_slice(&decoded).map_err(|_| broken())?;
-        if epoch != channel.log.epoch().to_bits() || at > channel.log.head() {
-            return Err(broken());
-        }
-        let address = Address::from_canonical(&address);
-        Ok(Page { at, after: (address, key.into_boxed_str()) })
-    }
-
-    fn link(&self, channel: &Channel, target: &Target, options: &Options) -> String {
-        let token = serde_json::json!([channel.log.epoch().to_bits(), self.at, self.after.0.as_str(), &*self.after.1]);
-        let kept = options.given.iter().filter(|(name, _)| name != "page");
-        let mut query: Vec<(String, String)> = kept.cloned().collect();
-        query.push(("page".to_owned(), BASE64.encode(token.to_string())));
-        link(target, &query)
-    }
 }

@@ -1,7 +1,7 @@
 //! One ceiling over what clients make the server hold in memory, and the order in which it is kept.
 //!
 //! ```text
-//!   of the ceiling:  70 %  blocks of the log are dropped        who is behind reads again
+//!   of the ceiling:  70 %  kept answers and blocks are dropped  the log is read again
 //!                    80 %  rings of tails become small          who is behind reads the log
 //!                    90 %  large bodies and answers wait        then 429
 //!                    95 %  new watches are refused              with a time to come back
@@ -11,9 +11,10 @@
 //! Shared bytes count once, for as long as anybody holds them: the account is in their owner, so
 //! that a delivery counts nothing.
 
+use std::fmt;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use tidegate_core::{ErrorCode, Problem};
@@ -26,6 +27,8 @@ pub enum Use {
     Rings,
     /// Encoded blocks for laggards, also those that are dropped and still being written.
     Blocks,
+    /// Answers that are kept for whoever asks the same, also those that are dropped and still being written.
+    Answers,
     /// What was encoded for one watcher alone, until it is written.
     Outputs,
     /// Large bodies of requests and large answers.
@@ -37,7 +40,7 @@ pub enum Use {
 /// What is given up, in this order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Step {
-    /// Encoded blocks are dropped.
+    /// Encoded blocks are dropped, and answers that are kept.
     Blocks,
     /// Rings become small.
     Rings,
@@ -50,7 +53,6 @@ pub enum Step {
 }
 
 /// The account.
-#[derive(Debug)]
 pub struct Memory {
     max: usize,
     used: [AtomicUsize; Use::ALL.len()],
@@ -59,17 +61,28 @@ pub struct Memory {
     pressed: Notify,
     freed: Notify,
     waiting: AtomicUsize,
+    answers: OnceLock<GiveUp>,
+}
+
+/// Drops what can be had again while the first step says so. Returns how much of it.
+type GiveUp = Box<dyn Fn() -> u64 + Send + Sync>;
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Memory({:?} of {})", self.used, self.max)
+    }
 }
 
 impl Use {
     /// Each of them, in order.
-    pub const ALL: [Use; 5] = [Use::Rings, Use::Blocks, Use::Outputs, Use::Bodies, Use::Watches];
+    pub const ALL: [Use; 6] = [Use::Rings, Use::Blocks, Use::Answers, Use::Outputs, Use::Bodies, Use::Watches];
 
     /// The word in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Use::Rings => "rings",
             Use::Blocks => "blocks",
+            Use::Answers => "answers",
             Use::Outputs => "outputs",
             Use::Bodies => "bodies",
             Use::Watches => "watches",
@@ -114,6 +127,7 @@ impl Memory {
             pressed: Notify::new(),
             freed: Notify::new(),
             waiting: AtomicUsize::new(0),
+            answers: OnceLock::new(),
         }
     }
 
@@ -142,8 +156,19 @@ impl Memory {
         (used + bytes).saturating_sub(self.max / 100 * step.percent())
     }
 
-    pub(crate) fn over(&self, step: Step) -> bool {
+    /// Whether this step has been reached.
+    pub fn over(&self, step: Step) -> bool {
         self.excess(step, 0) > 0
+    }
+
+    /// Says who keeps answers, and drops them when the first step is reached. Once.
+    pub fn give_up_answers_by(&self, give_up: impl Fn() -> u64 + Send + Sync + 'static) {
+        let _ = self.answers.set(Box::new(give_up));
+    }
+
+    pub(crate) fn give_up_answers(&self) {
+        let given_up = self.answers.get().map_or(0, |give_up| give_up());
+        self.count_shed(Step::Blocks, given_up);
     }
 
     /// Counts bytes until the answer is dropped.
@@ -156,7 +181,7 @@ impl Memory {
     }
 
     /// Makes shared bytes that count until the last of them is dropped, with what is kept `beside`.
-    pub(crate) fn share(self: &Arc<Self>, what: Use, bytes: Vec<u8>, beside: usize) -> Bytes {
+    pub fn share(self: &Arc<Self>, what: Use, bytes: Vec<u8>, beside: usize) -> Bytes {
         let held = self.take(what, bytes.capacity() + beside);
         Bytes::from_owner(Counted { bytes, _held: held })
     }

@@ -186,6 +186,8 @@ impl Shared {
     /// Gives up what can be had again, in the order of the steps.
     pub(crate) fn relieve(&self) {
         self.count_watches();
+        // Answers first: one that is asked for again costs one read, a block holds up those who are behind.
+        self.memory.give_up_answers();
         self.blocks.shed();
         if self.memory.over(Step::Rings) {
             self.channels().for_each(|channel| channel.shrink());

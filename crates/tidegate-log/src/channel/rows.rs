@@ -33,6 +33,19 @@ impl ChannelState {
         Ok((row, seen.head))
     }
 
+    pub(super) fn row_hot(&self, address: &Address, key: &str) -> Option<(Option<ViewRow>, Offset)> {
+        if let Some(ring) = self.ring.as_ref().filter(|_| self.keyed) {
+            return Some(ring.row(address, key));
+        }
+        let seen = self.see();
+        let name = (address.clone(), key.into());
+        match seen.overlaid(&name) {
+            RowState::Gone => Some((None, seen.head)),
+            RowState::Value(record) => Some((Some(view_row(&name, &record)), seen.head)),
+            RowState::Unknown => None,
+        }
+    }
+
     pub(super) fn rows(&self, scope: &Scope, after: Option<&Name>, limit: ReadLimit) -> Result<RowPage, ReadError> {
         self.check_keyed()?;
         if let (Some(address), Some(key)) = (scope.single_address(), &scope.key) {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tidegate_hub::{Channel, Hub};
 use tidegate_log::{Health, SYNC_BUCKETS_US, Stats};
 use tidegate_sources::SourceStats;
+use tidegate_transports::AnswerFigures;
 use tidegate_wire::{Deflated, Step, Tails, Use, deflated};
 
 use crate::tls::Keeper;
@@ -48,6 +49,7 @@ pub(super) enum Kind {
 pub(super) struct State<'s> {
     pub(super) hub: &'s Hub,
     pub(super) tails: &'s Tails,
+    pub(super) answers: AnswerFigures,
     pub(super) sources: &'s [(String, Arc<SourceStats>)],
     pub(super) tls: Option<&'s Keeper>,
     pub(super) log: Stats,
@@ -226,9 +228,28 @@ pub(super) const FIGURES: &[Figure] = &[
         read: Read::State(|state| vec![value(state.tails.block_figures().shared)]),
     },
     Figure {
+        name: "tidegate_answers",
+        kind: Kind::Counter,
+        help: "Answers in JSON to reads that are no history: `kept` ones of an earlier read, `shared` with another request's read, and those for which the log was `read`.",
+        labels: &["from"],
+        read: Read::State(|state| {
+            let AnswerFigures { kept, shared, read, .. } = state.answers;
+            [("kept", kept), ("read", read), ("shared", shared)]
+                .map(|(from, count)| Sample::Value(vec![from.to_owned()], count as f64))
+                .into()
+        }),
+    },
+    Figure {
+        name: "tidegate_answers_held",
+        kind: Kind::Gauge,
+        help: "Answers that are kept now, for who asks the same.",
+        labels: &[],
+        read: Read::State(|state| vec![value(state.answers.entries)]),
+    },
+    Figure {
         name: "tidegate_memory_bytes",
         kind: Kind::Gauge,
-        help: "What is held in memory for clients: `rings` of the live views, `blocks` of the log for watchers who are behind, `outputs` for one watcher that are not written yet, large `bodies` and answers, `watches` as estimated. Shared bytes count once.",
+        help: "What is held in memory for clients: `rings` of the live views, `blocks` of the log for watchers who are behind, `answers` that are kept for who asks the same, `outputs` for one watcher that are not written yet, large `bodies` and answers, `watches` as estimated. Shared bytes count once.",
         labels: &["use"],
         read: Read::State(|state| {
             let used =
@@ -246,7 +267,7 @@ pub(super) const FIGURES: &[Figure] = &[
     Figure {
         name: "tidegate_memory_shed",
         kind: Kind::Counter,
-        help: "What was given up when the ceiling came near, in the order of the steps: `blocks` dropped, `rings` made small, `bodies` that waited, new `watches` refused, times that `laggards` waited.",
+        help: "What was given up when the ceiling came near, in the order of the steps: `blocks` and kept answers dropped, `rings` made small, `bodies` that waited, new `watches` refused, times that `laggards` waited.",
         labels: &["step"],
         read: Read::State(|state| {
             let shed =

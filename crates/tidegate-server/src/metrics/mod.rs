@@ -17,6 +17,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use tidegate_hub::Hub;
 use tidegate_sources::{Running, SourceStats};
+use tidegate_transports::Answers;
 use tidegate_wire::Tails;
 
 use crate::tls::Keeper;
@@ -26,11 +27,17 @@ use figures::{FIGURES, Figure, Kind, Sample, State};
 pub(crate) struct Metrics(Registry);
 
 impl Metrics {
-    pub(crate) fn new(hub: Hub, tails: Tails, sources: &[Running], tls: Option<Arc<Keeper>>) -> Metrics {
+    pub(crate) fn new(
+        hub: Hub,
+        tails: Tails,
+        answers: Answers,
+        sources: &[Running],
+        tls: Option<Arc<Keeper>>,
+    ) -> Metrics {
         let sources: Vec<(String, Arc<SourceStats>)> =
             sources.iter().map(|source| (source.name().to_owned(), source.stats().clone())).collect();
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(Scrape { hub, tails, sources, tls }));
+        registry.register_collector(Box::new(Scrape { hub, tails, answers, sources, tls }));
         Metrics(registry)
     }
 
@@ -67,6 +74,7 @@ pub(crate) fn page() -> String {
 struct Scrape {
     hub: Hub,
     tails: Tails,
+    answers: Answers,
     sources: Vec<(String, Arc<SourceStats>)>,
     tls: Option<Arc<Keeper>>,
 }
@@ -82,6 +90,7 @@ impl Collector for Scrape {
         let state = State {
             hub: &self.hub,
             tails: &self.tails,
+            answers: self.answers.figures(),
             sources: &self.sources,
             tls: self.tls.as_deref(),
             log: self.hub.log().stats(),
