@@ -40,6 +40,11 @@ impl Fields {
         &self.text
     }
 
+    #[cfg(any(test, feature = "fuzzed"))]
+    pub(crate) fn tree(&self) -> &Tree<()> {
+        &self.tree
+    }
+
     /// What the fields show of a validated value.
     pub fn project(&self, data: &[u8]) -> Bytes {
         let mut out = Vec::new();

@@ -31,7 +31,7 @@ use differences::differences;
 pub const VALUE_BYTES_MAX: usize = 1024 * 1024;
 /// How often a comparison may read each byte of both values: each level of nesting reads once what
 /// is below it, where it differs.
-pub const WORK_PER_BYTE: usize = 8;
+pub const WORK_PER_BYTE: usize = 16;
 /// So much may always be read, however short the values: small ones nest as deep as they like.
 const WORK_BYTES_MIN: usize = 256 * 1024;
 

@@ -9,7 +9,7 @@ use crate::json::walker::Walker;
 /// Up to so many differences, each name is looked for among all names; more are sorted.
 const FEW: usize = 8;
 /// What it costs to sort and hold one member, in bytes read.
-const SORT_BYTES: usize = 64;
+const SORT_BYTES: usize = 32;
 
 /// A member that one object lacks, or whose values are not the same bytes.
 pub(super) struct Difference<'t> {
