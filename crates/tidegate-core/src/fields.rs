@@ -105,7 +105,7 @@ fn write(walker: &mut Walker<'_>, tree: &Tree<()>, out: &mut Vec<u8>) {
                     continue;
                 };
                 comma(begin, out);
-                out.extend_from_slice(name);
+                out.extend_from_slice(name.quoted);
                 out.push(b':');
                 write(walker, below, out);
             }

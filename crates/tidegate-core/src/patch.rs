@@ -24,6 +24,7 @@ pub use items::ItemKeys;
 pub use merge::merge_patch;
 pub use operations::json_patch;
 
+use crate::json;
 use crate::json::walker::Walker;
 use differences::differences;
 
@@ -84,7 +85,9 @@ fn same(before: &[u8], after: &[u8], work: &mut Work) -> Option<bool> {
                 }
             }
         }
-        (Kind::String, Kind::String) => Some(crate::json::name_bytes(before) == crate::json::name_bytes(after)),
+        (Kind::String, Kind::String) if [before, after].iter().any(|text| text.contains(&b'\\')) => {
+            Some(json::string(before) == json::string(after))
+        }
         _ => Some(false),
     }
 }
@@ -94,7 +97,7 @@ enum Kind {
     Object,
     Array,
     String,
-    /// Numbers and words, which are equal by their bytes.
+    /// Numbers and words: they are equal by their bytes.
     Other,
 }
 

@@ -1,11 +1,11 @@
 //! RFC 6902: a list of operations, each with the place it is about.
 
-use std::borrow::Cow;
 use std::io::Write;
 
 use super::differences::differences;
 use super::{ItemKeys, Kind, Work, kind, same};
 use crate::json;
+use crate::json::walker::Name;
 use crate::path::Tree;
 
 /// The JSON patch that makes a value equal to `after` of one that is equal to `before`; `[]` if they
@@ -142,18 +142,15 @@ impl Operations {
 }
 
 /// Appends a name as a segment of a pointer (`~` is `~0`, `/` is `~1`), escaped as JSON is.
-fn push_name(quoted: &[u8], path: &mut Vec<u8>) {
-    let name = json::name_bytes(quoted);
-    let escaped = match &name {
-        // Its escapes were decoded, and come back.
-        Cow::Owned(text) => {
-            let mut out = Vec::new();
-            json::write_string(&String::from_utf8_lossy(text), &mut out);
-            Cow::Owned(out[1..out.len() - 1].to_vec())
-        }
-        Cow::Borrowed(text) => Cow::Borrowed(*text),
-    };
-    for byte in escaped.iter() {
+fn push_name(name: Name<'_>, path: &mut Vec<u8>) {
+    let mut spelled = Vec::new();
+    if name.escaped {
+        // An escape may hide a `~` or a `/`, so the name is spelled anew.
+        json::write_string(&String::from_utf8_lossy(&name.text()), &mut spelled);
+    } else {
+        spelled.extend_from_slice(name.quoted);
+    }
+    for byte in &spelled[1..spelled.len() - 1] {
         match byte {
             b'~' => path.extend_from_slice(b"~0"),
             b'/' => path.extend_from_slice(b"~1"),
