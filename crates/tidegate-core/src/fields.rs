@@ -80,8 +80,12 @@ impl FromStr for Fields {
             }
         }
         swallow(&mut tree);
-        let text = canonical(&tree).into();
-        Ok(Fields { tree, text })
+        let canonical = canonical(&tree);
+        // Only where control characters are spelled out, so it is not worth more than one text.
+        if canonical.len() > BYTES_MAX {
+            return Err(parser.fail(text.len(), format!("more than {BYTES_MAX} bytes with its escapes")));
+        }
+        Ok(Fields { tree, text: canonical.into() })
     }
 }
 
