@@ -9,7 +9,8 @@
 /**
  * @typedef {{op: string, cursor?: string, prev?: string, address?: string, key?: string, time?: string, data?: any,
  *   last?: boolean, count?: number, reason?: string, code?: string, message?: string, retry_ms?: number|null,
- *   heartbeat_ms?: number, tx?: string, tx_last?: boolean}} Frame
+ *   heartbeat_ms?: number, tx?: string, tx_last?: boolean, patch?: object, patches?: object[]}} Frame
+ *   Of a row that is patched, `data` is what it became.
  * @typedef {{address: string, key: string, time: string, data: any}} Row
  * @typedef {{type?: string, title?: string, status?: number, code: string, detail?: string, hint?: string}} Problem
  * @typedef {{state: "connecting"|"open"|"waiting"|"closed", failures: number, retry_ms?: number, error?: TidegateError}} Status
@@ -248,10 +249,53 @@ export async function publish(address, data, { url, key, idempotencyKey = random
   }
 }
 
-function apply(rows, { op, address, key, time, data }) {
-  if (op === "clear") rows.clear();
-  else if (op === "delete") rows.delete(rowId(address, key));
-  else if (key !== undefined) rows.set(rowId(address, key), { address, key, time, data });
+function apply(rows, frame) {
+  const { op, address, key, time } = frame;
+  if (op === "clear") return rows.clear();
+  if (key === undefined) return;
+  const id = rowId(address, key);
+  if (op === "delete") return rows.delete(id);
+  if (frame.patch || frame.patches) {
+    const held = rows.get(id);
+    if (!held) return; // who resumes without its rows cannot know what a patch makes of them
+    frame.data = frame.patch ? merged(held.data, frame.patch) : frame.patches.reduce(patched, held.data);
+  }
+  rows.set(id, { address, key, time, data: frame.data });
+}
+
+const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
+
+// Both make a copy of what they change, since a row that was given away does not change. Members go through a Map,
+// since `object[name] = …` takes `__proto__` for something else.
+
+/** RFC 7396. */
+function merged(data, patch) {
+  if (!isObject(patch)) return patch;
+  const members = new Map(isObject(data) ? Object.entries(data) : []);
+  for (const [name, value] of Object.entries(patch)) value === null ? members.delete(name) : members.set(name, merged(members.get(name), value));
+  return Object.fromEntries(members);
+}
+
+/** RFC 6902, one operation of those that a server sends: `add`, `remove`, `replace`, `move`. */
+function patched(data, { op, path, from, value }) {
+  if (op !== "move") return edited(data, steps(path), op, value);
+  const taken = steps(from).reduce((part, name) => part[name], data);
+  return edited(edited(data, steps(from), "remove"), steps(path), "add", taken);
+}
+
+const steps = (pointer) => pointer.split("/").slice(1).map((name) => name.replaceAll("~1", "/").replaceAll("~0", "~"));
+
+function edited(data, [name, ...rest], op, value) {
+  if (name === undefined) return value;
+  if (Array.isArray(data)) {
+    const at = Number(name);
+    if (rest.length) return data.with(at, edited(data[at], rest, op, value));
+    return data.toSpliced(at, op === "add" ? 0 : 1, ...(op === "remove" ? [] : [value]));
+  }
+  const members = new Map(Object.entries(data));
+  if (rest.length) members.set(name, edited(members.get(name), rest, op, value));
+  else op === "remove" ? members.delete(name) : members.set(name, value);
+  return Object.fromEntries(members);
 }
 
 /** Where the server is, unless told: where this file came from. */

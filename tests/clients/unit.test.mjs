@@ -128,6 +128,44 @@ test("the own bookmark of a watcher that joins a shared tail links the two", () 
   assert.deepEqual([replica.lost, replica.cursor], [0, "c8"]);
 });
 
+test("a patch makes a new row of the one that is held, and the change tells the whole of it", () => {
+  const replica = new Replica({ after: "c1" });
+  const take = (key, more) => replica.take(upsert(key, undefined, more));
+  const first = JSON.parse('{"n":{"a":1,"b":[1]},"gone":2,"__proto__":{"kept":true}}');
+  replica.take(upsert("1", first, { cursor: "c2" }));
+  const frozen = structuredClone(first);
+  const [change] = take("1", { cursor: "c3", patch: JSON.parse('{"n":{"b":[{"x":null}]},"gone":null,"new":{"y":0},"__proto__":{"too":1}}') });
+  const patched = JSON.parse('{"n":{"a":1,"b":[{"x":null}]},"__proto__":{"kept":true,"too":1},"new":{"y":0}}');
+  assert.deepEqual([change.data, state(replica.rows)[1]], [patched, patched]);
+  assert.deepEqual(Object.keys(change.data), ["n", "__proto__", "new"]);
+  assert.deepEqual(first, frozen, "the row before is as it was");
+  take("1", { patch: { new: 3 } }); // no cursor: not true yet
+  replica.cut();
+  assert.deepEqual(state(replica.rows)[1], patched);
+  assert.deepEqual([take("2", { cursor: "c4", patch: { a: 1 } })[0].data, replica.rows.size], [undefined, 1], "nothing is made of a row that is not held");
+});
+
+test("JSON patches go to the places that they name", () => {
+  const replica = new Replica({ after: "c1" });
+  replica.take(upsert("1", { "a/b": { "~": [1, 2, { c: 3 }] }, l: ["x", "y", "z"] }, { cursor: "c2" }));
+  const before = structuredClone(replica.rows.get(rowId("a/b", "1")).data);
+  const held = replica.rows.get(rowId("a/b", "1")).data;
+  const patches = [
+    { op: "remove", path: "/a~1b/~0/0" },
+    { op: "replace", path: "/a~1b/~0/1/c", value: null },
+    { op: "move", from: "/l/2", path: "/l/0" },
+    { op: "add", path: "/l/3", value: ["w"] },
+    { op: "add", path: "/new", value: {} },
+    { op: "replace", path: "/l/1", value: undefined },
+    { op: "remove", path: "/l/1" },
+  ];
+  replica.take(upsert("1", undefined, { cursor: "c3", patches }));
+  assert.deepEqual(state(replica.rows), { 1: { "a/b": { "~": [2, { c: null }] }, l: ["z", "y", ["w"]], new: {} } });
+  assert.deepEqual(held, before, "the row before is as it was");
+  replica.take(upsert("1", undefined, { cursor: "c4", patches: [{ op: "replace", path: "", value: 7 }] }));
+  assert.deepEqual(state(replica.rows), { 1: 7 });
+});
+
 test("a history watch keeps its address, resumes by header and builds no rows", async (t) => {
   const frames = [upsert("1", 1, { cursor: "h1", prev: "h0" }), { op: "clear", time: "2026-01-01T00:00:00.000Z", cursor: "h2", prev: "h1" }];
   const server = await peer(t, (request, index) => {

@@ -40,6 +40,11 @@ impl Fields {
         &self.text
     }
 
+    #[cfg(any(test, feature = "fuzzed"))]
+    pub(crate) fn tree(&self) -> &Tree<()> {
+        &self.tree
+    }
+
     /// What the fields show of a validated value.
     pub fn project(&self, data: &[u8]) -> Bytes {
         let mut out = Vec::new();
@@ -75,8 +80,12 @@ impl FromStr for Fields {
             }
         }
         swallow(&mut tree);
-        let text = canonical(&tree).into();
-        Ok(Fields { tree, text })
+        let canonical = canonical(&tree);
+        // Only where control characters are spelled out, so it is not worth more than one text.
+        if canonical.len() > BYTES_MAX {
+            return Err(parser.fail(text.len(), format!("more than {BYTES_MAX} bytes with its escapes")));
+        }
+        Ok(Fields { tree, text: canonical.into() })
     }
 }
 
@@ -100,7 +109,7 @@ fn write(walker: &mut Walker<'_>, tree: &Tree<()>, out: &mut Vec<u8>) {
                     continue;
                 };
                 comma(begin, out);
-                out.extend_from_slice(name);
+                out.extend_from_slice(name.quoted);
                 out.push(b':');
                 write(walker, below, out);
             }

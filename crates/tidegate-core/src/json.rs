@@ -203,15 +203,6 @@ fn decoded(raw: &[u8]) -> Option<Cow<'_, str>> {
     }
 }
 
-/// The text of a quoted name of validated JSON, as bytes: names are compared, not shown.
-pub(crate) fn name_bytes(raw: &[u8]) -> Cow<'_, [u8]> {
-    let inner = raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default();
-    match inner.contains(&b'\\').then(|| string(raw)).flatten() {
-        Some(text) => Cow::Owned(text.into_bytes()),
-        None => Cow::Borrowed(inner),
-    }
-}
-
 fn string_equals(raw: &[u8], name: &str) -> bool {
     let inner = &raw[1..raw.len() - 1];
     if inner.contains(&b'\\') { string(raw).as_deref() == Some(name) } else { inner == name.as_bytes() }

@@ -10,6 +10,9 @@ pub mod code;
 pub mod cursor;
 pub mod fields;
 pub mod frame;
+#[cfg(any(test, feature = "fuzzed"))]
+#[doc(hidden)]
+pub mod fuzzed;
 pub mod json;
 pub mod patch;
 pub mod path;

@@ -24,6 +24,7 @@ pub use items::ItemKeys;
 pub use merge::merge_patch;
 pub use operations::json_patch;
 
+use crate::json;
 use crate::json::walker::Walker;
 use differences::differences;
 
@@ -31,7 +32,7 @@ use differences::differences;
 pub const VALUE_BYTES_MAX: usize = 1024 * 1024;
 /// How often a comparison may read each byte of both values: each level of nesting reads once what
 /// is below it, where it differs.
-pub const WORK_PER_BYTE: usize = 8;
+pub const WORK_PER_BYTE: usize = 16;
 /// So much may always be read, however short the values: small ones nest as deep as they like.
 const WORK_BYTES_MIN: usize = 256 * 1024;
 
@@ -84,7 +85,9 @@ fn same(before: &[u8], after: &[u8], work: &mut Work) -> Option<bool> {
                 }
             }
         }
-        (Kind::String, Kind::String) => Some(crate::json::name_bytes(before) == crate::json::name_bytes(after)),
+        (Kind::String, Kind::String) if [before, after].iter().any(|text| text.contains(&b'\\')) => {
+            Some(json::string(before) == json::string(after))
+        }
         _ => Some(false),
     }
 }
@@ -94,7 +97,7 @@ enum Kind {
     Object,
     Array,
     String,
-    /// Numbers and words, which are equal by their bytes.
+    /// Numbers and words: they are equal by their bytes.
     Other,
 }
 

@@ -7,7 +7,10 @@
 use std::borrow::Cow;
 
 use crate::json;
+use crate::json::walker::Name;
 
+/// Up to so many names are looked through one by one.
+const FEW: usize = 16;
 /// How much of a text an error shows.
 const NEAR_CHARS: usize = 20;
 
@@ -160,10 +163,17 @@ impl<T> Tree<T> {
         })
     }
 
-    /// The tree below a member, by its name with its quotes as validated JSON has it.
-    pub(crate) fn member(&self, quoted: &[u8]) -> Option<&Tree<T>> {
-        let name = json::name_bytes(quoted);
-        let at = self.members.binary_search_by(|(own, _)| own.as_bytes().cmp(&name)).ok()?;
+    /// The tree below a member.
+    pub(crate) fn member(&self, name: Name<'_>) -> Option<&Tree<T>> {
+        if name.escaped { self.named(&name.text()) } else { self.named(name.inner()) }
+    }
+
+    fn named(&self, name: &[u8]) -> Option<&Tree<T>> {
+        // Of a few names, most differ in their lengths already.
+        if self.members.len() <= FEW {
+            return self.members.iter().find(|(own, _)| own.as_bytes() == name).map(|(_, below)| below);
+        }
+        let at = self.members.binary_search_by(|(own, _)| own.as_bytes().cmp(name)).ok()?;
         Some(&self.members[at].1)
     }
 }

@@ -82,6 +82,8 @@ fn a_refusal_points_at_what_is_wrong() {
     assert_eq!(refusal(&"a,".repeat(65)), "more than 64 paths at column 129, `a,`");
     let long = refusal(&"é".repeat(600));
     assert_eq!(long, format!("more than 1024 bytes at column 513, `{}`", "é".repeat(20)));
+    let escaped = format!(r#""{}""#, r"\b".repeat(500));
+    assert_eq!(refusal(&escaped), "more than 1024 bytes with its escapes at column 1003, the end");
     assert!("a,".repeat(64).trim_end_matches(',').parse::<Fields>().is_ok());
     assert!("a.b.c.d.e.f.g.h".parse::<Fields>().is_ok());
 }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::operations::{Operations, Said, Stop};
 use super::same;
-use crate::json::name_bytes;
+use crate::json;
 use crate::json::walker::Walker;
 use crate::path::Tree;
 
@@ -155,12 +155,11 @@ fn ids<'t>(items: &[&'t [u8]], member: &str) -> Option<Vec<Id<'t>>> {
 }
 
 fn id<'t>(item: &'t [u8], member: &str) -> Option<Id<'t>> {
-    let own = Walker::members(item).filter(|(name, _)| *name_bytes(name) == *member.as_bytes());
-    let (_, value) = own.last()?;
+    let value = Walker::members(item).filter(|own| *own.name.text() == *member.as_bytes()).last()?.value;
     match value.first()? {
         b'"' if value.contains(&b'\\') => {
             let mut id = vec![b'"'];
-            id.extend_from_slice(&name_bytes(value));
+            id.extend_from_slice(json::string(value)?.as_bytes());
             Some(Cow::Owned(id))
         }
         // Without the quote at its end, which the other spelling has not either.

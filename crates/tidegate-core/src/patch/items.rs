@@ -1,7 +1,7 @@
 //! By which member the items of an array are known.
 
-use super::super::path::{Parser, PathError, Tree};
 use crate::fields::{DEPTH_MAX, PATHS_MAX};
+use crate::path::{Parser, PathError, Tree};
 
 /// For arrays whose items are objects with an identity: the path of the array, and the member that
 /// tells its items apart. The array itself is the empty path.

@@ -36,7 +36,7 @@ impl Merge {
             if undo > begin {
                 self.out.push(b',');
             }
-            self.out.extend_from_slice(difference.name);
+            self.out.extend_from_slice(difference.name.quoted);
             self.out.push(b':');
             let value = self.out.len();
             match (difference.before, difference.after) {

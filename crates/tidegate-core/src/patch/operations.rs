@@ -1,11 +1,11 @@
 //! RFC 6902: a list of operations, each with the place it is about.
 
-use std::borrow::Cow;
 use std::io::Write;
 
 use super::differences::differences;
 use super::{ItemKeys, Kind, Work, kind, same};
 use crate::json;
+use crate::json::walker::Name;
 use crate::path::Tree;
 
 /// The JSON patch that makes a value equal to `after` of one that is equal to `before`; `[]` if they
@@ -55,7 +55,7 @@ impl Operations {
             return Ok(());
         }
         let (out, path, bytes_max) = (self.out.len(), self.path.len(), self.bytes_max);
-        let replaced = out + self.size("replace", Some(after));
+        let replaced = out + self.size("replace", None, Some(after));
         self.bytes_max = bytes_max.min(replaced);
         let said = match (kind(before), kind(after)) {
             (Kind::Object, Kind::Object) => self.object(before, after, keys),
@@ -101,55 +101,56 @@ impl Operations {
         Ok(())
     }
 
-    /// Appends an operation at the place where we are; `from` is another place in the same array.
+    /// Appends an operation at the place where we are, or from another place of the same array to here.
     pub(super) fn say(&mut self, op: &str, from: Option<usize>, value: Option<&[u8]>) -> Said {
-        let size = self.size(op, value);
-        if self.out.len() + size > self.bytes_max {
+        let from = from.map(|place| self.beside(place));
+        if self.out.len() + self.size(op, from.as_deref(), value) > self.bytes_max {
             return Err(Stop::TooLong);
         }
         if self.out.len() > 1 {
             self.out.push(b',');
         }
-        self.out.extend_from_slice(b"{\"op\":\"");
-        self.out.extend_from_slice(op.as_bytes());
-        if let Some(from) = from {
-            let array = self.path.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
-            self.out.extend_from_slice(b"\",\"from\":\"");
-            self.out.extend_from_slice(&self.path[..array]);
-            write!(self.out, "/{from}").expect("writing to memory");
+        let mut push = |parts: [&[u8]; 2]| parts.iter().for_each(|part| self.out.extend_from_slice(part));
+        push([b"{\"op\":\"", op.as_bytes()]);
+        if let Some(from) = &from {
+            push([b"\",\"from\":\"", from]);
         }
-        self.out.extend_from_slice(b"\",\"path\":\"");
-        self.out.extend_from_slice(&self.path);
-        self.out.push(b'"');
+        push([b"\",\"path\":\"", &self.path]);
+        push([b"\"", b""]);
         if let Some(value) = value {
-            self.out.extend_from_slice(b",\"value\":");
-            self.out.extend_from_slice(value);
+            push([b",\"value\":", value]);
         }
         self.out.push(b'}');
         Ok(())
     }
 
+    /// Another place of the array in which we are at one.
+    fn beside(&self, place: usize) -> Vec<u8> {
+        let array = self.path.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+        let mut path = self.path[..array].to_vec();
+        write!(path, "/{place}").expect("writing to memory");
+        path
+    }
+
     /// How long an operation here is, with the comma before it.
-    fn size(&self, op: &str, value: Option<&[u8]>) -> usize {
+    fn size(&self, op: &str, from: Option<&[u8]>, value: Option<&[u8]>) -> usize {
         let comma = usize::from(self.out.len() > 1);
+        let from = from.map_or(0, |from| r#","from":"""#.len() + from.len());
         let value = value.map_or(0, |value| r#","value":"#.len() + value.len());
-        comma + r#"{"op":"","path":""}"#.len() + op.len() + self.path.len() + value
+        comma + r#"{"op":"","path":""}"#.len() + op.len() + self.path.len() + from + value
     }
 }
 
 /// Appends a name as a segment of a pointer (`~` is `~0`, `/` is `~1`), escaped as JSON is.
-fn push_name(quoted: &[u8], path: &mut Vec<u8>) {
-    let name = json::name_bytes(quoted);
-    let escaped = match &name {
-        // Its escapes were decoded, and come back.
-        Cow::Owned(text) => {
-            let mut out = Vec::new();
-            json::write_string(&String::from_utf8_lossy(text), &mut out);
-            Cow::Owned(out[1..out.len() - 1].to_vec())
-        }
-        Cow::Borrowed(text) => Cow::Borrowed(*text),
-    };
-    for byte in escaped.iter() {
+fn push_name(name: Name<'_>, path: &mut Vec<u8>) {
+    let mut spelled = Vec::new();
+    if name.escaped {
+        // An escape may hide a `~` or a `/`, so the name is spelled anew.
+        json::write_string(&String::from_utf8_lossy(&name.text()), &mut spelled);
+    } else {
+        spelled.extend_from_slice(name.quoted);
+    }
+    for byte in &spelled[1..spelled.len() - 1] {
         match byte {
             b'~' => path.extend_from_slice(b"~0"),
             b'/' => path.extend_from_slice(b"~1"),

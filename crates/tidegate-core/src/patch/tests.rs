@@ -42,6 +42,7 @@ fn values_are_equal_when_they_say_the_same() {
 fn a_merge_patch_has_what_is_new_and_null_for_what_is_gone() {
     let patch = padded_merge(r#"{"a":1,"b":{"c":2,"d":3},"e":4}"#, r#"{"b":{"d":3.0,"c":2},"e":4,"f":[null]}"#);
     assert_eq!(patch.as_deref(), Some(r#"{"a":null,"b":{"d":3.0},"f":[null]}"#));
+    assert_eq!(padded_merge(r#"{"a":1,"b":2}"#, r#"{"a":12,"b" :2}"#).as_deref(), Some(r#"{"a":12}"#));
     assert_eq!(padded_merge(r#"{"a":1}"#, r#"{"a":{"b":{}}}"#).as_deref(), Some(r#"{"a":{"b":{}}}"#));
     assert_eq!(padded_merge(r#"{"a":{"b":1}}"#, r#"{"a":{}}"#).as_deref(), Some(r#"{"a":{"b":null}}"#));
 }

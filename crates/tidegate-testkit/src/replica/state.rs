@@ -63,7 +63,13 @@ impl State {
                 *rows += 1;
                 self.put(frame)?;
             }
-            "upsert" => self.put(frame)?,
+            "upsert" if frame.get("data").is_some() => self.put(frame)?,
+            "upsert" => {
+                let id = id(frame)?;
+                let before = self.rows.get(&id).ok_or_else(|| broken("a patch of a row that was never sent", frame))?;
+                let data = patched(before.clone(), frame)?;
+                self.set(id, Some(data));
+            }
             "delete" => {
                 let id = id(frame)?;
                 // Inside a snapshot a row may go that the scan had not reached yet.
@@ -122,6 +128,20 @@ impl State {
         }
         before
     }
+}
+
+/// What a `patch` (RFC 7396) or `patches` (RFC 6902) make of a row.
+fn patched(mut data: Value, frame: &Value) -> Result<Value, Violation> {
+    match (frame.get("patch"), frame.get("patches")) {
+        (Some(patch), None) => json_patch::merge(&mut data, patch),
+        (None, Some(patches)) => {
+            let patches: json_patch::Patch =
+                serde_json::from_value(patches.clone()).map_err(|error| broken(&error.to_string(), frame))?;
+            json_patch::patch(&mut data, &patches).map_err(|error| broken(&error.to_string(), frame))?;
+        }
+        _ => return Err(broken("neither `data` nor one of `patch` and `patches`", frame)),
+    }
+    Ok(data)
 }
 
 fn id(frame: &Value) -> Result<(String, String), Violation> {

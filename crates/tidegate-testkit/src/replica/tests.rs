@@ -96,3 +96,35 @@ fn a_list_keeps_what_a_cursor_stands_behind() {
     assert_eq!(replica.items().map(<[Item]>::len), Some(2));
     assert!(replica.settled());
 }
+
+#[test]
+fn patches_change_the_row_that_is_held_and_a_cut_takes_them_back() {
+    let whole = json!({"op": "snapshot", "address": "a", "key": "1", "data": {"n": 1, "l": [1, 2]}});
+    let with = |member: &str, value: Value, cursor: Option<u64>| {
+        let mut frame = json!({"op": "upsert", "address": "a", "key": "1"});
+        frame[member] = value;
+        if let Some(offset) = cursor {
+            frame["cursor"] = at(offset).into();
+        }
+        frame
+    };
+    let data = |replica: &Replica| replica.rows().expect("state").values().next().expect("a row").clone();
+    let replica = fed(Replica::state(), &[reset(), whole, last(1, 5)]);
+    let mut replica = fed(replica, &[with("patch", json!({"n": null, "m": {"k": 1}}), Some(6))]);
+    assert_eq!(data(&replica), json!({"l": [1, 2], "m": {"k": 1}}));
+    replica
+        .apply(&with("patches", json!([{"op": "move", "from": "/l/1", "path": "/l/0"}]), None))
+        .expect("a good frame");
+    assert_eq!(data(&replica), json!({"l": [2, 1], "m": {"k": 1}}));
+    replica.cut();
+    assert_eq!(data(&replica), json!({"l": [1, 2], "m": {"k": 1}}));
+    let Holds::State(state) = &replica.holds else { panic!("state") };
+    assert_eq!(state.hash, row_hash("a", "1", &data(&replica)));
+    for wrong in [
+        json!({"op": "upsert", "address": "a", "key": "2", "patch": {}, "cursor": at(7)}),
+        json!({"op": "upsert", "address": "a", "key": "1", "cursor": at(7)}),
+        with("patches", json!([{"op": "remove", "path": "/gone"}]), Some(7)),
+    ] {
+        replica.clone().apply(&wrong).expect_err("a wrong frame");
+    }
+}
