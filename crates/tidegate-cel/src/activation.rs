@@ -1,0 +1,19 @@
+//! What an evaluation sees: the values of the variables.
+
+use crate::value::Value;
+
+/// The values of variables for one evaluation, or for one folding those that are known.
+pub trait Activation {
+    /// The value of the variable that was declared as number `slot`, from 0; `None` where there is
+    /// none. It is asked for as often as the expression names the variable: what is dear is kept.
+    fn variable(&self, slot: usize) -> Option<Value<'_>>;
+}
+
+/// Knows no variable.
+pub(crate) struct Nothing;
+
+impl Activation for Nothing {
+    fn variable(&self, _slot: usize) -> Option<Value<'_>> {
+        None
+    }
+}
