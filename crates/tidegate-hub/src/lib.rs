@@ -25,9 +25,11 @@ pub use frames::changes;
 pub use publish::{Action, Format, Idempotency, Publish, Published, key_text};
 pub use query::{FramePage, Newest, PAGE_BYTES_MAX, ROWS_MAX, RowPage, Value};
 pub use watch::{
-    From, Image, Lens, Mode, Piece, Plan, Rate, RateError, Reader, Sight, Start, Tick, View, WatchRequest,
+    Filter, From, Image, Lens, Mode, Piece, Plan, Rate, RateError, Reader, Sight, Start, Tick, View, WatchRequest,
 };
 pub use watches::{WatchEntry, WatchGuard, WatchId, Watches};
+
+pub use tidegate_cel::{Equality, FieldPath, IndexKey};
 
 use std::sync::Arc;
 

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use tidegate_core::{Address, ErrorCode, Key, Offset, Problem, Record, Scope};
+use tidegate_core::{Address, ErrorCode, Key, Offset, Problem, Record};
 use tidegate_log::{ReadError, ReadLimit, ViewRow};
 
 use crate::Hub;
 use crate::channel::Channel;
-use crate::watch::View;
+use crate::frames::shown;
+use crate::watch::{Sight, View};
 
 /// A page of rows ends at this many.
 pub const ROWS_MAX: usize = 10_000;
@@ -16,6 +17,8 @@ pub const PAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// A page of rows ends after so many that were looked at: a filter may show few of them.
 const LOOKED_AT_MAX: usize = 100_000;
+/// The newest events are looked for among so many.
+const LOOKED_BACK_MAX: usize = 10_000;
 /// So often a page of rows begins again because the channel moved on while it was read.
 const RESTARTS_MAX: usize = 3;
 
@@ -115,6 +118,21 @@ fn read_rows(
     Ok(join_pages(after, limit, false, &mut page)?.expect("pages of several heads are joined when asked for"))
 }
 
+/// Looks back further where a filter shows few, up to a bound.
+fn newest_shown(channel: &Channel, view: &View, limit: usize) -> Result<Vec<Arc<Record>>, ReadError> {
+    let mut wanted = limit;
+    loop {
+        let mut records = channel.log.newest(&view.scope, wanted)?;
+        let all = records.len() < wanted || wanted >= LOOKED_BACK_MAX;
+        records.retain(|record| shown(&Sight::new(record, &channel.config), view, true).is_some());
+        if all || records.len() >= limit {
+            records.drain(..records.len().saturating_sub(limit));
+            return Ok(records);
+        }
+        wanted = (wanted * 4).min(LOOKED_BACK_MAX);
+    }
+}
+
 /// Goes on until `limit` rows; `None` if `one_state` is asked for and the pages are of several.
 fn join_pages(
     after: Option<(Address, Key)>,
@@ -181,14 +199,14 @@ impl Hub {
         Ok(Value { row, at })
     }
 
-    /// The newest records of a scope.
+    /// The newest records that a view shows.
     ///
     /// # Errors
     /// `internal` when the log cannot be read.
-    pub async fn newest(&self, channel: &Arc<Channel>, scope: &Scope, limit: usize) -> Result<Newest, Problem> {
-        let (channel, scope) = (channel.clone(), scope.clone());
+    pub async fn newest(&self, channel: &Arc<Channel>, view: &View, limit: usize) -> Result<Newest, Problem> {
+        let (channel, view) = (channel.clone(), view.clone());
         let since = channel.log.head();
-        let records = blocking(move || channel.log.newest(&scope, limit)).await.map_err(read_problem)?;
+        let records = blocking(move || newest_shown(&channel, &view, limit)).await.map_err(read_problem)?;
         let upto = records.last().map_or(since, |last| since.max(last.offset));
         Ok(Newest { records, upto, since })
     }

@@ -4,19 +4,18 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use percent_encoding::percent_decode_str;
-use tidegate_core::suggest::nearest;
 use tidegate_core::fields::PathError;
+use tidegate_core::suggest::nearest;
 use tidegate_core::{Cursor, ErrorCode, Fields, Millis, Problem, Target};
 use tidegate_hub::{From, Mode, Rate, RateError, WatchRequest};
 
 use crate::negotiate::Representation;
 
 /// Options that this release has.
-const KNOWN: [&str; 12] = [
-    "after", "from", "key", "limit", "snapshot", "fields", "mode", "rate", "chain", "as", "wait", "page",
-];
+const KNOWN: [&str; 13] =
+    ["after", "from", "key", "limit", "snapshot", "filter", "fields", "mode", "rate", "chain", "as", "wait", "page"];
 /// Options of the protocol that this release does not have.
-const NOT_BUILT: [&str; 3] = ["filter", "at", "ticket"];
+const NOT_BUILT: [&str; 2] = ["at", "ticket"];
 /// A long-poll waits no longer; proxies cut at 60 s.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 /// A page of JSON has at most so many frames or rows.
@@ -30,6 +29,7 @@ pub(crate) struct Options {
     pub(crate) key: Option<String>,
     pub(crate) limit: Option<usize>,
     pub(crate) snapshot: Option<bool>,
+    pub(crate) filter: Option<String>,
     pub(crate) fields: Option<Fields>,
     pub(crate) mode: Mode,
     pub(crate) rate: Option<Rate>,
@@ -93,6 +93,7 @@ impl Options {
             "key" => self.key = Some(value.to_owned()),
             "limit" => self.limit = Some(limit(value)?),
             "snapshot" => self.snapshot = Some(boolean(name, value)?),
+            "filter" => self.filter = Some(value.to_owned()),
             "fields" => self.fields = Some(fields(value)?),
             "mode" => self.mode = mode(value)?,
             "rate" => self.rate = Some(rate(value)?),
@@ -118,6 +119,7 @@ impl Options {
             from: self.from,
             after: self.after,
             snapshot: self.snapshot,
+            filter: self.filter.clone().map(String::into_boxed_str),
             fields: self.fields.clone(),
             mode: self.mode,
             rate: self.rate,

@@ -11,9 +11,7 @@ use http::Request;
 use http::header::LINK;
 use hyper::body::Incoming;
 use tidegate_core::frame::Cursors;
-use tidegate_core::{
-    Address, Cursor, ErrorCode, Frame, Kind, Offset, Problem, Record, Scope, Target, json as text,
-};
+use tidegate_core::{Address, Cursor, ErrorCode, Frame, Kind, Offset, Problem, Record, Scope, Target, json as text};
 use tidegate_hub::{Channel, PAGE_BYTES_MAX, Plan, ROWS_MAX, RowPage, Sight, Start, View, changes};
 
 use crate::Gateway;
@@ -145,7 +143,7 @@ impl<'g> Reading<'g> {
     async fn newest(&self) -> Result<Made, Problem> {
         let Reading { gateway, channel, asked } = self;
         let share = gateway.budget.take(ANSWER_BYTES).await?;
-        let newest = gateway.hub.newest(channel, &asked.view.scope, asked.limit).await?;
+        let newest = gateway.hub.newest(channel, &asked.view, asked.limit).await?;
         let cursor = channel.cursor(&asked.view, newest.upto);
         let body = frames(channel, &asked.view, &newest.records, asked.chain, None, Some(cursor));
         let what = What::Part(newest.records.len());

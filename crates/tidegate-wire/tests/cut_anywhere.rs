@@ -45,7 +45,11 @@ impl World {
         let log = Log::open(Options::new(folder.path()), vec![spec]).expect("open");
         let config = ChannelConfig {
             access: Access { read: true, publish: true },
-            ..ChannelConfig::new("rows", Template::parse("rows/{part}").expect("template"), tidegate_core::KeySpec::new(["id"]))
+            ..ChannelConfig::new(
+                "rows",
+                Template::parse("rows/{part}").expect("template"),
+                tidegate_core::KeySpec::new(["id"]),
+            )
         };
         // What a watch of the state does not see, such as a gap of the source at the head, is reached
         // by a bookmark.

@@ -62,7 +62,9 @@ fn prepare(encoding: Encoding, watched: &str) -> Round {
     Round::of(move || {
         out.clear();
         for _ in 0..RECORDS {
-            changes(&Sight::new(&record, &config), &whole, true, |frame| encoding.write(&frame, &mut cursors, &mut out));
+            changes(&Sight::new(&record, &config), &whole, true, |frame| {
+                encoding.write(&frame, &mut cursors, &mut out)
+            });
         }
         std::hint::black_box(&out);
     })

@@ -7,12 +7,15 @@ use std::hash::Hash;
 
 use tidegate_core::{Fields, Shown, equal, json_patch, merge_patch};
 
+use super::filter::Filter;
 use super::rate::Rate;
 use super::sight::Image;
 
 /// What is between the records and a watch.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Lens {
+    /// `filter=`: which values it sees.
+    pub filter: Option<Filter>,
     /// `fields=`: which part of them.
     pub fields: Option<Fields>,
     /// `mode=`: how an upsert of a row that it has shown is told.
@@ -41,23 +44,31 @@ impl Lens {
 
     /// What decides which rows a replica holds, and with which values: names and canonical texts.
     pub(super) fn meaning(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.fields.as_ref().map(|fields| ("fields", fields.as_str())).into_iter()
+        let filter = self.filter.as_ref().map(|filter| ("filter", filter.as_str()));
+        let fields = self.fields.as_ref().map(|fields| ("fields", fields.as_str()));
+        filter.into_iter().chain(fields)
     }
 
     /// What is shown of a value of its own, such as a row of a snapshot or a plain event; `None`: nothing.
     pub fn value(&self, image: &Image<'_>) -> Option<Shown> {
-        Some(self.full(image))
+        self.admits(image).then(|| self.full(image))
     }
 
     /// What is shown of a change of a key; `None`: nothing. `patches`: whether the watch holds what it was shown
     /// before, which it does not surely within an unfinished snapshot.
     pub fn change(&self, before: Option<&Image<'_>>, after: Option<&Image<'_>>, patches: bool) -> Option<Shown> {
+        let before = before.filter(|image| self.admits(image));
+        let after = after.filter(|image| self.admits(image));
         match (before, after) {
             (None, None) => None,
             (Some(_), None) => Some(Shown::Gone),
             (None, Some(after)) => Some(self.full(after)),
             (Some(before), Some(after)) => self.update(before, after, patches),
         }
+    }
+
+    fn admits(&self, image: &Image<'_>) -> bool {
+        self.filter.as_ref().is_none_or(|filter| filter.admits(image))
     }
 
     fn full(&self, image: &Image<'_>) -> Shown {

@@ -1,5 +1,6 @@
 //! What a watch sees, where it begins, and how it reads until it is live.
 
+mod filter;
 mod lens;
 mod plan;
 mod rate;
@@ -8,6 +9,7 @@ mod sight;
 mod tick;
 mod view;
 
+pub use filter::Filter;
 pub use lens::{Lens, Mode};
 pub use plan::{From, Plan, Start, WatchRequest};
 pub use rate::{Rate, RateError};

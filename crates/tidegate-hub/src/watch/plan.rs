@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use tidegate_core::{
-    Cursor, ErrorCode, Fields, GapReason, Kind, Millis, Offset, Problem, ResetReason, Scope, Target,
-};
+use tidegate_core::{Cursor, ErrorCode, Fields, GapReason, Kind, Millis, Offset, Problem, ResetReason, Scope, Target};
 
 use crate::Hub;
 use crate::channel::Channel;
 use crate::publish::key_text;
+use crate::watch::filter::Filter;
 use crate::watch::lens::{Lens, Mode};
 use crate::watch::rate::Rate;
 use crate::watch::view::View;
@@ -27,6 +26,8 @@ pub struct WatchRequest {
     pub after: Option<Cursor>,
     /// `snapshot=false` asks for history on a keyed channel; `None` if not given.
     pub snapshot: Option<bool>,
+    /// `filter=`: an expression, not read yet.
+    pub filter: Option<Box<str>>,
     /// `fields=`.
     pub fields: Option<Fields>,
     /// `mode=`.
@@ -44,6 +45,7 @@ impl WatchRequest {
             from: None,
             after: None,
             snapshot: None,
+            filter: None,
             fields: None,
             mode: Mode::Full,
             rate: None,
@@ -138,7 +140,8 @@ fn lens(channel: &Channel, kind: Kind, request: &WatchRequest) -> Result<Option<
         return Err(Problem::new(ErrorCode::Invalid, detail)
             .hint("leave `rate` out, or watch the state: without `from` and `snapshot`"));
     }
-    let lens = Lens { fields: request.fields.clone(), mode: request.mode, rate: request.rate };
+    let filter = request.filter.as_deref().map(|text| Filter::parse(text, channel, kind)).transpose()?;
+    let lens = Lens { filter, fields: request.fields.clone(), mode: request.mode, rate: request.rate };
     Ok((!lens.is_clear()).then(|| Arc::new(lens)))
 }
 

@@ -1,8 +1,10 @@
 //! A record as views look at it: what they read of it is decoded at most once, however many they are.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tidegate_cel::Json;
 use tidegate_core::{Address, Millis, Op, Record};
 use tidegate_log::ViewRow;
 
@@ -20,6 +22,8 @@ pub struct Sight<'r> {
 pub struct Image<'r> {
     data: &'r Bytes,
     place: Place<'r>,
+    decoded: OnceCell<Json<'r>>,
+    params: OnceCell<Json<'r>>,
 }
 
 /// Where and when a value is, and what happens to it.
@@ -77,12 +81,26 @@ impl<'r> Image<'r> {
     }
 
     fn new(data: &'r Bytes, place: Place<'r>) -> Image<'r> {
-        Image { data, place }
+        Image { data, place, decoded: OnceCell::new(), params: OnceCell::new() }
     }
 
     /// The JSON as it came.
     pub fn data(&self) -> &'r Bytes {
         self.data
+    }
+
+    /// The same, decoded; null if it is none, which nothing that passed the door is.
+    pub(super) fn decoded(&self) -> &Json<'r> {
+        self.decoded.get_or_init(|| Json::decode(self.data).unwrap_or(Json::Null))
+    }
+
+    /// The parameters of the address, by name.
+    pub(super) fn params(&self) -> &Json<'r> {
+        self.params.get_or_init(|| {
+            let found = self.place.config.template.extract(self.place.address).unwrap_or_default();
+            let members = found.into_iter().map(|(name, value)| (name.into(), Json::String(value.into())));
+            Json::Object(tidegate_cel::Object::new(members.collect()))
+        })
     }
 
     pub(super) fn place(&self) -> &Place<'r> {

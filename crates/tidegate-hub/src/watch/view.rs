@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tidegate_cel::Equality;
 use tidegate_core::{Fingerprint, Frame, Kind, Record, Scope, Shown};
 use tidegate_log::ViewRow;
 
@@ -58,6 +59,11 @@ impl View {
     /// How often it is told, if it is conflated.
     pub fn rate(&self) -> Option<Rate> {
         self.lens.as_ref()?.rate
+    }
+
+    /// What an index can find it by.
+    pub fn equality(&self) -> Option<&Equality> {
+        self.lens.as_ref()?.filter.as_ref()?.equality()
     }
 
     /// What it shows of a row in its scope; `None`: nothing.

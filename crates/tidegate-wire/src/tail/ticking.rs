@@ -78,7 +78,8 @@ impl Ticking {
     pub(super) fn end(&mut self, view: &View, config: &ChannelConfig, mut each: impl FnMut(Frame)) -> Offset {
         if self.stretch == Stretch::Unsaid {
             self.stretch = Stretch::Said;
-            let message = format!("more changes than the rate is meant for: ticks of over {TICK_BYTES_MAX} bytes come later");
+            let message =
+                format!("more changes than the rate is meant for: ticks of over {TICK_BYTES_MAX} bytes come later");
             each(Frame::Notice { code: NoticeCode::Throttled, message });
         }
         self.tick.end(view, config, each);

@@ -64,7 +64,11 @@ impl World {
         let log = Log::open(Options::new(folder.path()), vec![spec]).expect("open");
         let config = ChannelConfig {
             access: Access { read: true, publish: true },
-            ..ChannelConfig::new(CHANNEL, Template::parse("rows/{part}").expect("template"), tidegate_core::KeySpec::new(["id"]))
+            ..ChannelConfig::new(
+                CHANNEL,
+                Template::parse("rows/{part}").expect("template"),
+                tidegate_core::KeySpec::new(["id"]),
+            )
         };
         let hub = Hub::new(log.clone(), vec![config], HubOptions { heartbeat });
         Arc::new(World {
