@@ -236,6 +236,16 @@ mod tests {
     }
 
     #[test]
+    fn a_member_is_passed_where_it_is_written_the_same() {
+        let member = Walker::in_object(b"{\"a\":1}").member().expect("a member");
+        for (object, passes) in
+            [("{\"a\":1}", true), ("{ \"a\":1 ,\"b\":2}", true), ("{\"a\":12}", false), ("{}", false)]
+        {
+            assert_eq!(Walker::in_object(object.as_bytes()).passes(&member), passes, "{object}");
+        }
+    }
+
+    #[test]
     fn any_text_has_an_end() {
         for text in
             ["{", "[", "[}", "{]", "{\"", "{\"a", "{\"a\\", "{\"a\":", "[,]", "[[}", "{:}", "{1:2}", "]", "[\0\0"]
