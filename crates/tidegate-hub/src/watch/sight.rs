@@ -10,12 +10,13 @@ use tidegate_log::ViewRow;
 
 use crate::config::ChannelConfig;
 
-/// One record, for all views that look at it.
+/// One record, for all views that look at it. Most look at its address alone, so the rest is made when it is asked for.
 pub struct Sight<'r> {
     record: &'r Arc<Record>,
     config: &'r ChannelConfig,
-    before: Option<Image<'r>>,
-    after: Option<Image<'r>>,
+    before_data: Option<&'r Bytes>,
+    before: OnceCell<Image<'r>>,
+    after: OnceCell<Image<'r>>,
 }
 
 /// A value at its place: of a row, of an event, or what a key had before.
@@ -38,21 +39,19 @@ pub(super) struct Place<'r> {
 
 impl<'r> Sight<'r> {
     /// Looks at a record of a channel.
+    #[inline]
     pub fn new(record: &'r Arc<Record>, config: &'r ChannelConfig) -> Sight<'r> {
         Sight::since(record, record.before.as_ref(), config)
     }
 
     /// Looks at a record as the newest of several of its key; `before` is what the key had before all of them.
+    #[inline]
     pub(super) fn since(record: &'r Arc<Record>, before: Option<&'r Bytes>, config: &'r ChannelConfig) -> Sight<'r> {
-        let image = |data, op| {
-            let key = record.key.as_deref();
-            Image::new(data, Place { address: &record.address, config, key, time: record.time, op })
-        };
-        let after = matches!(record.op, Op::Upsert | Op::Append).then(|| image(&record.data, record.op));
-        Sight { record, config, before: before.map(|data| image(data, Op::Delete)), after }
+        Sight { record, config, before_data: before, before: OnceCell::new(), after: OnceCell::new() }
     }
 
     /// The record.
+    #[inline]
     pub fn record(&self) -> &'r Arc<Record> {
         self.record
     }
@@ -64,12 +63,20 @@ impl<'r> Sight<'r> {
 
     /// What its key had before.
     pub fn before(&self) -> Option<&Image<'r>> {
-        self.before.as_ref()
+        self.before_data.map(|data| self.before.get_or_init(|| self.image(data, Op::Delete)))
     }
 
     /// What it has now, unless it is gone.
     pub fn after(&self) -> Option<&Image<'r>> {
-        self.after.as_ref()
+        let record = self.record;
+        let there = matches!(record.op, Op::Upsert | Op::Append);
+        there.then(|| self.after.get_or_init(|| self.image(&record.data, record.op)))
+    }
+
+    fn image(&self, data: &'r Bytes, op: Op) -> Image<'r> {
+        let Sight { record, config, .. } = self;
+        let key = record.key.as_deref();
+        Image::new(data, Place { address: &record.address, config, key, time: record.time, op })
     }
 }
 
