@@ -6,6 +6,7 @@ mod channels;
 mod connections;
 mod derived;
 mod durable;
+mod filters;
 mod held;
 mod idle;
 mod many;
@@ -56,6 +57,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     many::MANY,
     many::QUIET,
     tls::TLS,
+    filters::FILTERS,
 ];
 
 /// What a scenario measures with.
