@@ -38,6 +38,12 @@ const PARTS: &[Part] = &[
         command: "cargo test --release --workspace --all-features --test stall -- --nocapture",
     },
     Part {
+        name: "leak",
+        shows: "1,000,000 connections, each cut at a random point of its life, leave neither memory nor files nor watches",
+        environment: &[("TIDEGATE_LEAK_CONNECTIONS", "1000000")],
+        command: "cargo test --release --workspace --all-features --test leak -- --nocapture",
+    },
+    Part {
         name: "million",
         shows: "the log alone: 1, 10 and 100 busy channels; a million addresses: time to open, index memory, cold reads",
         environment: &[("ADDRESSES", "1000000")],
