@@ -3,8 +3,10 @@
 
 use std::fmt::Write;
 
+use tidegate_bench::grouped;
+
 use crate::cells::{Cell, Delivered, Figure, Load};
-use crate::numbers::{median, short, thousands};
+use crate::numbers::{median, short};
 use crate::peers::{DURABLE, LIMIT, Peer, REFERENCE, SSE, WEBSOCKET};
 
 /// A server that delivers less than this share of what is asked for is shown with what it delivers.
@@ -99,7 +101,7 @@ impl Table {
         }
         let idle: Vec<f64> = rows().filter_map(|row| idle(&row.figure)).collect();
         if let Some(bytes) = median(idle) {
-            return Ok(format!("{} B", thousands(bytes)));
+            return Ok(format!("{} B", grouped(bytes)));
         }
         let loads: Vec<(u32, Delivered)> = rows().filter_map(|row| Some((row.run, load(&row.figure)?))).collect();
         let of = |value: fn(&Delivered) -> f64| median(loads.iter().map(|(_, load)| value(load)).collect());
@@ -120,11 +122,11 @@ impl Table {
             Load::Full | Load::Idle => false,
         };
         if !kept_up {
-            let _ = write!(text, ", {} k/s", thousands(per_second / 1e3));
+            let _ = write!(text, ", {} k/s", grouped(per_second / 1e3));
         }
         let wrong: u64 = loads.iter().map(|(_, load)| load.wrong).sum();
         if wrong > 0 {
-            let _ = write!(text, ", **{} wrong**", thousands(wrong as f64));
+            let _ = write!(text, ", **{} wrong**", grouped(wrong as f64));
         }
         Ok(text)
     }

@@ -2,8 +2,10 @@
 
 use std::fmt::Write;
 
+use tidegate_bench::grouped;
+
 use crate::findings::{Finding, Goal, Unit};
-use crate::numbers::{median, short, thousands};
+use crate::numbers::{median, short};
 
 /// All findings of all runs.
 #[derive(Default)]
@@ -103,11 +105,11 @@ impl Unit {
             Unit::Us => format!("{value:.2} µs"),
             Unit::Ms => format!("{} ms", short(value)),
             Unit::Seconds => format!("{value:.2} s"),
-            Unit::Bytes => format!("{} B", thousands(value)),
+            Unit::Bytes => format!("{} B", grouped(value)),
             Unit::Cores => format!("{value:.2} cores"),
-            Unit::PerSecond => format!("{}/s", thousands(value)),
-            Unit::MibPerSecond => format!("{} MiB/s", thousands(value)),
-            Unit::Count => thousands(value),
+            Unit::PerSecond => format!("{}/s", grouped(value)),
+            Unit::MibPerSecond => format!("{} MiB/s", grouped(value)),
+            Unit::Count => grouped(value),
         }
     }
 }

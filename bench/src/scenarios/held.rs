@@ -6,13 +6,12 @@
 
 use std::time::Duration;
 
-use tidegate_bench::{Options as Wanted, Pace, Scenario as What, Target};
+use tidegate_bench::{Options as Wanted, Pace, Scenario as What, Target, grouped};
 
 use super::{Bench, Scenario};
 use crate::cells::Delivered;
 use crate::findings::{Finding, Goal, Unit, ms};
 use crate::generator::delivered;
-use crate::numbers::thousands;
 use crate::peers::{PATIENT, Peer, REFERENCE, Running, SSE, WEBSOCKET};
 use crate::place::Missing;
 
@@ -35,7 +34,7 @@ fn all(bench: &Bench<'_>, number: u32, watchers: u32, bound: Duration) -> Result
         let (reference, reference_window) = held(bench, &REFERENCE, watchers, event_bytes, bound)?;
         for peer in bench.asked(&[&SSE, &WEBSOCKET]) {
             let (own, window) = held(bench, peer, watchers, event_bytes, bound)?;
-            let [to, bytes] = [f64::from(watchers), event_bytes as f64].map(thousands);
+            let [to, bytes] = [f64::from(watchers), event_bytes as f64].map(grouped);
             let title = format!("full speed to {to}, {bytes} B, p99 held, {}", peer.title);
             let rates = format!("{:.0} k/s beside {:.0} k/s", own.per_second / 1e3, reference.per_second / 1e3);
             let cost =

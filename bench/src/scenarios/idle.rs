@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use tidegate_bench::{Error, Options as Wanted, Report, Scenario as What, ServerCost, Target};
+use tidegate_bench::{Error, Options as Wanted, Report, Scenario as What, ServerCost, Target, grouped};
 
 use super::{Bench, Scenario};
 use crate::findings::{Finding, Goal, Unit};
-use crate::numbers::thousands;
 use crate::peers::{LIMIT, Peer, SSE, WEBSOCKET};
 use crate::place::Missing;
 
@@ -27,7 +26,7 @@ fn connections(bench: &Bench<'_>, watchers: u32) -> Result<Vec<Finding>, Missing
     for peer in bench.asked(&[&SSE, &WEBSOCKET]) {
         let report = weigh(bench, peer, watchers, 1, bench.options.time() * TIMES)?;
         let own = cost(&report)?;
-        let title = |what: &str| format!("idle, {} {}: {what}", thousands(f64::from(watchers)), peer.title);
+        let title = |what: &str| format!("idle, {} {}: {what}", grouped(f64::from(watchers)), peer.title);
         findings.push(bytes(6, title("memory of one"), own.pss_bytes_per_watcher, Goal::AtMost(600.0)));
         let kernel =
             bytes(6, title("memory of the kernel for one, both ends"), own.kernel_bytes_per_watcher, Goal::Quoted);

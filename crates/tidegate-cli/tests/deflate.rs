@@ -5,7 +5,7 @@ mod common;
 
 use std::net::SocketAddr;
 
-use common::chat_and_rows;
+use common::{binary, chat_and_rows};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tidegate_testkit::client::deflate::{ANSWER, OFFER, deflate};
@@ -117,6 +117,32 @@ fn compression_is_used_only_if_it_was_offered_as_we_can_keep_it() {
         let answer = Raw::to(&server).send("GET", ROOM, &upgrade, "");
         assert_eq!((answer.status, &answer.json()["code"]), (400, &json!("invalid")), "{malformed}");
     }
+}
+
+#[test]
+fn an_operator_turns_compression_off() {
+    let config = "stream: { compress: false }\nchannels:\n  chat:\n    address: rooms/{room}/messages\n    \
+                  access: { read: \"true\", publish: \"true\" }\n";
+    let server = Server::start(binary(), config);
+    for path in [ROOM, "/v1/_ws"] {
+        let (mut socket, agreed) = Raw::to(&server).websocket_offering(path, OFFER);
+        assert_eq!(agreed, None, "{path}");
+        if path != ROOM {
+            socket.send_text(&json!({ "do": "watch", "ref": 1, "address": "rooms/lobby/messages" }).to_string());
+            assert_eq!(socket.next_either().0["op"], "done");
+            assert_eq!(socket.next_either().0, json!({ "op": "on", "watch": "w1" }));
+        }
+        assert_eq!(socket.next_either().0["op"], "begin");
+        publish(&server, 1);
+        let (frame, is_deflated, _) = std::iter::repeat_with(|| socket.next_either())
+            .find(|(frame, ..)| frame["op"] == "append")
+            .expect("an event");
+        assert_eq!((&frame["data"]["n"], is_deflated), (&json!(1), false));
+        // What was never agreed is a mistake.
+        socket.send_frame(0xc1, &deflate(br#"{"do":"ping"}"#));
+        assert_eq!(socket.next_close(), Some(1002));
+    }
+    assert_eq!(deflated(server.admin()), [0; 3]);
 }
 
 #[test]

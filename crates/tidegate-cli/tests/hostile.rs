@@ -199,6 +199,27 @@ fn header_bomb() {
     });
 }
 
+/// In one write or byte by byte, it is the head that is measured, not what was read by then.
+#[test]
+fn a_head_has_32_kib_and_not_a_byte_more() {
+    const HEAD_BYTES_MAX: usize = 32 * 1024;
+    let head = |bytes: usize| {
+        let (begin, end) = ("GET /v1/ HTTP/1.1\r\nhost: localhost\r\nx-pad: ", "\r\n\r\n");
+        format!("{begin}{}{end}", "x".repeat(bytes - begin.len() - end.len())).into_bytes()
+    };
+    survives(|server| {
+        for bytes in (HEAD_BYTES_MAX - 1_000..HEAD_BYTES_MAX + 40_000).step_by(999).chain([HEAD_BYTES_MAX]) {
+            for piece in [bytes, 10_000] {
+                let mut raw = Raw::to(server);
+                // What was refused need not be read to its end.
+                let _ = head(bytes).chunks(piece).all(|piece| raw.try_write(piece));
+                let status = raw.answer().status;
+                assert_eq!(status, if bytes > HEAD_BYTES_MAX { 431 } else { 200 }, "{bytes} bytes by {piece}");
+            }
+        }
+    });
+}
+
 #[test]
 fn half_open_requests_are_closed_and_hold_up_nobody() {
     survives(|server| {

@@ -59,10 +59,7 @@ impl RawHttp2 {
         socket.set_read_timeout(Some(PATIENCE)).expect("timeout");
         socket.set_nodelay(true).expect("nodelay");
         let mut raw = RawHttp2 { socket, authority: server.address().to_string() };
-        raw.socket.write_all(PREFACE).expect("write");
-        let settings: Vec<u8> =
-            settings.iter().flat_map(|(id, value)| [&id.to_be_bytes()[..], &value.to_be_bytes()].concat()).collect();
-        raw.send(kind::SETTINGS, 0, 0, &settings).expect("write");
+        raw.socket.write_all(&opening(settings)).expect("write");
         raw
     }
 
@@ -71,11 +68,7 @@ impl RawHttp2 {
     /// # Errors
     /// When the server has ended the connection.
     pub fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> io::Result<()> {
-        let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
-        frame.extend_from_slice(&[kind, flags]);
-        frame.extend_from_slice(&stream.to_be_bytes());
-        frame.extend_from_slice(payload);
-        self.socket.write_all(&frame)
+        self.socket.write_all(&frame(kind, flags, stream, payload))
     }
 
     /// Asks for a path; `fields` come after the usual ones.
@@ -105,14 +98,7 @@ impl RawHttp2 {
     }
 
     fn fields(&mut self, stream: u32, flags: u8, fields: &[(&str, &str)]) -> io::Result<()> {
-        let mut block = Vec::new();
-        for (name, value) in fields {
-            // A literal without indexing (RFC 7541, section 6.2.2).
-            block.push(0);
-            text(name, &mut block);
-            text(value, &mut block);
-        }
-        self.send(kind::HEADERS, flags | END_HEADERS, stream, &block)
+        self.socket.write_all(&headers(stream, flags, fields))
     }
 
     /// Lets the server send so much more; 0 means the whole connection.
@@ -152,6 +138,37 @@ impl RawHttp2 {
             }
         }
     }
+}
+
+/// What a client says first: the preface, and its settings.
+pub fn opening(settings: &[(u16, u32)]) -> Vec<u8> {
+    let settings: Vec<u8> =
+        settings.iter().flat_map(|(id, value)| [&id.to_be_bytes()[..], &value.to_be_bytes()].concat()).collect();
+    [PREFACE, &frame(kind::SETTINGS, 0, 0, &settings)].concat()
+}
+
+/// A request that is these fields and nothing else.
+pub fn request(stream: u32, fields: &[(&str, &str)]) -> Vec<u8> {
+    headers(stream, END_STREAM, fields)
+}
+
+fn headers(stream: u32, flags: u8, fields: &[(&str, &str)]) -> Vec<u8> {
+    let mut block = Vec::new();
+    for (name, value) in fields {
+        // A literal without indexing (RFC 7541, section 6.2.2).
+        block.push(0);
+        text(name, &mut block);
+        text(value, &mut block);
+    }
+    frame(kind::HEADERS, flags | END_HEADERS, stream, &block)
+}
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
+    frame.extend_from_slice(&[kind, flags]);
+    frame.extend_from_slice(&stream.to_be_bytes());
+    frame.extend_from_slice(payload);
+    frame
 }
 
 /// A text without Huffman's code (RFC 7541, sections 5.1 and 5.2).

@@ -44,7 +44,8 @@ use crate::{http2, route};
 /// A request's head must be complete within this time, and the next one on the same connection
 /// must begin within it.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
-/// A request's head may have this many bytes; a client with more is told 431.
+/// A request's head may have this many bytes; a client with more is told 431. It is also what is read
+/// ahead of a request, which alone would be no limit of heads: it is judged between reads.
 pub(crate) const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// A request may have this many header fields.
 pub(crate) const HEADERS_MAX: usize = 64;
@@ -166,6 +167,7 @@ where
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD_BYTES_MAX)
+        .max_header_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX)
         .serve_connection(TokioIo::new(Patient::new(io, PATIENCE)), service);
     let stream = tokio::select! {

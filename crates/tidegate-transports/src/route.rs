@@ -43,7 +43,7 @@ async fn admit(gateway: &Gateway, request: &mut Request<Incoming>, peer: SocketA
         if gateway.hub.drain().draining() {
             return Err(gateway.hub.draining_problem());
         }
-        return Ok(websocket::open_many(request));
+        return Ok(websocket::open_many(gateway, request));
     }
     match path.strip_prefix("/v1/").filter(|rest| !rest.is_empty() && !rest.starts_with('_')) {
         Some(address_path) => address(gateway, address_path, request, peer).await,

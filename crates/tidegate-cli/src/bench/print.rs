@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write, stderr};
 
-use tidegate_bench::{Latency, Moment, Report};
+use tidegate_bench::{Latency, Moment, Report, grouped};
 
 /// With less of its one thread left, the load may be what was slow.
 const LOAD_MAX: f64 = 0.9;
@@ -169,26 +169,12 @@ fn time(us: u64) -> String {
     }
 }
 
-/// A number with its thousands apart.
-fn grouped(number: f64) -> String {
-    let digits = format!("{number:.0}");
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_readable() {
-        assert_eq!([grouped(0.0), grouped(999.6), grouped(1_234_567.0)], ["0", "1,000", "1,234,567"]);
+    fn times_are_readable() {
         assert_eq!([time(12), time(1_500), time(2_000_000)], ["12 µs", "1.50 ms", "2.00 s"]);
     }
 }
