@@ -40,8 +40,9 @@ pub enum Frame {
         shown: Shown,
         /// In a tick: how many changes of the same key, or events of the same address, it stands for. It is the newest.
         conflated: Option<u32>,
-        /// Whether a cursor stands here: not while it belongs to an unfinished snapshot, or amid a tick.
-        cursor: bool,
+        /// The cursor that stands here: that of the record, and at the end of a tick that of the last change in it, shown
+        /// or not. None stands within an unfinished snapshot, or amid a tick.
+        cursor: Option<Offset>,
     },
     /// You are current up to here.
     Bookmark(Offset),
@@ -280,7 +281,7 @@ impl Frame {
         match self {
             Frame::Begin(begin) => begin.cursor,
             Frame::Last { at, .. } => Some(*at),
-            Frame::Change { record, cursor: true, .. } => Some(record.offset),
+            Frame::Change { cursor, .. } => *cursor,
             Frame::Bookmark(at) => Some(*at),
             _ => None,
         }
@@ -307,8 +308,8 @@ impl Frame {
                 cursors.member(*at, out);
             }
             Frame::Change { record, shown, conflated, cursor } => {
-                if *cursor {
-                    cursors.member(record.offset, out);
+                if let Some(at) = cursor {
+                    cursors.member(*at, out);
                 }
                 write_change(record, shown, *conflated, out);
             }

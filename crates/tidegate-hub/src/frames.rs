@@ -1,7 +1,9 @@
 //! Which frames a record is in a view. The one place that says so, for live tails, for those who
 //! catch up, and for long-polls.
 
-use tidegate_core::{Frame, Kind, Op, ResetReason, Shown};
+use std::sync::Arc;
+
+use tidegate_core::{Frame, Kind, Op, Record, ResetReason, Shown};
 
 use crate::watch::{Sight, View};
 
@@ -26,14 +28,18 @@ pub fn changes(sight: &Sight<'_>, view: &View, cursor: bool, mut each: impl FnMu
         // What was lost is found again by comparing, so the state is as if nothing had been.
         (Op::Gap, Kind::State) => {}
         (op, _) if op.is_channel_wide() => {
-            each(Frame::Change { record: record.clone(), shown: Shown::Whole, conflated: None, cursor });
+            each(change(record, Shown::Whole, cursor));
         }
         _ => {
             if let Some(shown) = shown(sight, view, cursor) {
-                each(Frame::Change { record: record.clone(), shown, conflated: None, cursor });
+                each(change(record, shown, cursor));
             }
         }
     }
+}
+
+fn change(record: &Arc<Record>, shown: Shown, cursor: bool) -> Frame {
+    Frame::Change { record: record.clone(), shown, conflated: None, cursor: cursor.then_some(record.offset) }
 }
 
 /// What a view shows of a change of one key, or of one event; `None`: nothing.
@@ -51,11 +57,9 @@ pub(crate) fn shown(sight: &Sight<'_>, view: &View, patches: bool) -> Option<Sho
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::config::ChannelConfig;
-    use tidegate_core::{Address, Millis, Record, Scope, Target, Template};
+    use tidegate_core::{Address, Millis, Scope, Target, Template};
 
     /// The ops of the frames of a record at offset 7, with the offsets of their cursors.
     fn ops(op: Op, kind: Kind, cursor: bool) -> Vec<(&'static str, Option<u64>)> {

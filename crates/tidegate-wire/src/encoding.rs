@@ -121,7 +121,7 @@ mod tests {
             tx: None,
         };
         let mut out = Vec::new();
-        let frame = Frame::Change { record: Arc::new(record), shown: Shown::Whole, conflated: None, cursor: true };
+        let frame = Frame::Change { record: Arc::new(record), shown: Shown::Whole, conflated: None, cursor: Some(5) };
         Encoding::Sse.write(&frame, &mut Cursors::new(cursor.prefix(), false, None), &mut out);
         let wanted = format!(
             "event: notice\nid: {cursor}\ndata: {{\"op\":\"notice\",\"cursor\":\"{cursor}\",\

@@ -197,7 +197,7 @@ impl Tail {
         let mut tick = None;
         if let Some(ticking) = &mut state.ticking {
             let idle = ticking.is_idle();
-            ticking.push(sight.record(), &self.key.view, upto);
+            ticking.push(sight, &self.key.view, upto);
             tick = (idle && !ticking.is_idle()).then(|| ticking.due(Instant::now()));
         }
         if wide || state.ticking.is_none() {

@@ -30,7 +30,7 @@ fn change(offset: Offset, op: Op, data: &'static [u8]) -> Frame {
         before: None,
         tx: None,
     };
-    Frame::Change { record: Arc::new(record), shown: Shown::Whole, conflated: None, cursor: true }
+    Frame::Change { record: Arc::new(record), shown: Shown::Whole, conflated: None, cursor: Some(offset) }
 }
 
 fn json(frame: &Frame, cursors: &mut Cursors) -> serde_json::Value {

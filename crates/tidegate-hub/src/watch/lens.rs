@@ -67,7 +67,7 @@ impl Lens {
         }
     }
 
-    fn admits(&self, image: &Image<'_>) -> bool {
+    pub(super) fn admits(&self, image: &Image<'_>) -> bool {
         self.filter.as_ref().is_none_or(|filter| filter.admits(image))
     }
 

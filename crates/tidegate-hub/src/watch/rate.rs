@@ -39,11 +39,11 @@ impl FromStr for Rate {
         };
         let plain = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
         let ticks = number.parse::<f64>().ok().filter(|ticks| plain && *ticks > 0.0).ok_or(RateError)?;
-        let period_ms = (unit_ms / ticks).round();
+        let period_ms = unit_ms / ticks;
         if !(PERIOD_MIN_MS..=period_max_ms).contains(&period_ms) {
             return Err(RateError);
         }
-        Ok(Rate { period_ms: period_ms as u32 })
+        Ok(Rate { period_ms: period_ms.round() as u32 })
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tidegate_core::{Frame, Key, Record};
+use tidegate_core::{Frame, Key, Offset, Op, Record};
 
 use super::sight::Sight;
 use super::view::View;
@@ -15,6 +15,8 @@ use crate::frames::shown;
 #[derive(Default)]
 pub struct Tick {
     keys: HashMap<(Arc<str>, Option<Key>), Pending>,
+    /// The last of the changes.
+    last: Offset,
 }
 
 struct Pending {
@@ -37,10 +39,17 @@ impl Tick {
 
     /// Adds a change, later than those before, if it is in the scope of the view; not one that concerns the whole
     /// channel, which has its own place in the order of frames.
-    pub fn push(&mut self, record: &Arc<Record>, view: &View) {
+    pub fn push(&mut self, sight: &Sight<'_>, view: &View) {
+        let record = sight.record();
         if !view.scope.matches(record.address.as_str(), record.key.as_deref()) {
             return;
         }
+        // An event that does not pass must not stand for one that did. (Of a key the value before the first change and
+        // the newest one decide, at the end.)
+        if record.op == Op::Append && !sight.after().is_some_and(|image| view.admits(image)) {
+            return;
+        }
+        self.last = record.offset;
         self.keys
             .entry((record.address.shared(), record.key.clone()))
             .and_modify(|pending| {
@@ -50,27 +59,71 @@ impl Tick {
             .or_insert_with(|| Pending { before: record.before.clone(), newest: record.clone(), count: 1 });
     }
 
-    /// Ends the tick: its frames in the order of the newest changes. The cursor stands on the last one, since
-    /// between two of them some changes have been told whose records come later.
+    /// Ends the tick: its frames in the order of the newest changes. The last one has the cursor, since between two of
+    /// them some changes have been told whose records come later. It is that of the last change even if that is not
+    /// shown: else the changes behind it would be told again, from a value that nobody was shown.
     pub fn end(&mut self, view: &View, config: &ChannelConfig, mut each: impl FnMut(Frame)) {
-        let mut changed: Vec<Pending> = std::mem::take(&mut self.keys).into_values().collect();
+        let Tick { keys, last } = std::mem::take(self);
+        let mut changed: Vec<Pending> = keys.into_values().collect();
         changed.sort_unstable_by_key(|pending| pending.newest.offset);
         let mut held = None;
         for Pending { before, newest, count } in changed {
             let sight = Sight::since(&newest, before.as_ref(), config);
             let Some(shown) = shown(&sight, view, true) else { continue };
             let frame = |cursor| Frame::Change { record: newest.clone(), shown, conflated: Some(count), cursor };
-            if let Some(before) = held.replace(frame(true)) {
-                each(without_cursor(before));
+            if let Some(before) = held.replace(frame(None)) {
+                each(before);
             }
         }
-        held.into_iter().for_each(each);
+        if let Some(Frame::Change { record, shown, conflated, .. }) = held {
+            each(Frame::Change { record, shown, conflated, cursor: Some(last) });
+        }
     }
 }
 
-fn without_cursor(frame: Frame) -> Frame {
-    match frame {
-        Frame::Change { record, shown, conflated, .. } => Frame::Change { record, shown, conflated, cursor: false },
-        other => other,
+#[cfg(test)]
+mod tests {
+    use tidegate_log::ReadLimit;
+
+    use super::*;
+    use crate::testing::{TestHub, target};
+    use crate::watch::WatchRequest;
+    use crate::{Format, Plan};
+
+    /// What a watch at a rate is told of everything that was published, as one tick: data and cursors.
+    fn told(hub: &TestHub, path: &str, request: impl FnOnce(&mut WatchRequest)) -> Vec<(String, Option<Offset>)> {
+        let mut asked = WatchRequest::new(target(path));
+        asked.rate = Some("1/s".parse().expect("a rate"));
+        request(&mut asked);
+        let Plan { channel, view, .. } = hub.plan(&asked).expect("a plan");
+        let limit = ReadLimit { records: 100, bytes: 100_000 };
+        let page = channel.log.read(0, channel.log.head(), &view.scope, limit).expect("records");
+        let mut found = Vec::new();
+        view.tell(&page.records, &channel.config, |frame| {
+            let cursor = frame.cursor();
+            let Frame::Change { record, .. } = frame else { panic!("{frame:?}") };
+            found.push((String::from_utf8_lossy(&record.data).into_owned(), cursor));
+        });
+        found
+    }
+
+    #[tokio::test]
+    async fn the_cursor_of_a_tick_is_behind_all_that_came_and_went_in_it() {
+        let hub = TestHub::new();
+        let rows = r#"[{"id":"k","n":1},{"id":"j","n":2},{"id":"k","n":5}]"#;
+        hub.post("kv/eu", Format::Json, rows).await.expect("published");
+        let told = told(&hub, "kv/eu", |request| request.filter = Some("data.n < 4".into()));
+        // At 2 the state has `k`, which the watch is not told of: resumed there it would hear of its end.
+        assert_eq!(told, [(r#"{"id":"j","n":2}"#.to_owned(), Some(3))]);
+    }
+
+    #[tokio::test]
+    async fn an_event_that_does_not_pass_stands_for_none_that_did() {
+        let hub = TestHub::new();
+        for event in [r#"{"n":5}"#, r#"{"n":6}"#, r#"{"n":1}"#] {
+            hub.post("chat/a", Format::Json, event).await.expect("published");
+        }
+        let told = told(&hub, "chat/*", |request| request.filter = Some("data.n > 4".into()));
+        assert_eq!(told, [(r#"{"n":6}"#.to_owned(), Some(2))]);
     }
 }

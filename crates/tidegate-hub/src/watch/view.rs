@@ -66,6 +66,11 @@ impl View {
         self.lens.as_ref()?.filter.as_ref()?.equality()
     }
 
+    /// Whether a value in its scope passes its filter.
+    pub(super) fn admits(&self, image: &Image<'_>) -> bool {
+        self.lens.as_ref().is_none_or(|lens| lens.admits(image))
+    }
+
     /// What it shows of a row in its scope; `None`: nothing.
     pub fn row(&self, row: &ViewRow, config: &ChannelConfig) -> Option<Bytes> {
         let Some(lens) = &self.lens else { return Some(row.data.clone()) };
@@ -81,7 +86,7 @@ impl View {
         let mut tick = Tick::default();
         for record in records {
             if self.rate().is_some() && !record.op.is_channel_wide() {
-                tick.push(record, self);
+                tick.push(&Sight::new(record, config), self);
                 continue;
             }
             tick.end(self, config, &mut each);

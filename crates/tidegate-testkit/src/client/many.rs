@@ -25,13 +25,8 @@ impl Many {
     pub(super) async fn open(server: SocketAddr, ask: &Ask) -> Result<Many, Ended> {
         let mut socket = WebSocket::connect(server, "/v1/_ws", ask.receive_buffer, ask.cut_after).await?;
         let ask = Ask { by_header: false, ..ask.clone() };
-        let url = ask.url(&[]);
-        let options = url.split_once('?').map_or("", |(_, query)| query);
-        let mut watch: Map<String, Value> = options
-            .split('&')
-            .filter_map(|pair| pair.split_once('='))
-            .map(|(name, value)| (name.to_owned(), json!(value)))
-            .collect();
+        let mut watch: Map<String, Value> =
+            ask.options().into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
         watch.extend([("do".to_owned(), json!("watch")), ("address".to_owned(), json!(ask.path))]);
         let first = rand::random::<bool>();
         if first {

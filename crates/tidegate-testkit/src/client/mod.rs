@@ -15,6 +15,7 @@ pub mod websocket;
 
 use std::net::SocketAddr;
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use tidegate_core::Kind;
 
@@ -55,6 +56,14 @@ pub struct Ask {
     pub from: Option<String>,
     /// One key.
     pub key: Option<String>,
+    /// Which rows or events, as an expression.
+    pub filter: Option<String>,
+    /// Which members of them.
+    pub fields: Option<String>,
+    /// How changes of rows are told.
+    pub mode: Option<&'static str>,
+    /// How often, on streams.
+    pub rate: Option<&'static str>,
     /// Whether frames carry `prev`.
     pub chain: bool,
     /// Where the client is.
@@ -103,6 +112,10 @@ impl Ask {
             kind,
             from: None,
             key: None,
+            filter: None,
+            fields: None,
+            mode: None,
+            rate: None,
             chain: false,
             cursor: None,
             by_header: false,
@@ -112,24 +125,35 @@ impl Ask {
         }
     }
 
-    /// The path and query of the request. A cursor in a header goes beside the URL of the
+    /// The options of the request, not encoded. A cursor in a header goes beside those of the
     /// beginning, as `EventSource` does it.
-    pub fn url(&self, more: &[(&str, &str)]) -> String {
-        let mut query: Vec<(&str, &str)> = Vec::new();
+    pub fn options(&self) -> Vec<(&str, &str)> {
+        let mut options: Vec<(&str, &str)> = Vec::new();
         let after = self.cursor.as_deref().filter(|_| !self.by_header);
         match (after, &self.from) {
-            (Some(after), _) => query.push(("after", after)),
-            (None, Some(from)) if self.kind == Kind::History => query.push(("from", from)),
+            (Some(after), _) => options.push(("after", after)),
+            (None, Some(from)) if self.kind == Kind::History => options.push(("from", from)),
             _ => {}
         }
-        let from = query.iter().any(|(name, _)| *name == "from");
+        let from = options.iter().any(|(name, _)| *name == "from");
         if self.keyed && self.kind == Kind::History && !from {
-            query.push(("snapshot", "false"));
+            options.push(("snapshot", "false"));
         }
-        query.extend(self.key.as_deref().map(|key| ("key", key)));
-        query.extend(self.chain.then_some(("chain", "true")));
-        query.extend_from_slice(more);
-        let query: Vec<String> = query.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        options.extend(self.key.as_deref().map(|key| ("key", key)));
+        options.extend(self.filter.as_deref().map(|filter| ("filter", filter)));
+        options.extend(self.fields.as_deref().map(|fields| ("fields", fields)));
+        options.extend(self.mode.map(|mode| ("mode", mode)));
+        options.extend(self.rate.map(|rate| ("rate", rate)));
+        options.extend(self.chain.then_some(("chain", "true")));
+        options
+    }
+
+    /// The path and query of the request.
+    pub fn url(&self, more: &[(&str, &str)]) -> String {
+        let options = self.options();
+        let query = options.iter().chain(more);
+        let query: Vec<String> =
+            query.map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC))).collect();
         let mark = if query.is_empty() { "" } else { "?" };
         format!("/v1/{}{mark}{}", self.path, query.join("&"))
     }

@@ -29,7 +29,7 @@ impl Poll {
     /// A client that has not asked yet.
     pub fn new(server: SocketAddr, ask: Ask) -> Poll {
         let cursor = ask.cursor.clone();
-        let ask = Ask { by_header: false, ..ask };
+        let ask = Ask { by_header: false, rate: None, ..ask };
         Poll { server, ask, wire: None, frames: VecDeque::new(), cursor, wait: WAIT.to_owned() }
     }
 

@@ -2,16 +2,22 @@
 //!
 //! A round is one server with a channel for each of its histories. Each history has one writer,
 //! whose acknowledged batches the model takes, and several watchers that are cut, paused and
-//! moved from transport to transport, always with the same cursor. While all of that goes on the
-//! server is killed. In the end every watcher must hold what the model holds.
+//! moved from transport to transport, always with the same cursor, and at times with another filter,
+//! other fields, another way to be told. While all of that goes on the server is killed. In the end
+//! every watcher must hold what the model holds, and at each of its cursors must have held and been
+//! told what the model says of that stretch.
 //!
 //! Nothing is deterministic but what is *asked*: the seed makes the same plans, the machine makes
 //! the interleaving. A difference therefore comes with the last frames of its watcher.
 
+mod filters;
+mod heard;
+mod look;
 mod plan;
 mod report;
 mod round;
 mod truth;
+mod value;
 mod watcher;
 mod writer;
 

@@ -69,7 +69,7 @@ impl Plan {
 
     /// The channel's lines of the config.
     pub(super) fn config(&self) -> String {
-        let key = if self.keyed { "    key: id\n" } else { "" };
+        let key = if self.keyed { "    key: id\n    items: { lines: sku }\n" } else { "" };
         format!(
             "  {0}:\n    address: {0}/{{place}}/{{part}}\n{key}    retain: {1}\n    access: {{ read: \"true\", publish: \"true\" }}\n",
             self.channel, self.retain

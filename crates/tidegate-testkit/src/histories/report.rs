@@ -41,6 +41,8 @@ pub struct Report {
     pub behind: u64,
     /// The longest that a watcher took from the last write until it held everything.
     pub catch_up_max: Duration,
+    /// What watchers heard of views, by kind.
+    pub heard: BTreeMap<&'static str, u64>,
     /// What should not be.
     pub differences: Vec<String>,
 }
@@ -58,6 +60,9 @@ impl Report {
         for (transport, count) in other.resumes {
             *self.resumes.entry(transport).or_default() += count;
         }
+        for (kind, count) in other.heard {
+            *self.heard.entry(kind).or_default() += count;
+        }
         self.switches += other.switches;
         self.kills += other.kills;
         self.drains += other.drains;
@@ -74,7 +79,7 @@ impl fmt::Display for Report {
         write!(
             f,
             "histories {} (seed {}): {} batches, {} retries, {} replays, {} frames, {} cuts, resumes {:?}, \
-             {} switches, {} resets, {} gaps, {} kills, {} drains, {} fell behind, caught up within {} ms, {} states compared, {} differences",
+             {} switches, {} resets, {} gaps, {} kills, {} drains, {} fell behind, caught up within {} ms, {} cursors compared, heard {:?}, {} differences",
             self.histories,
             self.seed,
             self.batches,
@@ -91,6 +96,7 @@ impl fmt::Display for Report {
             self.behind,
             self.catch_up_max.as_millis(),
             self.compared,
+            self.heard,
             self.differences.len()
         )
     }

@@ -9,15 +9,19 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use serde_json::Value;
-use tidegate_core::Kind;
+use tidegate_core::{Kind, Op};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::heard::Heard;
+use super::look::{Look, Manner};
 use super::plan::{Plan, Spec};
 use super::report::Report;
-use super::truth::{Listed, Truth};
+use super::truth::Truth;
 use crate::client::poll::Poll;
 use crate::client::{Ask, Ended, Transport, Watch};
+use crate::follower::difference;
+use crate::model::{Eye, Image};
 use crate::replica::{Replica, offset};
 
 /// After the last write a watcher has this long to catch up, on a machine that is busy.
@@ -47,15 +51,20 @@ pub(super) async fn watch(
         replica,
         report: Report::default(),
         trace: VecDeque::new(),
-        seen: Vec::new(),
+        heard: Heard::default(),
+        look: Look::default(),
+        held: None,
+        manner: Manner::default(),
         last_transport: None,
         truth,
         plan,
         spec,
     };
+    watcher.look = Look::random(watcher.plan.keyed, watcher.spec.kind, &mut watcher.rng);
     if let Err(difference) = watcher.run().await {
         watcher.tell(&difference);
     }
+    watcher.report.heard = std::mem::take(&mut watcher.heard.counts);
     watcher.report.gaps = watcher.replica.gaps.len() as u64;
     watcher.report.resets = watcher.replica.resets.len() as u64;
     watcher.report
@@ -70,8 +79,12 @@ struct Watcher {
     report: Report,
     /// The last things that happened, for people.
     trace: VecDeque<String>,
-    /// Each cursor at which the replica stood, as offset and hash of the rows.
-    seen: Vec<(u64, u64)>,
+    heard: Heard,
+    /// How it looks, and how it is told.
+    look: Look,
+    manner: Manner,
+    /// How it looked when it got its cursor; `None` without one.
+    held: Option<Look>,
     last_transport: Option<Transport>,
     truth: watch::Receiver<Option<Arc<Truth>>>,
 }
@@ -98,7 +111,7 @@ impl Watcher {
                 return Ok(()); // the writer gave up, and has said why
             }
             match self.connection(truth.is_some()).await? {
-                Next::Again => self.replica.cut(),
+                Next::Again => self.cut(),
                 Next::Done => {
                     self.settle().await?;
                     let begun = deadline.map_or_else(Instant::now, |deadline| deadline - CATCH_UP);
@@ -112,8 +125,15 @@ impl Watcher {
     /// Opens one watch and follows it until it is cut, ends, or has shown everything.
     async fn connection(&mut self, writing_is_over: bool) -> Result<Next, String> {
         let transport = *Transport::ALL.choose(&mut self.rng).expect("some");
+        self.look_anew(transport, writing_is_over);
         let ask = self.ask(writing_is_over);
-        self.note(format!("-- {transport:?} {} header:{} cut:{:?}", ask.url(&[]), ask.by_header, ask.cut_after));
+        let (look, how) = (self.look, self.manner);
+        self.note(format!(
+            "-- {transport:?} {:?} header:{} cut:{:?} {look:?} {how:?}",
+            ask.options(),
+            ask.by_header,
+            ask.cut_after
+        ));
         let lives = match writing_is_over {
             true => Duration::from_secs(20),
             false => Duration::from_millis(self.rng.random_range(50..4_000)),
@@ -161,6 +181,22 @@ impl Watcher {
         }
     }
 
+    /// Now and then another view, and each time another manner: what may change between two connections. (A watch
+    /// that changes on its socket does the same amid one.)
+    fn look_anew(&mut self, transport: Transport, writing_is_over: bool) {
+        let (keyed, kind, rng) = (self.plan.keyed, self.spec.kind, &mut self.rng);
+        if !writing_is_over && rng.random_bool(0.15) {
+            self.look = Look::random(keyed, kind, rng);
+        }
+        let manner = Manner::random(keyed, kind, rng);
+        // A poll is as often as it is asked.
+        let rate = manner.rate.filter(|_| transport != Transport::Poll);
+        let before = std::mem::replace(&mut self.manner, Manner { rate, ..manner });
+        if self.held == Some(self.look) && before != self.manner {
+            self.heard.count("another manner with the same cursor");
+        }
+    }
+
     fn ask(&mut self, writing_is_over: bool) -> Ask {
         let rng = &mut self.rng;
         let cut_after = match rng.random_range(0..4) {
@@ -173,6 +209,10 @@ impl Watcher {
         Ask {
             from: self.spec.from.clone(),
             key: self.spec.scope.key.as_deref().map(str::to_owned),
+            filter: self.look.filter(rng),
+            fields: self.look.fields(rng),
+            mode: self.manner.mode,
+            rate: self.manner.rate,
             chain: self.spec.chain,
             cursor: self.replica.cursor.clone(),
             by_header: rng.random(),
@@ -191,27 +231,55 @@ impl Watcher {
         {
             return Err(format!("sent what was not asked for: {frame}"));
         }
+        if !self.look.projects()
+            && let Some(data) = frame.get("data")
+            && !self.eye().sees(&image(frame, data))
+        {
+            return Err(format!("sent what the filter hides: {frame}"));
+        }
         let before = self.replica.cursor.clone();
         self.replica.apply(frame).map_err(|violation| violation.0)?;
+        self.heard.frame(self.look, frame);
         if self.replica.lost + self.replica.doubled > 0 {
             return Err(format!("the chain of {before:?} is broken by {frame}"));
         }
-        if matches!(frame["op"].as_str(), Some("gap" | "reset")) && resumed && !self.plan.trims {
+        let op = frame["op"].as_str().unwrap_or_default();
+        let other_view = self.spec.kind == Kind::State && self.held.is_some_and(|held| held != self.look);
+        if matches!(op, "gap" | "reset") && resumed && !self.plan.trims && !(other_view && op == "reset") {
             return Err(format!("a loss where nothing was trimmed: {frame}"));
         }
-        if frame["op"] == "gap" && frame["reason"] != "retention" {
+        if op == "gap" && frame["reason"] != "retention" {
             return Err(format!("a loss that nobody caused: {frame}"));
         }
-        let cursor = self.replica.cursor.as_deref();
-        if let (Some(before), Some(now)) = (before.as_deref().and_then(offset), cursor.and_then(offset))
-            && now < before
+        let (was, is) = (before.as_deref().and_then(offset), self.replica.cursor.as_deref().and_then(offset));
+        if let (Some(was), Some(is)) = (was, is)
+            && is < was
         {
-            return Err(format!("the cursor went back from {before:x}: {frame}"));
+            return Err(format!("the cursor went back from {was:x}: {frame}"));
         }
-        if let (Some(at), Some(hash), true) = (cursor.and_then(offset), self.hash(), self.replica.settled()) {
-            self.seen.push((at, hash));
+        let Some(is) = is.filter(|_| frame.get("cursor").is_some()) else { return Ok(()) };
+        if op == "begin" && was.is_none() && is > 0 && self.spec.from.as_deref() == Some("start") && !self.plan.trims {
+            return Err(format!("the start is not where it was: {frame}"));
         }
+        if other_view && !self.heard.scanning() {
+            return Err(format!("another view without a reset: {frame}"));
+        }
+        if self.held.is_some_and(|held| held != self.look) {
+            self.heard.count("another view with the same cursor");
+        }
+        self.held = Some(self.look);
+        self.heard.stand((self.look, self.manner), was, is, self.hash());
         Ok(())
+    }
+
+    fn eye(&self) -> Eye {
+        self.look.eye(&self.spec.scope, self.spec.kind)
+    }
+
+    /// The connection is over.
+    fn cut(&mut self) {
+        self.replica.cut();
+        self.heard.cut();
     }
 
     async fn ended(&mut self, ended: Ended) -> Result<Next, String> {
@@ -238,10 +306,10 @@ impl Watcher {
         if !self.replica.settled() {
             return false;
         }
-        match (self.replica.rows(), self.replica.items()) {
-            (Some(rows), _) => *rows == truth.rows(&self.spec.scope),
-            (_, Some(items)) => truth.list(&self.spec.scope, items) != Listed::Behind,
-            _ => false,
+        let at = self.replica.cursor.as_deref().and_then(offset);
+        match self.replica.rows() {
+            Some(rows) => self.held == Some(self.look) && *rows == truth.rows(&self.eye()),
+            None => at >= Some(truth.last_told(&self.eye())),
         }
     }
 
@@ -250,6 +318,7 @@ impl Watcher {
     async fn settle(&mut self) -> Result<(), String> {
         let Some(truth) = self.truth.borrow().clone() else { return Ok(()) };
         self.note("-- settling".to_owned());
+        self.manner.rate = None;
         let deadline = Instant::now() + CATCH_UP;
         let mut poll = None;
         while !self.replica.settled()
@@ -264,7 +333,7 @@ impl Watcher {
                 None => Poll::new(self.server, Ask { limit: None, ..self.ask(true) }).wait("0s"),
             };
             if let Err(ended) = polling.round().await {
-                self.replica.cut();
+                self.cut();
                 self.ended(ended).await?;
                 continue;
             }
@@ -277,22 +346,10 @@ impl Watcher {
     }
 
     fn compare(&mut self, truth: &Truth) -> Result<(), String> {
-        if let Some(items) = self.replica.items() {
-            self.report.compared += 1;
-            return match truth.list(&self.spec.scope, items) {
-                Listed::Complete => Ok(()),
-                wrong => Err(format!("the list is {wrong:?}")),
-            };
-        }
-        let hashes = truth.hashes(&self.spec.scope);
-        for (at, hash) in &self.seen {
-            if hashes.get(at).is_some_and(|truth| truth != hash) {
-                return Err(format!("at {at:x} the replica was not the state of the model"));
-            }
-            self.report.compared += u64::from(hashes.contains_key(at));
-        }
-        let rows = truth.rows(&self.spec.scope);
-        if self.replica.rows() != Some(&rows) {
+        let (scope, kind) = (&self.spec.scope, self.spec.kind);
+        self.report.compared += self.heard.judge(truth, |look| look.eye(scope, kind))?;
+        let rows = truth.rows(&self.eye());
+        if self.replica.rows().is_some_and(|held| *held != rows) {
             return Err(format!("in the end the replica is {:?} and the model {rows:?}", self.replica.rows()));
         }
         Ok(())
@@ -300,15 +357,9 @@ impl Watcher {
 
     fn behind(&self) -> String {
         let Some(truth) = self.truth.borrow().clone() else { return "no truth".to_owned() };
-        let detail = match (self.replica.rows(), self.replica.items()) {
-            (Some(rows), _) => {
-                let wanted = truth.rows(&self.spec.scope);
-                let wrong = wanted.iter().filter(|(id, data)| rows.get(*id) != Some(data)).map(|(id, _)| id);
-                let extra = rows.keys().filter(|id| !wanted.contains_key(*id));
-                format!("wrong or missing {:?}, extra {:?}", wrong.collect::<Vec<_>>(), extra.collect::<Vec<_>>())
-            }
-            (_, Some(items)) => format!("the list of {} is {:?}", items.len(), truth.list(&self.spec.scope, items)),
-            _ => String::new(),
+        let detail = match self.replica.rows() {
+            Some(rows) => difference(rows, &truth.rows(&self.eye())),
+            None => format!("the last that it is to be told of is {:x}", truth.last_told(&self.eye())),
         };
         format!(
             "{} s after the last write it is at {:?} (head {:x}, settled {}): {detail}",
@@ -345,4 +396,10 @@ impl Watcher {
             self.plan.number, self.spec, self.plan.keyed, self.plan.retain
         ));
     }
+}
+
+/// What a frame shows, as the filter judged it.
+fn image<'f>(frame: &'f Value, data: &'f Value) -> Image<'f> {
+    let op = if frame["op"] == "append" { Op::Append } else { Op::Upsert };
+    Image { address: frame["address"].as_str().unwrap_or_default(), key: frame["key"].as_str(), op, data }
 }

@@ -2,8 +2,8 @@
 
 use tidegate_core::{Cursor, GapReason, Kind, Offset};
 
+use super::eye::Eye;
 use super::log::Channel;
-use super::watch::Eye;
 
 /// The answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! The model against itself: a random writer, a watch, and a cut at every byte of what it sent.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rand::rngs::StdRng;
@@ -9,7 +9,8 @@ use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use tidegate_core::{Address, Cursor, Kind, Offset, Op, Scope, Target};
 
-use super::{Befores, Begin, Change, Channel, Eye, Rule, Watch};
+use super::view::RowId;
+use super::{Befores, Begin, Change, Channel, Eye, Image, Mode, Record, Rule, Shown, Watch};
 use crate::client::{ndjson, sse};
 use crate::replica::{Item, Replica};
 
@@ -62,7 +63,7 @@ fn cut_everywhere(seed: u64, history: u64) -> u64 {
         _ => Begin::Fresh,
     };
     let held = before_the_watch(&channel, &eye, &begin);
-    let mut watch = Watch::new(eye.clone(), begin, true);
+    let mut watch = manner(Watch::new(eye.clone(), begin, true), keyed, &mut rng);
     let mut frames = Vec::new();
     run(&first, &mut channel, &mut watch, &mut frames);
     let bytes = encode(encoding, &frames);
@@ -86,7 +87,8 @@ fn cut_everywhere(seed: u64, history: u64) -> u64 {
     bytes.len() as u64 + 1
 }
 
-/// Goes on from the replica's cursor, at times with other options, until everything has arrived.
+/// Goes on from the replica's cursor, at times with other options, until everything has arrived. How changes are told
+/// is another way each time.
 fn resume(mut channel: Channel, eye: &Eye, mut replica: Replica, rng: &mut StdRng, place: (u64, usize)) {
     let mut eye = eye.clone();
     for _ in 0..rng.random_range(0..3) {
@@ -95,19 +97,21 @@ fn resume(mut channel: Channel, eye: &Eye, mut replica: Replica, rng: &mut StdRn
             eye = self::eye(true, rng);
             eye.kind = Kind::State;
         }
-        let frames = go_on(&mut channel, &eye, &replica, |channel, watch, frames| run(&steps, channel, watch, frames));
+        let mut watch = go_on(&channel, &eye, &replica, rng);
+        let mut frames = Vec::new();
+        run(&steps, &mut channel, &mut watch, &mut frames);
         let keep = rng.random_range(0..=frames.len());
         Oracle::new(&channel, &eye).feed(&mut replica, &frames[..keep], place);
         Oracle::new(&channel, &eye).compare(&replica, place);
         replica.cut();
     }
     let limit = rng.random_range(1..5);
-    let frames = go_on(&mut channel, &eye, &replica, |channel, watch, frames| {
-        while !watch.current(channel) {
-            frames.extend(watch.step(channel, limit));
-        }
-        frames.extend(watch.bookmark(channel));
-    });
+    let mut watch = go_on(&channel, &eye, &replica, rng);
+    let mut frames = Vec::new();
+    while !watch.current(&channel) {
+        frames.extend(watch.step(&channel, limit));
+    }
+    frames.extend(watch.bookmark(&channel));
     let oracle = Oracle::new(&channel, &eye);
     oracle.feed(&mut replica, &frames, place);
     let cursor: Cursor = replica.cursor.as_deref().expect("a cursor").parse().expect("of ours");
@@ -117,21 +121,20 @@ fn resume(mut channel: Channel, eye: &Eye, mut replica: Replica, rng: &mut StdRn
     oracle.compare(&replica, place);
 }
 
-fn go_on(
-    channel: &mut Channel,
-    eye: &Eye,
-    replica: &Replica,
-    drive: impl FnOnce(&mut Channel, &mut Watch, &mut Vec<Value>),
-) -> Vec<Value> {
+fn go_on(channel: &Channel, eye: &Eye, replica: &Replica, rng: &mut StdRng) -> Watch {
     let begin = match &replica.cursor {
         Some(cursor) => Begin::After(cursor.parse().expect("a cursor of ours")),
         // A list that was cut before its first cursor holds nothing, so any beginning is right.
         None => Begin::Fresh,
     };
-    let mut watch = Watch::new(eye.clone(), begin, true);
-    let mut frames = Vec::new();
-    drive(channel, &mut watch, &mut frames);
-    frames
+    manner(Watch::new(eye.clone(), begin, true), channel.keyed, rng)
+}
+
+/// How changes are told: by patches or not, conflated or not. The cursor says nothing of it.
+fn manner(watch: Watch, keyed: bool, rng: &mut StdRng) -> Watch {
+    let mode = *[Mode::Full, Mode::Full, Mode::Patch, Mode::JsonPatch].choose(rng).expect("some");
+    let conflated = rng.random_bool(0.4) && (!keyed || watch.kind() == Kind::State);
+    watch.with_mode(mode).conflated(conflated)
 }
 
 fn run(steps: &[Step], channel: &mut Channel, watch: &mut Watch, frames: &mut Vec<Value>) {
@@ -149,18 +152,20 @@ fn run(steps: &[Step], channel: &mut Channel, watch: &mut Watch, frames: &mut Ve
 struct Oracle<'c> {
     channel: &'c Channel,
     eye: &'c Eye,
-    /// Rows that the eye could see at some time.
-    once_visible: BTreeSet<(String, String)>,
+    /// What the eye could be shown of each row, or event, at some time.
+    visible: BTreeMap<RowId, Vec<Value>>,
 }
 
 impl Oracle<'_> {
     fn new<'c>(channel: &'c Channel, eye: &'c Eye) -> Oracle<'c> {
-        let visible = channel.ever.iter().filter(|record| {
-            eye.sees(&record.change.address, record.change.key.as_deref(), &record.change.data)
-                && record.change.op != Op::Delete
-        });
-        let id = |change: &Change| (change.address.clone(), change.key.clone().unwrap_or_default());
-        Oracle { channel, eye, once_visible: visible.map(|record| id(&record.change)).collect() }
+        let mut visible: BTreeMap<RowId, Vec<Value>> = BTreeMap::new();
+        for Record { change, .. } in channel.ever.iter().filter(|record| record.change.op != Op::Delete) {
+            if eye.sees(&image(change)) {
+                let id = (change.address.clone(), change.key.clone().unwrap_or_default());
+                visible.entry(id).or_default().push(eye.project(&change.data));
+            }
+        }
+        Oracle { channel, eye, visible }
     }
 
     fn feed(&self, replica: &mut Replica, frames: &[Value], place: (u64, usize)) {
@@ -172,11 +177,11 @@ impl Oracle<'_> {
 
     fn may_be_sent(&self, frame: &Value, place: (u64, usize)) {
         let Some(address) = frame["address"].as_str() else { return };
-        let key = frame["key"].as_str();
-        let allowed = match frame.get("data") {
-            Some(data) => self.eye.sees(address, key, data),
-            None => self.once_visible.contains(&(address.to_owned(), key.unwrap_or_default().to_owned())),
-        };
+        let id = (address.to_owned(), frame["key"].as_str().unwrap_or_default().to_owned());
+        let allowed = self.visible.get(&id).is_some_and(|shown| {
+            // What a patch says is seen when it is applied.
+            frame.get("data").is_none_or(|data| shown.contains(data))
+        });
         assert!(allowed, "{place:?}: sent what may not be seen: {frame}");
     }
 
@@ -188,8 +193,7 @@ impl Oracle<'_> {
         if let Some(rows) = replica.rows()
             && cursor.view == self.eye.fingerprint()
         {
-            let state = self.channel.state_at(cursor.offset);
-            let truth = state.filtered(|address, key, data| self.eye.sees(address, Some(key), data));
+            let truth = self.channel.state_at(cursor.offset).through(self.eye);
             assert_eq!(*rows, truth.rows, "{place:?} at {}", cursor.offset);
         }
         if let Some(items) = replica.items() {
@@ -197,43 +201,76 @@ impl Oracle<'_> {
         }
     }
 
-    /// Each stretch of the list must be the records of the channel, once and in order.
+    /// Each stretch of the list must be the records of the channel, once and in order; where they are conflated, the
+    /// newest of each address, in the place of those before it.
     fn compare_list(&self, items: &[Item], upto: Offset, place: (u64, usize)) {
         let mut at = None;
-        let mut said: Vec<Offset> = Vec::new();
-        let mut meant: Vec<Offset> = Vec::new();
+        let mut tick = Vec::new();
         for item in items {
+            let after = at.unwrap_or(Offset::MAX);
             match item {
                 Item::Begin { offset } => at = at.or(*offset),
                 Item::Gap { to: Some(to), reason } if reason == "source" => {
-                    meant.extend(self.listed(at.unwrap_or(u64::MAX), *to));
+                    assert_eq!(self.listed(after, *to), [], "{place:?} before {item:?}");
                     at = Some(*to);
                 }
-                Item::Gap { to, .. } => {
-                    meant.extend(self.listed(at.unwrap_or(u64::MAX), said.last().copied().unwrap_or(0)));
-                    at = *to;
+                // What is before it may be lost.
+                Item::Gap { to, .. } => at = *to,
+                Item::Notice { offset: Some(offset), .. } => {
+                    assert_eq!(self.listed(after, *offset), [(*offset, Value::Null)], "{place:?}");
+                    at = Some(*offset);
                 }
-                Item::Event { offset, .. } | Item::Notice { offset, .. } => {
-                    said.push(offset.expect("a cursor on each event"))
+                Item::Event { offset: Some(offset), data, conflated: None, .. } => {
+                    assert_eq!(self.listed(after, *offset), [(*offset, data.clone())], "{place:?}");
+                    at = Some(*offset);
                 }
+                Item::Event { offset, address, data, conflated: Some(count), .. } => {
+                    tick.push((address.clone(), data.clone(), *count));
+                    if let Some(offset) = offset {
+                        assert_eq!(std::mem::take(&mut tick), self.conflated(after, *offset), "{place:?}");
+                        at = Some(*offset);
+                    }
+                }
+                _ => panic!("{place:?}: no cursor on {item:?}"),
             }
         }
-        meant.extend(self.listed(at.unwrap_or(u64::MAX), upto));
-        assert_eq!(said, meant, "{place:?}");
+        assert_eq!(tick, [], "{place:?}: a tick without an end");
+        assert_eq!(self.listed(at.unwrap_or(Offset::MAX), upto), [], "{place:?}: the end is missing");
     }
 
-    fn listed(&self, after: Offset, upto: Offset) -> impl Iterator<Item = Offset> {
-        let range = self.channel.ever.iter().filter(move |record| record.offset > after && record.offset <= upto);
-        range
-            .filter(|record| {
-                let (address, key) = (record.change.address.as_str(), record.change.key.as_deref());
-                let sees = |data: &Value| self.eye.sees(address, key, data);
-                matches!(record.change.op, Op::Clear | Op::Notice)
-                    || (matches!(record.change.op, Op::Upsert | Op::Append) && sees(&record.change.data))
-                    || record.before.as_ref().is_some_and(sees)
-            })
-            .map(|record| record.offset)
+    fn range(&self, after: Offset, upto: Offset) -> impl Iterator<Item = &Record> {
+        self.channel.ever.iter().filter(move |record| record.offset > after && record.offset <= upto)
     }
+
+    fn listed(&self, after: Offset, upto: Offset) -> Vec<(Offset, Value)> {
+        let told = self.range(after, upto).filter_map(|record| {
+            let value = match record.change.op {
+                Op::Clear | Op::Notice => Value::Null,
+                _ => match self.eye.shown(record, record.before.as_ref())? {
+                    Shown::Value(is) | Shown::Changed { is, .. } => is,
+                    Shown::Gone => Value::Null,
+                },
+            };
+            Some((record.offset, value))
+        });
+        told.collect()
+    }
+
+    /// The newest event of each address, and how many there were.
+    fn conflated(&self, after: Offset, upto: Offset) -> Vec<(String, Value, u64)> {
+        let mut newest: Vec<(String, Value, u64)> = Vec::new();
+        let visible = self.range(after, upto).filter(|record| record.change.op == Op::Append);
+        for Record { change, .. } in visible.filter(|record| self.eye.sees(&image(&record.change))) {
+            let before = newest.iter().position(|(address, ..)| *address == change.address);
+            let count = before.map_or(0, |at| newest.remove(at).2);
+            newest.push((change.address.clone(), self.eye.project(&change.data), count + 1));
+        }
+        newest
+    }
+}
+
+fn image(change: &Change) -> Image<'_> {
+    Image { address: &change.address, key: change.key.as_deref(), op: change.op, data: &change.data }
 }
 
 /// What a client holds that presents this beginning.
@@ -247,7 +284,7 @@ fn before_the_watch(channel: &Channel, eye: &Eye, begin: &Begin) -> Replica {
     }
     let mut replica = Replica::state();
     if let Begin::After(cursor) = begin {
-        let state = channel.state_at(cursor.offset).filtered(|address, key, data| eye.sees(address, Some(key), data));
+        let state = channel.state_at(cursor.offset).through(eye);
         replica.apply(&json!({"op": "reset", "reason": "start"})).expect("reset");
         for ((address, key), data) in &state.rows {
             replica.apply(&json!({"op": "snapshot", "address": address, "key": key, "data": data})).expect("a row");
@@ -269,10 +306,17 @@ fn eye(keyed: bool, rng: &mut StdRng) -> Eye {
     let kind = if keyed && rng.random_bool(0.7) { Kind::State } else { Kind::History };
     let (least, least_ruled) = (rng.random_range(0..4), rng.random_range(0..3));
     let at_least = |name: &'static str, least: i64| -> Rule {
-        Arc::new(move |_: &str, _: Option<&str>, data: &Value| data[name].as_i64().unwrap_or(0) >= least)
+        Arc::new(move |image: &Image<'_>| image.data[name].as_i64().unwrap_or(0) >= least)
     };
     let rules = format!("v>={least} rights>={least_ruled}");
-    Eye { filter: at_least("v", least), row_rule: at_least("rights", least_ruled), rules, ..Eye::open(scope, kind) }
+    let eye = Eye {
+        filter: at_least("v", least),
+        row_rule: at_least("rights", least_ruled),
+        rules,
+        ..Eye::open(scope, kind)
+    };
+    let fields: &[&str] = [&["w"][..], &["v", "p.x"], &["p.y", "w"]].choose(rng).expect("some");
+    if rng.random_bool(0.5) { eye.with_fields(fields) } else { eye }
 }
 
 fn schedule(keyed: bool, steps: usize, rng: &mut StdRng) -> Vec<Step> {
@@ -298,7 +342,11 @@ fn changes(keyed: bool, rng: &mut StdRng) -> Vec<Change> {
         1 => return vec![Change::notice("schema")],
         _ => {}
     }
-    let data = json!({"v": rng.random_range(0..5), "rights": rng.random_range(0..4), "n": rng.random::<u16>()});
+    let small = |rng: &mut StdRng| json!([1, 2, null]).get(rng.random_range(0..3)).cloned();
+    let data = json!({
+        "v": rng.random_range(0..5), "rights": rng.random_range(0..4), "n": rng.random::<u16>(),
+        "w": small(rng), "p": {"x": small(rng), "y": small(rng)},
+    });
     if !keyed {
         return vec![Change::append(address, data)];
     }
@@ -352,7 +400,7 @@ fn decode(encoding: Encoding, bytes: &[u8]) -> Vec<Value> {
 /// row changes: does the watch still say that it left?
 fn leaves_after_its_record_was_trimmed(befores: Befores) -> Replica {
     let scope = Scope::address(Address::parse("orders/eu").expect("an address"));
-    let open: Rule = Arc::new(|_, _, data| data["status"] == "open");
+    let open: Rule = Arc::new(|image| image.data["status"] == "open");
     let eye = Eye { filter: open, rules: "open".into(), ..Eye::open(scope, Kind::State) };
     let mut channel = Channel::new("orders", true);
     let seen = channel.append(&[Change::upsert("orders/eu", "1", json!({"status": "open"}))]);

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use tidegate_core::Op;
 
+use super::eye::Eye;
+
 /// Identity of a row: its address and its key.
 pub type RowId = (String, String);
 
@@ -32,9 +34,9 @@ impl View {
         }
     }
 
-    /// The rows that `sees` lets through.
-    pub fn filtered(&self, sees: impl Fn(&str, &str, &Value) -> bool) -> View {
-        let rows = self.rows.iter().filter(|((address, key), data)| sees(address, key, data));
-        View { rows: rows.map(|(id, data)| (id.clone(), data.clone())).collect() }
+    /// What a watch shows of the rows.
+    pub fn through(&self, eye: &Eye) -> View {
+        let rows = self.rows.iter().filter(|((address, key), data)| eye.sees_row(address, key, data));
+        View { rows: rows.map(|(id, data)| (id.clone(), eye.project(data))).collect() }
     }
 }

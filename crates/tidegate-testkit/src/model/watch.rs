@@ -10,31 +10,26 @@
 //! A watch holds its position and, while it scans, the last row sent; never a list of what its
 //! client has. Whether a row was visible before a change is in the record (`before`).
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
-use tidegate_core::{Cursor, Fingerprint, GapReason, Kind, Offset, Op, Scope};
+use tidegate_core::{Cursor, GapReason, Kind, Offset, Op};
 
 use super::cursor::{Verdict, judge};
+use super::eye::{Eye, Shown};
 use super::log::{Channel, Record};
+use super::patch::{json_patch, merge_patch};
+use super::told::{self, Told};
 use super::view::RowId;
 
-/// A filter or a row rule, on (address, key, data).
-pub type Rule = Arc<dyn Fn(&str, Option<&str>, &Value) -> bool + Send + Sync>;
-
-/// What a watch looks at and what it may see.
-#[derive(Clone)]
-pub struct Eye {
-    /// Which rows.
-    pub scope: Scope,
-    /// State or records; always [`Kind::History`] on a plain channel.
-    pub kind: Kind,
-    /// Text of filter and rule: closures cannot be compared, the fingerprint needs something.
-    pub rules: String,
-    /// What the client asked for.
-    pub filter: Rule,
-    /// What the client may see.
-    pub row_rule: Rule,
+/// How the change of a row is told that the watch was shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// By its value.
+    #[default]
+    Full,
+    /// By a JSON Merge Patch, where it can say the change.
+    Patch,
+    /// By a JSON Patch.
+    JsonPatch,
 }
 
 /// Where a watch begins.
@@ -61,6 +56,9 @@ pub enum Befores {
 pub struct Watch {
     eye: Eye,
     chain: bool,
+    mode: Mode,
+    /// Whether what one step tells is a tick.
+    conflated: bool,
     befores: Befores,
     phase: Phase,
     prev: Option<Offset>,
@@ -72,41 +70,31 @@ enum Phase {
     Follow { at: Offset },
 }
 
-impl Eye {
-    /// Sees everything in `scope`.
-    pub fn open(scope: Scope, kind: Kind) -> Eye {
-        let all: Rule = Arc::new(|_, _, _| true);
-        Eye { scope, kind, rules: String::new(), filter: all.clone(), row_rule: all }
-    }
-
-    /// Whether a value at this place is visible.
-    pub fn sees(&self, address: &str, key: Option<&str>, data: &Value) -> bool {
-        self.scope.matches(address, key) && (self.filter)(address, key, data) && (self.row_rule)(address, key, data)
-    }
-
-    /// Changes with everything that decides which rows the replica holds.
-    pub fn fingerprint(&self) -> Fingerprint {
-        let kind: &[u8] = if self.kind == Kind::State { b"state" } else { b"history" };
-        let key = self.scope.key.as_deref();
-        Fingerprint::of(&[
-            kind,
-            self.scope.target.as_str().as_bytes(),
-            &[u8::from(key.is_some())],
-            key.unwrap_or_default().as_bytes(),
-            self.rules.as_bytes(),
-        ])
-    }
-}
-
 impl Watch {
     /// A watch that has not sent anything yet.
     pub fn new(eye: Eye, begin: Begin, chain: bool) -> Watch {
-        Watch { eye, chain, befores: Befores::InRecord, phase: Phase::Start(begin), prev: None }
+        let (mode, befores, phase) = (Mode::Full, Befores::InRecord, Phase::Start(begin));
+        Watch { eye, chain, mode, conflated: false, befores, phase, prev: None }
+    }
+
+    /// The same watch, told of changes in this way.
+    pub fn with_mode(self, mode: Mode) -> Watch {
+        Watch { mode, ..self }
+    }
+
+    /// The same watch, conflated or not: then each step is a tick, at whatever moment it comes.
+    pub fn conflated(self, conflated: bool) -> Watch {
+        Watch { conflated, ..self }
     }
 
     /// The same watch with another way to learn what was before.
     pub fn with_befores(self, befores: Befores) -> Watch {
         Watch { befores, ..self }
+    }
+
+    /// State or records.
+    pub fn kind(&self) -> Kind {
+        self.eye.kind
     }
 
     /// Whether everything of `channel` has been sent.
@@ -207,15 +195,17 @@ impl Watch {
             if record.change.op == Op::Clear {
                 count = 0;
                 out.push(json!({"op": "reset", "reason": "clear"}));
-            } else if let Some(frame) = self.seen(channel, index) {
+            } else if let Some(frame) = self.seen(channel, index, Mode::Full) {
+                // No patch: the row it would change may not have come yet.
                 out.push(frame);
             }
         }
         let rest = channel.view.rows.iter().filter(|(id, _)| after.as_ref().is_none_or(|after| *id > after));
         let page: Vec<_> = rest.take(limit).collect();
         for ((address, key), data) in &page {
-            if self.eye.sees(address, Some(key), data) {
+            if self.eye.sees_row(address, key, data) {
                 count += 1;
+                let data = self.eye.project(data);
                 out.push(json!({"op": "snapshot", "address": address, "key": key, "data": data}));
             }
         }
@@ -238,8 +228,14 @@ impl Watch {
         let due = channel.held.iter().enumerate().filter(|(_, record)| record.offset > at);
         let page: Vec<_> = due.take(limit).collect();
         let all = page.len() < limit;
+        let mut tick = Vec::new();
         for (index, record) in page {
             at = record.offset;
+            if self.conflated && !wide(record) {
+                tick.push(index);
+                continue;
+            }
+            self.end_tick(channel, &mut tick, out);
             if record.change.op == Op::Clear && self.eye.kind == Kind::State {
                 out.push(json!({"op": "reset", "reason": "clear"}));
                 let mut last = json!({"op": "snapshot", "last": true, "count": 0});
@@ -252,51 +248,80 @@ impl Watch {
                 let mut bookmark = json!({"op": "bookmark"});
                 self.stand(channel, at, &mut bookmark);
                 out.push(bookmark);
-            } else if let Some(mut frame) = self.seen(channel, index) {
+            } else if let Some(mut frame) = self.seen(channel, index, self.mode) {
                 self.stand(channel, at, &mut frame);
                 out.push(frame);
             }
         }
+        self.end_tick(channel, &mut tick, out);
         // Behind the last record there may be holes; only the log knows.
         self.phase = Phase::Follow { at: if all { channel.head } else { at } };
     }
 
-    /// What this watch sees of the held record at `index`: the heart of filters and row rules.
-    fn seen(&self, channel: &Channel, index: usize) -> Option<Value> {
-        let Record { change, .. } = &channel.held[index];
-        let (address, key) = (change.address.as_str(), change.key.as_deref());
-        let now = matches!(change.op, Op::Upsert | Op::Append) && self.eye.sees(address, key, &change.data);
-        let was = self.before(channel, index).is_some_and(|data| self.eye.sees(address, key, data));
-        let op = match change.op {
-            Op::Clear => return Some(json!({"op": "clear"})),
-            Op::Notice => {
-                let mut frame = change.data.clone();
-                (frame["op"], frame["time"]) = ("notice".into(), "then".into());
-                return Some(frame);
-            }
-            Op::Gap => return None, // the state is found again by comparing
-            op if now => op.as_str(),
-            _ if was => "delete", // gone, or no longer visible: the two look the same
-            _ => return None,
-        };
-        let mut frame = json!({"op": op, "address": address});
-        if let Some(key) = key {
-            frame["key"] = key.into();
+    /// Tells what the held records at these indices have changed, with one cursor behind all of them: each has been
+    /// told then or needs not to be.
+    fn end_tick(&mut self, channel: &Channel, indices: &mut Vec<usize>, out: &mut Vec<Value>) {
+        let records: Vec<&Record> = std::mem::take(indices).into_iter().map(|index| &channel.held[index]).collect();
+        let Some(end) = records.last().map(|record| record.offset) else { return };
+        let told = told::tick(&self.eye, &records, |record| self.before(channel, record));
+        let mut frames: Vec<Value> = told.iter().map(|told| self.frame(told, self.mode)).collect();
+        for (frame, told) in frames.iter_mut().zip(&told) {
+            frame["conflated"] = told.count.into();
         }
-        if now {
-            frame["data"] = change.data.clone();
+        if let Some(last) = frames.last_mut() {
+            self.stand(channel, end, last);
         }
-        Some(frame)
+        out.append(&mut frames);
     }
 
-    fn before<'c>(&self, channel: &'c Channel, index: usize) -> Option<&'c Value> {
+    /// What this watch sees of the held record at `index`: the heart of filters and row rules.
+    fn seen(&self, channel: &Channel, index: usize, mode: Mode) -> Option<Value> {
         let record = &channel.held[index];
+        match record.change.op {
+            Op::Clear => Some(json!({"op": "clear"})),
+            Op::Notice => {
+                let mut frame = record.change.data.clone();
+                (frame["op"], frame["time"]) = ("notice".into(), "then".into());
+                Some(frame)
+            }
+            Op::Gap => None, // the state is found again by comparing
+            _ => {
+                let told = told::each(&self.eye, &[record], |record| self.before(channel, record));
+                told.first().map(|told| self.frame(told, mode))
+            }
+        }
+    }
+
+    fn frame(&self, told: &Told<'_>, mode: Mode) -> Value {
+        let change = &told.record.change;
+        let mut frame = json!({"op": told.op(), "address": change.address});
+        if let Some(key) = &change.key {
+            frame["key"] = key.as_str().into();
+        }
+        let patch = match (&told.shown, mode) {
+            _ if self.eye.kind == Kind::History => None,
+            (Shown::Changed { was, is }, Mode::Patch) => merge_patch(was, is).map(|patch| ("patch", patch)),
+            (Shown::Changed { was, is }, Mode::JsonPatch) => Some(("patches", json_patch(was, is))),
+            _ => None,
+        };
+        match (patch, &told.shown) {
+            (Some((name, patch)), _) => frame[name] = patch,
+            (None, Shown::Value(is) | Shown::Changed { is, .. }) => frame["data"] = is.clone(),
+            (None, Shown::Gone) => {}
+        }
+        frame
+    }
+
+    fn before<'c>(&self, channel: &'c Channel, record: &'c Record) -> Option<&'c Value> {
         if self.befores == Befores::InRecord {
             return record.before.as_ref();
         }
-        let same =
-            |older: &&Record| older.change.address == record.change.address && older.change.key == record.change.key;
-        let older = channel.held[..index].iter().rev().find(same)?;
+        let same = |older: &&Record| {
+            older.offset < record.offset
+                && older.change.address == record.change.address
+                && older.change.key == record.change.key
+        };
+        let older = channel.held.iter().rev().find(same)?;
         (older.change.op == Op::Upsert).then_some(&older.change.data)
     }
 
@@ -312,4 +337,9 @@ impl Watch {
     fn text(&self, channel: &Channel, offset: Offset) -> String {
         Cursor { channel: channel.id(), epoch: channel.epoch, view: self.eye.fingerprint(), offset }.to_string()
     }
+}
+
+/// Whether a record concerns the whole channel: it has its own place in the order, and ends a tick.
+fn wide(record: &Record) -> bool {
+    matches!(record.change.op, Op::Clear | Op::Gap | Op::Notice)
 }

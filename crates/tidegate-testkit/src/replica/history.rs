@@ -28,6 +28,8 @@ pub enum Item {
         data: Value,
         /// The offset inside its cursor.
         offset: Option<u64>,
+        /// How many events it stands for, if they are conflated.
+        conflated: Option<u64>,
     },
     /// Where a stream told its cursor before the first event.
     Begin {
@@ -103,6 +105,7 @@ impl History {
             key: member("key").map(str::to_owned),
             data,
             offset: member("cursor").and_then(offset),
+            conflated: frame.get("conflated").and_then(Value::as_u64),
         });
     }
 }

@@ -1,10 +1,9 @@
 //! The tick of a conflated tail: what has changed since the last one, and when it ends.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tidegate_core::{Frame, NoticeCode, Offset, Record};
-use tidegate_hub::{ChannelConfig, Rate, Tick, View};
+use tidegate_core::{Frame, NoticeCode, Offset};
+use tidegate_hub::{ChannelConfig, Rate, Sight, Tick, View};
 
 /// Who asks for less is not to be told more than a ring holds in the time of one tick: a tick that tells more than this
 /// takes the time of the next ones, too.
@@ -52,13 +51,13 @@ impl Ticking {
 
     /// Takes a record, unless it concerns the whole channel. The tail had got everything up to `upto` before the page of
     /// the record.
-    pub(super) fn push(&mut self, record: &Arc<Record>, view: &View, upto: Offset) {
+    pub(super) fn push(&mut self, sight: &Sight<'_>, view: &View, upto: Offset) {
         if self.is_idle() {
             self.base = upto.max(self.seen);
         }
-        self.seen = record.offset;
-        if !record.op.is_channel_wide() {
-            self.tick.push(record, view);
+        self.seen = sight.record().offset;
+        if !sight.record().op.is_channel_wide() {
+            self.tick.push(sight, view);
         }
     }
 
