@@ -4,11 +4,13 @@
 // page around it: channels, state, counters, what to type in a terminal, and the form to publish.
 
 import { publish, watch } from "/tidegate.js";
+import { FilterBox } from "/_assets/filter.js";
 import { clip, clock, Events, FrameLog, make, Rate, readable, Tables } from "/_assets/view.js";
 
 const PAINT_MS = 150; // between two paints; a busy channel must not cost the whole browser
 const NEWEST = 100; // events read before the stream begins
-const OPTIONS = ["after", "from", "key"];
+const PLACES = ["after", "from", "key", "snapshot"]; // a watch with one of these does not just begin now
+const OPTIONS = ["after", "from", "key", "mode", "rate"];
 
 const $ = (id) => document.getElementById(id);
 
@@ -72,72 +74,99 @@ function showChannels(channels, current) {
   }
 }
 
-/** Watches the address and shows what comes, until the page is left. */
-async function follow(address, channel, proof) {
+/** Watches the address and shows what comes, until the page is left; another view of it is another watch. */
+function follow(address, channel, proof) {
   const query = new URLSearchParams(location.search);
-  const options = Object.fromEntries(OPTIONS.filter((name) => query.has(name)).map((name) => [name, query.get(name)]));
-  if (query.get("snapshot") === "false") options.snapshot = false;
-  const keyed = channel?.kind === "keyed" && options.from === undefined && options.snapshot !== false;
+  const given = Object.fromEntries(OPTIONS.filter((name) => query.has(name)).map((name) => [name, query.get(name)]));
+  if (query.get("snapshot") === "false") given.snapshot = false;
+  const keyed = channel?.kind === "keyed" && given.from === undefined && given.snapshot !== false;
   const wild = address.split("/").includes("*");
-  const live = keyed ? new Tables($("tables"), wild) : new Events($("events"), wild);
   const frames = new FrameLog($("frames"), $("pause"));
   const rate = new Rate();
-  let [watching, cuts] = [null, 0];
-  // A plain stream begins now; the newest events are read first, and the stream goes on from their cursor.
-  if (!keyed && Object.keys(options).length === 0) {
-    const newest = await readNewest(address);
-    live.add(newest?.frames ?? []);
-    options.after = newest?.cursor;
+  const line = proof?.line(address, "SSE");
+  let [shown, asked] = [null, null]; // a watch that was asked for is shown once its server has accepted it
+
+  const box = new FilterBox($("view"), () => begin(box.view));
+  const showCurl = offerCurl(address, channel, () => ({ view: shown?.view ?? box.view, cursor: shown?.watching.cursor }));
+  const paint = throttled(() => {
+    showCurl();
+    frames.paint();
+    if (!shown) return;
+    shown.live.paint(shown.watching);
+    showFacts(shown);
+  });
+
+  async function begin(view) {
+    asked?.watching?.close();
+    const own = (asked = { view, cuts: 0, live: keyed ? new Tables($("tables"), wild) : new Events($("events"), wild) });
+    const options = { ...given, ...view };
+    // A plain stream begins now; the newest events are read first, and the stream goes on from their cursor.
+    if (!keyed && PLACES.every((name) => !(name in given))) {
+      const newest = await readNewest(address, view);
+      if (own !== asked) return;
+      own.live.add(newest?.frames ?? []);
+      options.after = newest?.cursor;
+    }
+    own.watching = watch(address, {
+      ...options,
+      url: location.origin,
+      onFrame: (frame, watching) => {
+        rate.count();
+        frames.add(frame);
+        if (frame.op === "begin") box.began(frame, view);
+        showNotice(frame);
+        proof?.frame(line, frame, watching);
+        paint();
+      },
+      onChange: (changes) => {
+        own.live.add(changes);
+        if (!view.filter) line?.changes(changes); // a filter leaves numbers out
+        paint();
+      },
+      onStatus: (status, watching) => {
+        const { state, error } = status;
+        if (state === "waiting") own.cuts++;
+        if (own === asked && state === "open") show(own, watching);
+        if (own !== asked && own !== shown) return;
+        const mistake = own === asked && error?.problem?.status === 400 && Object.keys(view).length > 0;
+        if (mistake) box.refused(error.problem, view, shown !== null);
+        else if (state === "closed" && error) refuse({ title: error.message, ...error.problem, detail: error.problem?.detail ?? error.problem?.message });
+        if (own === asked && shown) return;
+        proof?.status(line, status);
+        showStatus(status);
+        paint();
+      },
+    });
   }
 
-  const showCursor = offerCurl(address, channel, () => watching?.cursor);
-  const paint = throttled(() => {
-    showCursor();
-    live.paint(watching);
-    frames.paint();
-    showFacts(watching, cuts, live);
-  });
-  const line = proof?.line(address, "SSE");
-  watching = watch(address, {
-    ...options,
-    url: location.origin,
-    onFrame: (frame, watch) => {
-      rate.count();
-      frames.add(frame);
-      showNotice(frame);
-      proof?.frame(line, frame, watch);
-      paint();
-    },
-    onChange: (changes) => {
-      live.add(changes);
-      line?.changes(changes);
-      paint();
-    },
-    onStatus: (status) => {
-      proof?.status(line, status);
-      if (status.state === "waiting") cuts++;
-      showStatus(status);
-      paint();
-    },
-  });
+  function show(own, watching) {
+    shown?.watching.close();
+    if (shown) line?.again();
+    [shown, asked] = [Object.assign(own, { watching }), null];
+    for (const id of ["tables", "events"]) $(id).replaceChildren();
+    $("refusal").hidden = $("events").hidden = true;
+    box.clear();
+    showCurl(true);
+    window.tidegate = watching; // for the console
+  }
+
+  begin(box.view);
   if (channel?.publish) offerPublish(address, channel);
-  $("cursor-copy").addEventListener("click", (event) => copy(event.target, watching.cursor));
-  addEventListener("pagehide", () => watching.close());
+  $("cursor-copy").addEventListener("click", (event) => copy(event.target, shown.watching.cursor));
+  addEventListener("pagehide", () => [shown, asked].forEach((own) => own?.watching?.close()));
   addEventListener("pageshow", ({ persisted }) => persisted && location.reload()); // back from the browser's cache
-  window.tidegate = watching; // for the console
 }
 
-async function readNewest(address) {
-  const answer = await fetch(`/v1/${address}?limit=${NEWEST}`, { headers: { Accept: "application/json" } }).catch(() => null);
+async function readNewest(address, view) {
+  const answer = await fetch(`/v1/${address}?${new URLSearchParams({ ...view, limit: NEWEST })}`, { headers: { Accept: "application/json" } }).catch(() => null);
   return answer?.ok ? answer.json() : null; // a refusal is told by the watch
 }
 
-function showStatus({ state, error, retry_ms }) {
-  const words = { connecting: "connecting", open: "live", waiting: `back in ${((retry_ms ?? 0) / 1000).toFixed(1)} s`, closed: "ended" };
+function showStatus({ state, transport, error, retry_ms }) {
+  const words = { connecting: "connecting", open: transport === "poll" ? "live, by long-poll" : "live", waiting: `back in ${((retry_ms ?? 0) / 1000).toFixed(1)} s`, closed: "ended" };
   $("state").textContent = words[state];
   $("state").dataset.state = state;
   $("state").title = error?.message ?? "";
-  if (state === "closed" && error) refuse({ title: error.message, ...error.problem, detail: error.problem?.detail ?? error.problem?.message });
 }
 
 /** What the server says beside the data. That a channel is loading ends with its first state, the rest stays to be read. */
@@ -163,7 +192,7 @@ function refuse({ title, detail, hint }) {
   $("refusal-hint").textContent = hint ?? "";
 }
 
-function showFacts(watching, cuts, live) {
+function showFacts({ watching, cuts, live }) {
   for (const name of ["lost", "doubled", "gaps"]) {
     $(name).textContent = watching[name];
     $(name).toggleAttribute("data-bad", watching[name] > 0);
@@ -185,14 +214,15 @@ function throttled(work) {
   };
 }
 
-function offerCurl(address, channel, cursor) {
+/** Lines to type; `now` tells the view that is shown, and its cursor. */
+function offerCurl(address, channel, now) {
   const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
-  const at = (query = "") => quoted(`${location.origin}/v1/${address}${query}`);
+  const at = (more) => quoted(`${location.origin}/v1/${address}?${new URLSearchParams({ ...now().view, ...more })}`.replace(/\?$/, ""));
   const lines = [
     ["Watch, as SSE", () => `curl -N -H 'Accept: text/event-stream' ${at()}`],
     ["Watch, as NDJSON", () => `curl -N -H 'Accept: application/x-ndjson' ${at()}`],
     ["Read once", () => `curl ${at()}`],
-    ["Long-poll", () => `curl ${at(`?after=${cursor() ?? "CURSOR"}&wait=30s`)}`],
+    ["Long-poll", () => `curl ${at({ after: now().cursor ?? "CURSOR", wait: "30s" })}`],
   ];
   if (channel?.publish) {
     const put = channel.kind === "keyed";
@@ -206,8 +236,13 @@ function offerCurl(address, channel, cursor) {
     $("curls").append(make("li", "", make("span", "muted", label), code, button));
     return () => (code.textContent = text());
   });
-  // Once there is a cursor to show; later ones only when copied, so that a line can be selected.
-  return () => cursor() && shown.splice(0).forEach((show) => show());
+  // Once there is a cursor to show; later ones only when copied, so that a line can be selected, or of another view.
+  let told = false;
+  return (anew = false) => {
+    if (!anew && (told || !now().cursor)) return;
+    told = Boolean(now().cursor);
+    shown.forEach((show) => show());
+  };
 }
 
 /** An address to write to; a pattern is none. */

@@ -37,6 +37,12 @@ export class Line {
     return this.replica?.gaps ?? 0;
   }
 
+  /** Another watch takes its place: it begins anew, and what it passes over is not lost. */
+  again() {
+    [this.#begun, this.#whole] = [false, false];
+    this.#sequences.clear();
+  }
+
   /** Counts a frame as it came. */
   frame({ op }, replica) {
     this.replica = replica;

@@ -4,16 +4,19 @@
 //   watch("orders/eu", { onChange: (changes, w) => console.log(w.cursor, w.rows.size, changes) });
 //
 // It reads the stream with fetch, resumes with its cursor, and waits with jitter before it comes back. What came after
-// the last cursor is not true yet: it is kept aside and dropped on a cut. It never compares or computes cursors.
+// the last cursor is not true yet: it is kept aside and dropped on a cut. It never compares or computes cursors. Where
+// something in between holds a stream back, it asks by long-poll instead, with the same cursor.
 
 /**
  * @typedef {{op: string, cursor?: string, prev?: string, address?: string, key?: string, time?: string, data?: any,
  *   last?: boolean, count?: number, reason?: string, code?: string, message?: string, retry_ms?: number|null,
- *   heartbeat_ms?: number, tx?: string, tx_last?: boolean, patch?: object, patches?: object[]}} Frame
+ *   heartbeat_ms?: number, index?: string, tx?: string, tx_last?: boolean, conflated?: number, patch?: object,
+ *   patches?: object[]}} Frame
  *   Of a row that is patched, `data` is what it became.
  * @typedef {{address: string, key: string, time: string, data: any}} Row
- * @typedef {{type?: string, title?: string, status?: number, code: string, detail?: string, hint?: string}} Problem
- * @typedef {{state: "connecting"|"open"|"waiting"|"closed", failures: number, retry_ms?: number, error?: TidegateError}} Status
+ * @typedef {{type?: string, title?: string, status?: number, code: string, detail?: string, hint?: string, column?: number}} Problem
+ * @typedef {{state: "connecting"|"open"|"waiting"|"closed", transport: "sse"|"ndjson"|"poll", failures: number,
+ *   retry_ms?: number, error?: TidegateError}} Status
  *   `closed` is final: by `close()`, or by a refusal that `error` tells.
  * @typedef {() => string|undefined|Promise<string|undefined>} Token asked before each request
  */
@@ -21,6 +24,11 @@
 const HEARTBEAT_MS = 15_000; // until `begin` tells the server's own
 const BACKOFF_MS = 500; // doubles with each failure in a row …
 const BACKOFF_MS_MAX = 30_000; // … up to this; full jitter spreads those who were cut together
+const HELD_BACK_MS = 4_000; // what a server sends at once and is not here by then is held back, as proxies do that buffer
+const POLL_WAIT_S = 25; // proxies cut at 30 s and more
+const POLL_GRACE_MS = 15_000; // an answer that takes longer than its wait and this is none
+const STREAM_AGAIN_MS = 60_000; // who polls looks so often whether streams pass
+const TIMER_MS_MAX = 2 ** 31 - 1; // a longer timer would fire at once
 const PUBLISH_ATTEMPTS = 8; // about a minute; the server remembers an Idempotency-Key for longer
 const PUBLISH_WAIT_MS = 30_000; // for one answer
 const STEADY_MS = 5_000; // a connection that lasted so long was no failure, whatever ended it
@@ -110,16 +118,22 @@ export class Replica {
 /** A live read of an address; it goes on over cuts and restarts until `close()` or a final refusal. */
 export class Watch extends Replica {
   /** @type {Status} */
-  status = { state: "connecting", failures: 0 };
+  status;
+  /** How often a stream was held back, and long-poll took over. */
+  fallbacks = 0;
   /** @type {Promise<void>} Settles when the watch is over; rejects with the refusal that ended it. */
   done;
-  #address; #options; #patience = HEARTBEAT_MS * 2.5; #failures = 0;
+  #address; #options; #history; #fallback; #transport; #failures = 0;
+  #heartbeat = HEARTBEAT_MS;
+  #due = true; // more comes at once: `begin`, or what follows a frame that is not the end of anything
   #over = new AbortController();
 
   constructor(address, options = {}) {
-    super({ ...options, history: options.from !== undefined || options.snapshot === false });
-    this.#address = address;
-    this.#options = options;
+    const history = options.from !== undefined || options.snapshot === false;
+    super({ ...options, history });
+    [this.#address, this.#options, this.#history] = [address, options, history];
+    this.#fallback = options.fallback === false ? { afterMs: Infinity } : { afterMs: HELD_BACK_MS, againMs: STREAM_AGAIN_MS, ...options.fallback };
+    this.#transport = this.#format;
     this.done = this.#run();
     this.done.catch(() => {}); // onStatus tells it too
   }
@@ -129,11 +143,15 @@ export class Watch extends Replica {
     this.#over.abort();
   }
 
+  get #format() {
+    return this.#options.format ?? "sse";
+  }
+
   async #run() {
     for (;;) {
       this.#tell({ state: "connecting" });
       const began = Date.now();
-      const end = await this.#connect();
+      const end = await (this.#transport === "poll" ? this.#poll() : this.#stream());
       this.cut();
       if (Date.now() - began > STEADY_MS) this.#failures = 0;
       const error = end.error && !this.#over.signal.aborted ? { error: end.error } : {};
@@ -142,66 +160,139 @@ export class Watch extends Replica {
         if (error.error) throw error.error;
         return;
       }
+      if (end.transport) {
+        this.#transport = end.transport;
+        continue;
+      }
       const retry_ms = backoff(++this.#failures, end.retry_ms);
       this.#tell({ state: "waiting", retry_ms, ...error });
       await pause(retry_ms, this.#over.signal);
     }
   }
 
-  /** One connection, to its end; resolves to why it ended. A cut gives nothing to say. */
-  async #connect() {
-    const { url, from, key, snapshot, format = "sse", chain = true, token } = this.#options;
+  /** One stream, to its end; resolves to why it ended. A cut gives nothing to say. */
+  async #stream() {
+    this.#due = true;
+    let start = null;
+    const end = await this.#talk([], async (signal, alive) => {
+      // Anything that comes is a sign of life, comments too.
+      const patience = () => alive(Math.min(this.#due ? this.#fallback.afterMs : Infinity, this.#heartbeat * 2.5));
+      patience();
+      const response = await this.#open(signal);
+      start = response.headers.get("Tidegate-Cursor");
+      return this.#follow(framesOf(response), patience);
+    });
+    if (!end.silent || !this.#due || this.#fallback.afterMs === Infinity) return end;
+    this.cursor ??= start; // the head may have come through, and says where the watch begins
+    this.fallbacks++;
+    return { transport: "poll" };
+  }
+
+  /** Long-polls until something ends it, which may be that streams pass again. */
+  async #poll() {
+    const { from, key, snapshot, rate } = this.#options;
+    const asked = { cursor: this.cursor, from, key, snapshot, history: this.#history, pace: rate && paceMs(rate) };
+    const passed = new AbortController();
+    const look = setInterval(async () => (await this.#passes(passed.signal)) && passed.abort(), this.#fallback.againMs);
+    const end = await this.#talk([passed.signal], (signal, alive) => this.#follow(polled((query) => this.#read(query, signal, alive), asked, signal)));
+    const passes = passed.signal.aborted;
+    clearInterval(look);
+    passed.abort();
+    return passes ? { transport: this.#format } : end;
+  }
+
+  /** Whether the beginning of a stream comes through at once. */
+  async #passes(signal) {
+    const end = await this.#talk([signal], async (signal, alive) => {
+      alive(this.#fallback.afterMs);
+      for await (const [begin] of framesOf(await this.#open(signal))) if (begin) return { passes: true };
+      return {};
+    });
+    return end.passes;
+  }
+
+  async #follow(batches, each) {
+    for await (const frames of batches) {
+      for (const frame of frames) {
+        this.#frame(frame);
+        if (this.#over.signal.aborted) return {};
+        if (frame.op === "close") return failure(frame.message, frame.retry_ms ?? null, { problem: frame });
+      }
+      each?.();
+    }
+    return {};
+  }
+
+  async #open(signal) {
+    const { from, key, snapshot, filter, fields, mode, rate, chain = true } = this.#options;
+    // The header beats `from`, so the address stays the same: a history watch stays one.
+    const headers = { Accept: MEDIA[this.#format], ...(this.cursor && { "Last-Event-ID": this.cursor }) };
+    const response = await this.#get({ from, key, snapshot, filter, fields, mode, rate, chain: chain || undefined }, headers, signal);
+    if (response.status !== 200 || !response.headers.get("Content-Type")?.startsWith(MEDIA[this.#format])) throw await refusal(response);
+    return response;
+  }
+
+  /** An answer as JSON, `rows` or `frames` and its cursor; `more`, and `page` of rows, say that there is another. */
+  async #read(query, signal, alive) {
+    const { filter, fields, chain = true } = this.#options;
+    alive(POLL_WAIT_S * 1_000 + POLL_GRACE_MS);
+    const response = await this.#get({ ...query, filter, fields, chain: chain || undefined }, { Accept: "application/json" }, signal);
+    const cursor = response.headers.get("Tidegate-Cursor");
+    if (response.status === 204) return { frames: [], cursor };
+    // One key of one address is answered by its bare value, which has no more of its row.
+    const address = this.#address;
+    const bare = query.key !== undefined && !query.after && !this.#history && !address.split("/").includes("*");
+    const refused = response.status === 200 ? null : await refusal(response);
+    if (bare && refused?.error.problem?.code === "key-not-found") return { rows: [], cursor };
+    if (refused) throw refused;
+    const body = await response.json();
+    alive(Infinity);
+    if (bare) return { rows: [{ address, key: query.key, time: "", data: body }], cursor };
+    const next = /<([^>]*)>;\s*rel="next"/.exec(response.headers.get("Link"))?.[1];
+    return { ...body, more: next !== undefined, page: next && new URL(next, "http://any").searchParams.get("page") };
+  }
+
+  async #get(query, headers, signal) {
+    const { url, token } = this.#options;
+    return fetch(endpoint(url, this.#address, query), { headers: { ...headers, ...(await bearer(token)) }, signal, cache: "no-store" });
+  }
+
+  /** Runs `work` to its end: its own, a signal's, or that nothing said `alive` in the time that it gave itself. */
+  async #talk(signals, work) {
     const dead = new AbortController();
     const end = () => dead.abort();
-    this.#over.signal.addEventListener("abort", end);
-    let timer = setTimeout(end, this.#patience);
+    const ends = [this.#over.signal, ...signals];
+    for (const signal of ends) signal.addEventListener("abort", end);
+    let [timer, silent] = [undefined, false];
+    const alive = (ms) => {
+      clearTimeout(timer);
+      timer = setTimeout(() => ((silent = true), end()), Math.min(ms, TIMER_MS_MAX));
+    };
+    if (ends.some(({ aborted }) => aborted)) end();
     try {
-      const headers = { Accept: MEDIA[format], ...(await bearer(token)) };
-      // The header beats `from`, so the address stays the same: a history watch stays one.
-      if (this.cursor) headers["Last-Event-ID"] = this.cursor;
-      const target = endpoint(url, this.#address, { from, key, snapshot, chain: chain || undefined });
-      const response = await fetch(target, { headers, signal: dead.signal, cache: "no-store" });
-      if (response.status !== 200 || !response.headers.get("Content-Type")?.startsWith(MEDIA[format])) return await refusal(response);
-      const reader = response.body.getReader();
-      const decoder = new TextDecoder();
-      let rest = "";
-      for (let chunk; !(chunk = await reader.read()).done; ) {
-        const lines = (rest + decoder.decode(chunk.value, { stream: true })).split("\n");
-        rest = lines.pop(); // a line without its end may be half a frame
-        if (rest.length > FRAME_CHARS_MAX) return failure("a frame is too large", null);
-        for (const line of lines) {
-          // Both encodings keep a frame on one line, and it says all that ids, event names and `retry` say.
-          const text = line.startsWith("data:") ? line.slice(5) : line;
-          const frame = text.trimStart().startsWith("{") ? JSON.parse(text) : null;
-          if (frame) this.#frame(frame);
-          if (this.#over.signal.aborted) return {};
-          if (frame?.op === "close") return failure(frame.message, frame.retry_ms ?? null, { problem: frame });
-        }
-        clearTimeout(timer); // anything that comes is a sign of life, comments too
-        timer = setTimeout(end, this.#patience);
-      }
-      return {};
+      return await work(dead.signal, alive);
     } catch (cause) {
-      return { error: new TidegateError(dead.signal.aborted ? "the connection went silent" : "the connection failed", { cause }) };
+      if (cause.error instanceof TidegateError) return cause; // a refusal
+      return { silent, error: new TidegateError(silent ? "the connection went silent" : "the connection failed", { cause }) };
     } finally {
       clearTimeout(timer);
-      this.#over.signal.removeEventListener("abort", end);
-      dead.abort();
+      for (const signal of ends) signal.removeEventListener("abort", end);
+      end();
     }
   }
 
   #frame(frame) {
-    if (frame.op === "begin") {
-      if (frame.heartbeat_ms > 0) this.#patience = frame.heartbeat_ms * 2.5;
-      this.#tell({ state: "open" });
-    } else if (frame.cursor) this.#failures = 0; // it got somewhere
+    if (frame.heartbeat_ms > 0) this.#heartbeat = frame.heartbeat_ms;
+    if (frame.op !== "close" && this.status.state !== "open") this.#tell({ state: "open" });
+    if (frame.cursor && frame.op !== "begin") this.#failures = 0; // it got somewhere
+    this.#due = !frame.cursor && (frame.op === "snapshot" || DATA_OPS.has(frame.op));
     const changes = this.take(frame);
     call(this.#options.onFrame, frame, this);
     if (changes.length && !this.#over.signal.aborted) call(this.#options.onChange, changes, this);
   }
 
   #tell(status) {
-    this.status = { failures: this.#failures, ...status };
+    this.status = { failures: this.#failures, transport: this.#transport, ...status };
     call(this.#options.onStatus, this.status, this);
   }
 }
@@ -213,10 +304,16 @@ export class Watch extends Replica {
  * are the events. `onChange` runs when changes became true, that is at each cursor; store `watch.cursor` (with your
  * own effects) and give it back as `after`, with `rows` on a keyed channel, to go on where you were.
  *
+ * `filter`, `fields`, `mode` and `rate` are those of the protocol; with `mode`, rows and changes are whole all the same.
+ * A stream of which nothing comes within `fallback.afterMs` is given up for long-poll, and tried again after
+ * `fallback.againMs`; `status.transport` tells. A long-poll has no `begin`, and each change by its whole value.
+ *
  * @param {string} address
  * @param {{url?: string|URL, after?: string, rows?: Map<string, Row>, from?: string, key?: string, snapshot?: boolean,
- *   format?: "sse"|"ndjson", chain?: boolean, token?: Token, onFrame?: (frame: Frame, watch: Watch) => void,
- *   onChange?: (changes: Frame[], watch: Watch) => void, onStatus?: (status: Status, watch: Watch) => void}} [options]
+ *   filter?: string, fields?: string|string[], mode?: "full"|"patch"|"json-patch", rate?: string,
+ *   fallback?: false|{afterMs?: number, againMs?: number}, format?: "sse"|"ndjson", chain?: boolean, token?: Token,
+ *   onFrame?: (frame: Frame, watch: Watch) => void, onChange?: (changes: Frame[], watch: Watch) => void,
+ *   onStatus?: (status: Status, watch: Watch) => void}} [options]
  * @returns {Watch}
  */
 export const watch = (address, options) => new Watch(address, options);
@@ -306,6 +403,57 @@ function endpoint(url = new URL(".", import.meta.url), address, options) {
   return target;
 }
 
+/** The frames of a stream, those of each piece that comes together. */
+async function* framesOf(response) {
+  const decoder = new TextDecoder();
+  let rest = "";
+  for (let reader = response.body.getReader(), chunk; !(chunk = await reader.read()).done; ) {
+    const lines = (rest + decoder.decode(chunk.value, { stream: true })).split("\n");
+    rest = lines.pop(); // a line without its end may be half a frame
+    if (rest.length > FRAME_CHARS_MAX) throw failure("a frame is too large", null);
+    // Both encodings keep a frame on one line, and it says all that ids, event names and `retry` say.
+    const texts = lines.map((line) => (line.startsWith("data:") ? line.slice(5) : line).trimStart());
+    yield texts.filter((text) => text.startsWith("{")).map((text) => JSON.parse(text));
+  }
+}
+
+/** The frames that a stream would have but for `begin`, by questions: the rows up to a cursor, then what comes after. */
+async function* polled(read, { cursor, from, key, snapshot, history, pace }, signal) {
+  for (;;) {
+    while (cursor === null) {
+      let { rows, frames, page, ...answer } = await read({ from, key, snapshot });
+      cursor = answer.cursor;
+      if (frames) {
+        // Of a plain channel these are its newest events, and a stream has what comes after.
+        yield [...(history ? frames : []), { op: "bookmark", cursor }];
+        break;
+      }
+      yield [{ op: "reset", reason: "start" }];
+      for (answer.count = 0; rows; { rows, page } = page ? await read({ key, snapshot, page }) : {}) {
+        yield rows.map((row) => ({ op: "snapshot", ...row }));
+        answer.count += rows.length;
+      }
+      // The cursor is that of their beginning, so what changed until their end has to follow.
+      for (let more = true; more && cursor !== null; ) {
+        ({ frames, cursor, more } = await read({ key, after: cursor }));
+        yield frames.filter(({ op }) => op !== "reset").map((frame) => ({ ...frame, cursor: undefined, prev: undefined }));
+      }
+      if (cursor !== null) yield [{ op: "snapshot", last: true, count: answer.count, cursor }];
+    }
+    const answer = await read({ after: cursor, wait: `${POLL_WAIT_S}s`, key, snapshot: history ? false : undefined });
+    // Without a cursor there is a `reset`, and the rows, which it comes with again, have to be asked for.
+    cursor = answer.cursor;
+    yield [...answer.frames.filter(({ op }) => op !== "reset"), ...(cursor === null ? [] : [{ op: "bookmark", cursor }])];
+    if (pace) await pause(pace, signal);
+  }
+}
+
+/** The time between the ticks of a rate such as `2/s`. */
+function paceMs(rate) {
+  const [count, unit] = rate.split("/");
+  return (unit === "m" ? 60_000 : 1_000) / count;
+}
+
 async function bearer(token) {
   const value = await token?.();
   return value ? { Authorization: `Bearer ${value}` } : {};
@@ -333,7 +481,7 @@ const pause = (ms, signal) =>
       signal?.removeEventListener("abort", done);
       resolve();
     };
-    const timer = setTimeout(done, Math.min(ms, 2 ** 31 - 1)); // a longer timer would fire at once
+    const timer = setTimeout(done, Math.min(ms, TIMER_MS_MAX));
     signal?.addEventListener("abort", done);
     if (signal?.aborted) done();
   });

@@ -86,11 +86,11 @@ export async function untilText(page, selector, pattern) {
   await page.waitForFunction(([selector, source]) => new RegExp(source).test(document.querySelector(selector)?.textContent ?? ""), [selector, pattern.source], { timeout: 20_000 });
 }
 
-/** What must not happen in a page of ours: an error, a refused resource, a script of a payload. */
+/** What must not happen in a page of ours: an error, a refused resource, a script of a payload. That a filter is refused may. */
 export function strict(page) {
   const faults = [];
   page.on("pageerror", (error) => faults.push(String(error)));
   page.on("dialog", (dialog) => (faults.push(`a dialog: ${dialog.message()}`), dialog.dismiss()));
-  page.on("console", (message) => message.type() === "error" && !/ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|net::ERR_FAILED/.test(message.text()) && faults.push(message.text()));
+  page.on("console", (message) => message.type() === "error" && !/status of 400|ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|net::ERR_FAILED/.test(message.text()) && faults.push(message.text()));
   return () => assert.deepEqual(faults, []);
 }

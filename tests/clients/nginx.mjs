@@ -1,4 +1,5 @@
-// Debian's nginx as it is installed, but for a place of its own: one `listen` and one `proxy_pass`, nothing tuned.
+// Debian's nginx as it is installed, but for a place of its own: one `listen` and one `proxy_pass`, nothing tuned unless
+// a test wants it worse.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -8,12 +9,15 @@ import net from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 
-/** Starts one before `upstream`; resolves to its URL. */
-export async function nginx(t, upstream) {
+/** What buffers a stream whatever its server says. */
+export const BUFFERING = "proxy_buffering on; proxy_ignore_headers X-Accel-Buffering;";
+
+/** Starts one before `upstream`, with `more` in its configuration; resolves to its URL. */
+export async function nginx(t, upstream, more = "") {
   const folder = await mkdtemp(path.join(tmpdir(), "tidegate-nginx-"));
   await chmod(folder, 0o755); // its workers are another user
   const port = await freePort();
-  const site = `server { listen 127.0.0.1:${port}; location / { proxy_pass ${upstream}; } }`;
+  const site = `server { listen 127.0.0.1:${port}; location / { proxy_pass ${upstream}; ${more} } }`;
   const debian = await readFile("/etc/nginx/nginx.conf", "utf8");
   const conf = debian
     .replace("/run/nginx.pid", `${folder}/nginx.pid`)

@@ -107,6 +107,65 @@ test("the page", { timeout: 90_000 }, async (t) => {
     faultless();
   });
 
+  await t.test("shows what passes the filter, as it is typed, and what that costs", async (t) => {
+    const { page, faultless, shot } = await open(t, "/v1/notes/*", { dark: true });
+    const put = (id, data) => publish("notes/filtered", { id, ...data }, { url: gateway.url });
+    for (const [id, symbol, price] of [["a", "TIDE", 5], ["b", "TIDE", 50], ["c", "EBB", 70]]) await put(id, { symbol, price, by: { name: "x", mail: "y" } });
+    await untilText(page, "#tables", /TIDE[^]*EBB/);
+    assert.equal(await page.locator("#view-cost").isVisible(), false, "what is not filtered costs nothing to explain");
+
+    await page.getByLabel("Filter").pressSequentially("data.price > 10");
+    await untilText(page, "#view-cost", /^Evaluated for each event of this address/);
+    await page.waitForFunction(() => document.querySelector("#count").textContent === "2 rows");
+    await put("a", { symbol: "TIDE", price: 11 });
+    await untilText(page, "#count", /3 rows/);
+    await put("b", { symbol: "TIDE", price: 1 });
+    await untilText(page, "#count", /2 rows/);
+    assert.match(await text(page, "#curls"), /filter=data\.price\+%3E\+10/);
+
+    await page.getByLabel("Filter").fill('data.symbol == "TIDE" && data.price > 10');
+    await untilText(page, "#view-cost", /^Indexed by data\.symbol: an event costs one lookup/);
+    await untilText(page, "#count", /1 row$/);
+    await page.getByLabel("Fields").fill("price");
+    await page.getByLabel("Fields").press("Enter");
+    await page.waitForFunction(() => [...document.querySelectorAll("#tables th:not([hidden])")].map((th) => th.textContent).join() === "address,key,price,time");
+    await shot("filter-dark");
+
+    // In the middle of a mistake what was there stays, and goes on.
+    await page.getByLabel("Filter").fill('data.symbol == "TIDE" && dat.price > 10');
+    await untilText(page, "#view-mistake", /column 26[^]*did you mean `data`/);
+    assert.deepEqual([await text(page, "#view-mistake mark"), await page.getByLabel("Filter").getAttribute("aria-invalid")], ["d", "true"]);
+    assert.deepEqual([await text(page, "#state"), await text(page, "#count"), await page.locator("#refusal").isVisible()], ["live", "1 row", false]);
+    assert.match(await text(page, "#view-cost"), /as it was before/);
+    assert.doesNotMatch(await text(page, "#curls"), /dat\./, "what does not work is not offered");
+    await put("a", { symbol: "TIDE", price: 12 });
+    await untilText(page, "#tables", /12/);
+    await shot("filter-mistake-dark");
+    faultless();
+  });
+
+  await t.test("keeps its filter in its address, on a phone too", async (t) => {
+    const { page, faultless, shot } = await open(t, `/v1/${ROOM}?filter=${encodeURIComponent("data.n in [2, 3, 61]")}`, { width: 390, height: 844 });
+    await untilText(page, "#view-cost", /^Indexed by data\.n/);
+    await untilText(page, "#events", /number 3[^]*number 2/); // the newest that pass
+    await gateway.publishNumbers(ROOM, 60, 62);
+    await untilText(page, "#events", /number 61[^]*number 3[^]*number 2/);
+    assert.equal(await page.locator("#events li").count(), 3);
+    await page.getByLabel("Filter").fill("data.n ==");
+    await untilText(page, "#view-mistake", /column 10/);
+    await shot("filter-phone");
+    const [wide, window] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+    assert.ok(wide <= window, `a phone would scroll sideways: ${wide} > ${window}`);
+    // By the keyboard alone: from the filter to the fields and back, and Enter does not leave the page.
+    await page.getByLabel("Filter").fill("");
+    await page.keyboard.press("Tab");
+    assert.equal(await page.evaluate(() => document.activeElement.id), "fields");
+    await page.keyboard.press("Enter");
+    await untilText(page, "#events", /number 62[^]*number 61[^]*number 60/);
+    assert.equal(new URL(page.url()).search, "");
+    faultless();
+  });
+
   await t.test("publishes from its form, and tells a refusal", async (t) => {
     const { page, faultless, shot } = await open(t, "/v1/rooms/*/messages", { width: 390, height: 844 });
     await page.fill("#publish [name=address]", "rooms/form/messages");

@@ -166,6 +166,125 @@ test("JSON patches go to the places that they name", () => {
   assert.deepEqual(state(replica.rows), { 1: 7 });
 });
 
+test("a tick of patches becomes true with its last frame, and a cut amid it takes all of it back", () => {
+  const replica = new Replica({ after: "c1" });
+  for (const key of ["1", "2"]) replica.take(upsert(key, { n: 1, kept: key }, { cursor: `c${key}` }));
+  const tick = [upsert("1", undefined, { patch: { n: 2 }, conflated: 3 }), upsert("2", undefined, { patches: [{ op: "replace", path: "/n", value: 2 }], conflated: 1, cursor: "c5" })];
+  const sent = () => structuredClone(tick);
+  assert.deepEqual(replica.take(sent()[0]), []);
+  replica.cut();
+  assert.deepEqual([replica.cursor, state(replica.rows)], ["c2", { 1: { n: 1, kept: "1" }, 2: { n: 1, kept: "2" } }]);
+  const changes = sent().flatMap((frame) => replica.take(frame));
+  assert.deepEqual(changes.map(({ data, conflated }) => [data, conflated]), [[{ n: 2, kept: "1" }, 3], [{ n: 2, kept: "2" }, 1]]);
+  assert.deepEqual([replica.cursor, state(replica.rows)], ["c5", { 1: { n: 2, kept: "1" }, 2: { n: 2, kept: "2" } }]);
+});
+
+/** Answers of a long-poll: the streams of a peer say `held` and no more. */
+function held(stream, answers) {
+  let asked = 0;
+  return ({ headers, path }) => {
+    if (headers.accept !== "application/json") return { body: stream, hold: true };
+    const { status = 200, body, cursor, headers: more } = answers[asked++] ?? { status: 410, body: { code: "gone", detail: "the end", retry_ms: null } };
+    const fields = { "Content-Type": "application/json", ...(cursor && { "Tidegate-Cursor": cursor }), ...more };
+    return { status, headers: fields, body: body === undefined ? "" : JSON.stringify(body) };
+  };
+}
+
+const polls = (requests) => requests.filter(({ headers }) => headers.accept === "application/json").map(({ path }) => path);
+
+for (const [what, stream] of [
+  ["of which only padding comes", ": padding\n\n"],
+  ["that is stuck amid its rows", encode.sse([begin(), { op: "reset", reason: "start" }, row("1", 1)])],
+  ["that is stuck amid a tick", encode.sse([begin(), upsert("1", 1)])],
+]) {
+  test(`a stream ${what} is given up for long-poll, which ends in the state at its cursor`, async (t) => {
+    const answers = [
+      { body: { rows: [row("1", 1), row("2", 2)], cursor: "c1" }, headers: { Link: '</v1/a/*?chain=true&page=p2>; rel="next"' } },
+      { body: { rows: [row("3", 3)], cursor: "c1" } },
+      { body: { frames: [upsert("1", "while the rows were read", { cursor: "c2", prev: "c1" })], cursor: "c3" } },
+      { status: 204, cursor: "c4" },
+      { body: { frames: [upsert("4", 4, { cursor: "c5", prev: "c4" })], cursor: "c6" } },
+      { body: { frames: [{ op: "gap", from: "c6", reason: "retention" }, { op: "reset", reason: "gap" }], cursor: null } },
+      { body: { rows: [row("5", 5)], cursor: "d1" } },
+      { status: 204, cursor: "d2" },
+    ];
+    const server = await peer(t, held(stream, answers));
+    const seen = [];
+    const statuses = [];
+    const options = { filter: "data != 0", fields: ["a", "b.c"], mode: "patch", fallback: { afterMs: 30 } };
+    const live = watch("a/*", {
+      url: server.url,
+      ...options,
+      onChange: (changes, { cursor, rows }) => seen.push([cursor, state(rows)]),
+      onStatus: ({ state, transport }) => statuses.push([state, transport]),
+    });
+    await assert.rejects(live.done, /the end/);
+    assert.deepEqual(seen, [
+      ["c3", { 1: "while the rows were read", 2: 2, 3: 3 }],
+      ["c5", { 1: "while the rows were read", 2: 2, 3: 3, 4: 4 }],
+      ["d2", { 5: 5 }],
+    ]);
+    assert.deepEqual([live.lost, live.doubled, live.gaps, live.fallbacks], [0, 0, 1, 1]);
+    assert.deepEqual(statuses.slice(-3), [["connecting", "poll"], ["open", "poll"], ["closed", "poll"]]);
+    const view = "filter=data+%21%3D+0&fields=a%2Cb.c";
+    assert.equal(server.requests[0].path, `/v1/a/*?${view}&mode=patch&chain=true`);
+    const paths = ["", "page=p2&", "after=c1&", "after=c3&wait=25s&", "after=c4&wait=25s&", "after=c6&wait=25s&", "", "after=d1&", "after=d2&wait=25s&"];
+    assert.deepEqual(polls(server.requests), paths.map((path) => `/v1/a/*?${path}${view}&chain=true`));
+  });
+}
+
+test("a long-poll of events begins where the stream's head said, or now; a history from where it was asked", async (t) => {
+  const events = [{ body: { frames: [append(1, { cursor: "c1" })], cursor: "c1" } }, { status: 204, cursor: "c2" }, { body: { frames: [append(2, { cursor: "c3" })], cursor: "c3" } }];
+  const run = async (script, options) => {
+    const server = await peer(t, script);
+    const seen = [];
+    const live = watch("a", { url: server.url, chain: false, fallback: { afterMs: 30 }, ...options, onChange: (changes) => seen.push(...changes.map(({ data }) => data)) });
+    await assert.rejects(live.done, /the end/);
+    return [seen, polls(server.requests)];
+  };
+  assert.deepEqual(await run(held("", events)), [[2], ["/v1/a", "/v1/a?after=c1&wait=25s", "/v1/a?after=c2&wait=25s", "/v1/a?after=c3&wait=25s"]]);
+  const [seen, asked] = await run(held("", events), { from: "start" });
+  assert.deepEqual([seen, asked.slice(0, 2)], [[1, 2], ["/v1/a?from=start", "/v1/a?after=c1&wait=25s&snapshot=false"]]);
+  const headed = held("", events);
+  const known = (request) => (request.headers.accept === "application/json" ? headed(request) : { headers: { "Tidegate-Cursor": "c0" }, hold: true });
+  assert.deepEqual((await run(known))[1][0], "/v1/a?after=c0&wait=25s");
+});
+
+test("the value of one key is its row, by long-poll too", async (t) => {
+  const absent = { status: 404, cursor: "c1", body: { code: "key-not-found", detail: "no value", retry_ms: null } };
+  for (const [first, rows] of [[{ body: { n: 1 }, cursor: "c1" }, { k: { n: 1 } }], [absent, {}]]) {
+    const server = await peer(t, held("", [first, { status: 204, cursor: "c1" }]));
+    const live = watch("a/b", { url: server.url, key: "k", fallback: { afterMs: 30 } });
+    await assert.rejects(live.done, /the end/);
+    assert.deepEqual([state(live.rows), polls(server.requests).slice(-1)], [rows, ["/v1/a/b?after=c1&wait=25s&key=k&chain=true"]]);
+  }
+});
+
+test("who polls goes back to the stream, with its cursor, once streams pass", async (t) => {
+  let streams = 0;
+  const server = await peer(t, ({ headers }) => {
+    if (headers.accept === "application/json") return { headers: { "Content-Type": "application/json", "Tidegate-Cursor": "c1" }, status: 204, hold: true };
+    // Held back at first; then it passes, and is opened again to be followed.
+    if (++streams < 3) return { hold: true };
+    return { body: encode.sse([begin(), upsert("2", 2, { cursor: "c2", prev: "c1" }), ...(streams === 4 ? [close(null)] : [])]), hold: streams === 3 };
+  });
+  const statuses = [];
+  const live = watch("a/*", { url: server.url, after: "c1", rows: new Map(), fallback: { afterMs: 30, againMs: 60 }, onStatus: ({ state, transport }) => statuses.push(`${state} ${transport}`) });
+  await assert.rejects(live.done, /bye/);
+  assert.deepEqual(statuses, ["connecting sse", "connecting poll", "open poll", "connecting sse", "open sse", "closed sse"]);
+  assert.deepEqual([state(live.rows), live.cursor, live.fallbacks, live.lost, live.doubled], [{ 2: 2 }, "c2", 1, 0, 0]);
+  assert.equal(server.requests.at(-1).headers["last-event-id"], "c1");
+});
+
+test("without a fallback, silence is that of a dead connection", async (t) => {
+  const server = await peer(t, (_, index) => (index === 0 ? { body: encode.sse([begin({ cursor: "c0", heartbeat_ms: 40 }), append(1)]), hold: true } : { body: encode.sse([begin(), close(null)]) }));
+  const errors = [];
+  const live = watch("a", { url: server.url, fallback: false, onStatus: ({ error, transport }) => errors.push(`${transport} ${error?.message}`) });
+  await assert.rejects(live.done, /bye/);
+  assert.ok(errors.includes("sse the connection went silent"), errors.join());
+  assert.equal(live.fallbacks, 0);
+});
+
 test("a history watch keeps its address, resumes by header and builds no rows", async (t) => {
   const frames = [upsert("1", 1, { cursor: "h1", prev: "h0" }), { op: "clear", time: "2026-01-01T00:00:00.000Z", cursor: "h2", prev: "h1" }];
   const server = await peer(t, (request, index) => {

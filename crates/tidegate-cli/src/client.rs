@@ -1,5 +1,6 @@
 //! HTTP requests to a server, one connection each: a command makes few, and long ones.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -57,8 +58,12 @@ pub(crate) enum Failure {
 /// A problem of the server.
 #[derive(Debug)]
 pub(crate) struct Refusal {
-    /// What happened and what to do, for people.
-    pub(crate) text: String,
+    /// What happened, for people.
+    pub(crate) what: String,
+    /// What to do; may be empty.
+    pub(crate) hint: String,
+    /// Where in the filter, in characters from 1.
+    pub(crate) column: Option<usize>,
     /// When to come back; `None`: not as you are.
     pub(crate) retry: Option<Duration>,
 }
@@ -157,12 +162,15 @@ impl Refusal {
         let Ok(problem) = serde_json::from_str::<serde_json::Value>(body) else {
             // No problem of ours: a proxy in between.
             let retry = matches!(status, 429 | 502..=504).then(|| Duration::from_secs(1));
-            return Refusal { text: format!("the server answered {status}"), retry };
+            let what = format!("the server answered {status}");
+            return Refusal { what, hint: String::new(), column: None, retry };
         };
         let member = |name: &str| problem[name].as_str().unwrap_or_default();
         let line = problem["line"].as_u64().map_or_else(String::new, |line| format!(" (line {line})"));
         Refusal {
-            text: format!("{}{line}: {}\n{}", member("code"), member("detail"), member("hint")),
+            what: format!("{}{line}: {}", member("code"), member("detail")),
+            hint: member("hint").to_owned(),
+            column: problem["column"].as_u64().and_then(|column| usize::try_from(column).ok()),
             retry: problem["retry_ms"].as_u64().map(Duration::from_millis),
         }
     }
@@ -172,8 +180,15 @@ impl From<Failure> for anyhow::Error {
     fn from(failure: Failure) -> anyhow::Error {
         match failure {
             Failure::Unreachable(error) => error,
-            Failure::Refused(refusal) => anyhow!(refusal.text),
+            Failure::Refused(refusal) => anyhow!("{refusal}"),
         }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)?;
+        if self.hint.is_empty() { Ok(()) } else { write!(f, "\n{}", self.hint) }
     }
 }
 
@@ -239,8 +254,9 @@ mod tests {
             422,
             r#"{"code":"unprocessable","detail":"no key","hint":"add one","line":3,"retry_ms":null}"#,
         );
-        assert_eq!(refusal.text, "unprocessable (line 3): no key\nadd one");
-        assert_eq!(refusal.retry, None);
+        assert_eq!(refusal.to_string(), "unprocessable (line 3): no key\nadd one");
+        assert_eq!((refusal.retry, refusal.column), (None, None));
+        assert_eq!(Refusal::read(400, r#"{"code":"invalid","column":7}"#).column, Some(7));
         assert!(Refusal::read(502, "<html>").retry.is_some());
     }
 }

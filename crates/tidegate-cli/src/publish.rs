@@ -112,15 +112,15 @@ impl Publisher {
                     return Ok(());
                 }
                 Err(Failure::Refused(refusal)) => match refusal.retry {
-                    Some(retry) => (retry, refusal.text),
-                    None => return Err(anyhow!(refusal.text)),
+                    Some(retry) => (retry, refusal.what),
+                    None => return Err(anyhow!("{refusal}")),
                 },
                 Err(Failure::Unreachable(error)) => (Duration::ZERO, format!("{error:#}")),
             };
             if started.elapsed() > TRIED_FOR {
                 bail!("given up after {} s: {why}", TRIED_FOR.as_secs());
             }
-            eprintln!("{}; trying again", why.lines().next().unwrap_or_default());
+            eprintln!("{why}; trying again");
             tokio::time::sleep(wait.max(client::backoff(failures))).await;
             failures += 1;
         }

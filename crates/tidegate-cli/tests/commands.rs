@@ -88,6 +88,50 @@ fn a_cursor_file_goes_on_where_the_last_watch_ended() {
 }
 
 #[test]
+fn a_view_is_named_as_in_the_protocol_and_goes_on_with_its_cursor() {
+    let server = chat_and_rows();
+    let file = server.folder().join("cursor");
+    let (url, file) = (format!("http://{}", server.address()), file.to_str().expect("UTF-8"));
+    let watch = |count: &str| {
+        let view = ["--filter", "-1 < data.n && data.n < 10", "--fields", "n,what", "--mode", "patch", "--chain"];
+        tidegate(&[&["watch", "rows/p", "--url", &url, "--cursor-file", file, "--count", count], &view[..]].concat())
+    };
+    let row = |n: u64| {
+        let rows = format!(r#"[{{"id":"a","n":{n},"what":"longer than its change"}},{{"id":"b","n":50}}]"#);
+        drop(at(&server, &["publish", "rows/p", &rows]));
+    };
+    let read = |line: &str| serde_json::from_str::<Value>(line).expect("a frame");
+    row(1);
+    let mut first = watch("2").stdout(Stdio::piped()).spawn().expect("spawned");
+    let mut lines = BufReader::new(first.stdout.take().expect("stdout")).lines().map(|line| line.expect("a line"));
+    assert_eq!(read(&lines.next().expect("begin"))["options"]["filter"], "-1 < data.n && data.n < 10");
+    let rows: Vec<String> = lines.by_ref().take_while(|line| !line.contains(r#""last":true"#)).collect();
+    assert!(
+        rows.iter().any(|line| line.contains(r#""key":"a""#)) && !rows.iter().any(|line| line.contains(r#""key":"b""#))
+    );
+    row(2);
+    let changes: Vec<Value> = lines.map(|line| read(&line)).filter(|frame| frame["op"] == "upsert").collect();
+    assert!(first.wait().expect("ended").success());
+    assert_eq!((changes.len(), &changes[0]["patch"]["n"]), (1, &Value::from(2)), "{changes:?}");
+
+    row(3);
+    let second = text(&watch("1").output().expect("the binary runs").stdout);
+    let change = second.lines().map(read).find(|frame| frame["op"] == "upsert").expect("a change");
+    assert_eq!((&change["patch"], change["data"].is_null()), (&serde_json::json!({"n": 3}), true));
+    assert_eq!(change["prev"], changes[0]["cursor"], "nothing is between the two");
+}
+
+#[test]
+fn a_mistake_in_a_filter_is_shown_where_it_stands() {
+    let server = chat_and_rows();
+    let output = try_at(&server, &["watch", "rows/p", "--filter", "data.n > 1 && dat.n < 9"]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = text(&output.stderr);
+    assert!(told.contains("    data.n > 1 && dat.n < 9\n                  ^\n"), "{told}");
+    assert!(told.contains("did you mean `data`"), "{told}");
+}
+
+#[test]
 fn a_watch_survives_the_death_of_the_server() {
     let mut server = chat_and_rows();
     publish(&server, 0);

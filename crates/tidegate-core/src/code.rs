@@ -215,12 +215,15 @@ pub struct Problem {
     pub retry_ms: Option<u64>,
     /// Line of the body, from 1.
     pub line: Option<usize>,
+    /// Place in an expression, in characters from 1.
+    pub column: Option<usize>,
 }
 
 impl Problem {
     /// A problem with the code's own hint and retry.
     pub fn new(code: ErrorCode, detail: impl Into<String>) -> Problem {
-        Problem { code, detail: detail.into(), hint: code.cure().to_owned(), retry_ms: code.retry_ms(), line: None }
+        let (hint, retry_ms) = (code.cure().to_owned(), code.retry_ms());
+        Problem { code, detail: detail.into(), hint, retry_ms, line: None, column: None }
     }
 
     /// Says what to do here.
@@ -231,6 +234,11 @@ impl Problem {
     /// Names the line of the body.
     pub fn line(self, line: usize) -> Problem {
         Problem { line: Some(line), ..self }
+    }
+
+    /// Names the place in an expression.
+    pub fn column(self, column: usize) -> Problem {
+        Problem { column: Some(column), ..self }
     }
 
     /// The JSON object of RFC 9457; `type` is a path on this server.
@@ -244,8 +252,10 @@ impl Problem {
             "hint": self.hint,
             "retry_ms": self.retry_ms,
         });
-        if let Some(line) = self.line {
-            object["line"] = line.into();
+        for (name, place) in [("line", self.line), ("column", self.column)] {
+            if let Some(place) = place {
+                object[name] = place.into();
+            }
         }
         object
     }

@@ -97,6 +97,8 @@ pub struct Begin {
     pub watch: String,
     /// The options in force, as the client wrote them.
     pub options: Vec<(String, String)>,
+    /// What the watch is looked up by when there is something to tell, as text; `None`: it looks at each event.
+    pub index: Option<String>,
     /// A bookmark comes at least this often, in milliseconds.
     pub heartbeat_ms: u64,
     /// Where the stream starts; not on watches that start with a snapshot.
@@ -357,7 +359,11 @@ impl Begin {
             out.push(b':');
             write_string(value, out);
         }
-        write!(out, "}},\"heartbeat_ms\":{}", self.heartbeat_ms).expect("writing to memory");
+        out.push(b'}');
+        if let Some(index) = &self.index {
+            member(out, "index", index);
+        }
+        write!(out, ",\"heartbeat_ms\":{}", self.heartbeat_ms).expect("writing to memory");
         member(out, "protocol", PROTOCOL);
         if let Some(offset) = self.cursor {
             cursors.prev = None;

@@ -12,6 +12,7 @@ pub(crate) fn assets() -> Assets {
         file("/tidegate.js", JAVASCRIPT, include_bytes!("../../../portal/tidegate.js")),
         file("/_assets/page.js", JAVASCRIPT, include_bytes!("../../../portal/page.js")),
         file("/_assets/view.js", JAVASCRIPT, include_bytes!("../../../portal/view.js")),
+        file("/_assets/filter.js", JAVASCRIPT, include_bytes!("../../../portal/filter.js")),
         file("/_assets/proof.js", JAVASCRIPT, include_bytes!("../../../portal/proof.js")),
         file("/_assets/page.css", "text/css; charset=utf-8", include_bytes!("../../../portal/page.css")),
         file("/_assets/icon.svg", "image/svg+xml", include_bytes!("../../../portal/icon.svg")),

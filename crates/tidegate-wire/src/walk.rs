@@ -98,6 +98,7 @@ impl<S: Sink> Walk<S> {
         let begin = Begin {
             watch: watcher.id.clone(),
             options: watcher.options.clone(),
+            index: watcher.plan.view.index(),
             heartbeat_ms: self.hub().options().heartbeat.as_millis() as u64,
             cursor: self.cursors.last(),
         };

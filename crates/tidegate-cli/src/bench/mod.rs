@@ -120,7 +120,7 @@ fn has_room(connections: u64) -> Result<()> {
 /// A problem of the server, as the other commands tell it.
 fn explain(error: Error) -> anyhow::Error {
     match error {
-        Error::Refused { status, body } => anyhow!(Refusal::read(status, &body).text),
+        Error::Refused { status, body } => anyhow!("{}", Refusal::read(status, &body)),
         error => error.into(),
     }
 }

@@ -17,8 +17,15 @@ pub(super) struct Lines(BytesMut);
 /// One frame.
 pub(super) struct Frame {
     members: Value,
-    /// Exactly as the publisher wrote it: order and digits of the data are no business of ours.
-    data: Option<String>,
+    told: Option<Told>,
+}
+
+/// What a frame tells of a value, exactly as it came: order and digits of the data are no business of ours.
+pub(super) enum Told {
+    /// All of it.
+    Data(String),
+    /// What is other than in the frame before of the same key.
+    Patch(String),
 }
 
 impl Lines {
@@ -49,8 +56,12 @@ impl Frame {
         if !members["op"].is_string() {
             bail!("it has no `op`");
         }
-        let data = json::member(line, "data").map(|data| String::from_utf8_lossy(data).into_owned());
-        Ok(Frame { members, data })
+        let member = |name| json::member(line, name).map(|raw| String::from_utf8_lossy(raw).into_owned());
+        let told = match member("data") {
+            Some(data) => Some(Told::Data(data)),
+            None => member("patch").or_else(|| member("patches")).map(Told::Patch),
+        };
+        Ok(Frame { members, told })
     }
 
     pub(super) fn text(&self, name: &str) -> Option<&str> {
@@ -61,8 +72,13 @@ impl Frame {
         self.text("op").unwrap_or_default()
     }
 
-    pub(super) fn data(&self) -> Option<&str> {
-        self.data.as_deref()
+    pub(super) fn told(&self) -> Option<&Told> {
+        self.told.as_ref()
+    }
+
+    /// How many changes it stands for; more than one only at a tick.
+    pub(super) fn conflated(&self) -> u64 {
+        self.members["conflated"].as_u64().unwrap_or(1)
     }
 
     pub(super) fn count(&self) -> u64 {

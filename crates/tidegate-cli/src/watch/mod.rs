@@ -7,6 +7,7 @@
 //! ```
 
 mod frames;
+mod place;
 mod print;
 
 use std::path::{Path, PathBuf};
@@ -21,7 +22,7 @@ use hyper::header::ACCEPT;
 use tidegate_core::Target;
 use tokio::time::timeout;
 
-use crate::client::{self, Failure, Remote};
+use crate::client::{self, Failure, Refusal, Remote};
 use crate::serve::{Signals, runtime};
 use frames::{Frame, Lines};
 use print::Printer;
@@ -47,9 +48,8 @@ pub(crate) struct Arguments {
     /// Begin at `start`, `now` or a time such as 2026-11-21T12:00:00Z.
     #[arg(long, value_name = "WHERE")]
     from: Option<String>,
-    /// Watch one key.
-    #[arg(long)]
-    key: Option<String>,
+    #[command(flatten)]
+    view: View,
     /// End after so many data frames.
     #[arg(long, value_name = "N")]
     count: Option<u64>,
@@ -58,12 +58,38 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
+/// What is watched of the address, and how: the options of the protocol, by their names there.
+#[derive(clap::Args)]
+struct View {
+    /// Watch one key.
+    #[arg(long)]
+    key: Option<String>,
+    /// `false`: changes of a keyed address from now on, without its rows.
+    #[arg(long, value_name = "BOOL")]
+    snapshot: Option<bool>,
+    /// Which rows or events, as a CEL expression such as 'data.price > 100.0 && params.region == "eu"'.
+    #[arg(long, value_name = "CEL", allow_hyphen_values = true)]
+    filter: Option<String>,
+    /// Which members of the data, such as id,customer.name.
+    #[arg(long, value_name = "PATHS")]
+    fields: Option<String>,
+    /// How the change of a row is told: full, patch (RFC 7396) or json-patch (RFC 6902).
+    #[arg(long)]
+    mode: Option<String>,
+    /// How often: at ticks, each changed key once, such as 2/s or 10/m.
+    #[arg(long)]
+    rate: Option<String>,
+    /// Each cursor with the one before it, so that a hole would show.
+    #[arg(long)]
+    chain: bool,
+}
+
 /// One watch, through any number of connections.
 struct Watch {
     remote: Remote,
     target: Target,
     from: Option<String>,
-    key: Option<String>,
+    view: View,
     cursor: Option<String>,
     cursor_file: Option<PathBuf>,
     left: Option<u64>,
@@ -88,7 +114,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         remote: Remote::of(&arguments.server)?,
         target: arguments.address,
         from: arguments.from,
-        key: arguments.key,
+        view: arguments.view,
         cursor: kept.or(arguments.after),
         cursor_file: arguments.cursor_file,
         left: arguments.count,
@@ -129,8 +155,8 @@ impl Watch {
                 return Ok(End::Cut(Duration::ZERO, format!("{error:#}")));
             }
             Err(Failure::Refused(refusal)) => match refusal.retry {
-                Some(retry) => return Ok(End::Cut(retry, refusal.text.lines().next().unwrap_or_default().to_owned())),
-                None => return Err(anyhow!(refusal.text)),
+                Some(retry) => return Ok(End::Cut(retry, refusal.what)),
+                None => return Err(self.refused(&refusal)),
             },
             Err(failure) => return Err(failure.into()),
         };
@@ -199,22 +225,33 @@ impl Watch {
         Ok(true)
     }
 
-    fn request(&self) -> hyper::http::request::Builder {
-        let mut options = Vec::new();
-        if let Some(key) = &self.key {
-            options.push(("key", key.as_str()));
-        }
-        match (&self.cursor, &self.from) {
-            (Some(cursor), from) => {
-                options.push(("after", cursor.as_str()));
-                if from.is_some() {
-                    // The watch began as a history of changes and goes on as one.
-                    options.push(("snapshot", "false"));
-                }
+    /// A refusal for people: a mistake in the filter is shown where it stands.
+    fn refused(&self, refusal: &Refusal) -> anyhow::Error {
+        match (&self.view.filter, refusal.column) {
+            (Some(filter), Some(column)) => {
+                anyhow!("{}\n\n{}\n\n{}", refusal.what, place::marked(filter, column), refusal.hint)
             }
-            (None, Some(from)) => options.push(("from", from.as_str())),
-            (None, None) => {}
+            _ => anyhow!("{refusal}"),
         }
+    }
+
+    fn request(&self) -> hyper::http::request::Builder {
+        let view = &self.view;
+        // What began as a history of changes goes on as one.
+        let history = (self.cursor.is_some() && self.from.is_some()).then_some(false);
+        let snapshot = view.snapshot.or(history).map(|whole| whole.to_string());
+        let options = [
+            ("after", self.cursor.as_deref()),
+            ("from", self.from.as_deref().filter(|_| self.cursor.is_none())),
+            ("key", view.key.as_deref()),
+            ("snapshot", snapshot.as_deref()),
+            ("filter", view.filter.as_deref()),
+            ("fields", view.fields.as_deref()),
+            ("mode", view.mode.as_deref()),
+            ("rate", view.rate.as_deref()),
+            ("chain", view.chain.then_some("true")),
+        ];
+        let options: Vec<_> = options.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
         Request::builder().uri(client::path(&self.target, &options)).header(ACCEPT, "application/x-ndjson")
     }
 }

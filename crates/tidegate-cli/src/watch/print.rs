@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, Stdout, Write};
 
 use anyhow::Result;
 
-use super::frames::Frame;
+use super::frames::{Frame, Told};
 use crate::terminal::{Style, out_has_color, out_is_terminal, printable, styled};
 
 /// Data longer than this is cut on a terminal.
@@ -73,9 +73,17 @@ impl Printer {
                     _ => Style::Green,
                 };
                 let key = frame.text("key").map(|key| format!(" {}", self.paint(Style::Bold, &printable(key))));
-                let data = frame.data().map(short).unwrap_or_default();
+                let op = if matches!(frame.told(), Some(Told::Patch(_))) { "patch" } else { op };
+                let told = match frame.told() {
+                    Some(Told::Data(text) | Told::Patch(text)) => short(text),
+                    None => String::new(),
+                };
+                let conflated = match frame.conflated() {
+                    1 => String::new(),
+                    count => self.paint(Style::Dim, &format!(" ({count} changes)")),
+                };
                 format!(
-                    "{} {} {}{} {data}",
+                    "{} {} {}{} {told}{conflated}",
                     self.paint(Style::Dim, &clock(&text("time"))),
                     self.paint(style, &format!("{op:8}")),
                     self.paint(Style::Cyan, &text("address")),

@@ -18,6 +18,10 @@ pub enum WireFrame {
         watch: String,
         /// The options in force.
         options: std::collections::BTreeMap<String, String>,
+        /// What the watch is looked up by when there is something to tell: `key`, or what its filter compares. Without
+        /// it, each event of what is watched is looked at.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        index: Option<String>,
         /// A bookmark comes at least this often.
         heartbeat_ms: u64,
         /// The protocol spoken.
@@ -125,6 +129,9 @@ pub enum WireFrame {
         detail: String,
         /// What to do.
         hint: String,
+        /// Where in the filter, in characters from 1.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        column: Option<usize>,
     },
 }
 

@@ -62,6 +62,7 @@ fn every_frame_is_one_line_of_json() {
         Frame::Begin(Begin {
             watch: "w".into(),
             options: vec![("after".into(), "\"x\n".into())],
+            index: Some("data[\"a\\n\"]".into()),
             heartbeat_ms: 1,
             cursor: Some(3),
         }),

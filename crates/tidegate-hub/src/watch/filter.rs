@@ -41,7 +41,7 @@ impl Filter {
                 "a filter is a CEL expression such as `data.price > 100.0 && data.symbol in [\"AAPL\", \"GOOG\"]`"
                     .to_owned()
             });
-            invalid(format!("the filter, column {}: {}", error.column, error.message), &hint)
+            invalid(format!("the filter, column {}: {}", error.column, error.message), &hint).column(error.column)
         })?;
         let unknown = ["time", "op"].into_iter().find(|name| expression.reads(name));
         match unknown.filter(|_| channel.keyed() && kind == Kind::State) {

@@ -71,6 +71,15 @@ impl View {
         self.lens.as_ref().is_none_or(|lens| lens.admits(image))
     }
 
+    /// What it is looked up by when there is something to tell, for people: `key`, or what its filter compares;
+    /// `None`: it looks at each event.
+    pub fn index(&self) -> Option<String> {
+        match &self.scope.key {
+            Some(_) => Some("key".to_owned()),
+            None => self.equality().map(|equality| equality.path.to_string()),
+        }
+    }
+
     /// What it shows of a row in its scope; `None`: nothing.
     pub fn row(&self, row: &ViewRow, config: &ChannelConfig) -> Option<Bytes> {
         let Some(lens) = &self.lens else { return Some(row.data.clone()) };
