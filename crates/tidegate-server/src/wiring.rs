@@ -60,11 +60,12 @@ pub(crate) fn hub_channel(channel: &ChannelConfig) -> hub::ChannelConfig {
 
 /// How streams are served.
 pub(crate) fn stream_options(config: &Config) -> StreamOptions {
-    let StreamConfig { batch_delay_ms, io_uring, write_timeout_ms, lag_max } = config.stream;
+    let StreamConfig { batch_delay_ms, io_uring, compress, write_timeout_ms, lag_max } = config.stream;
     let defaults = StreamOptions::default();
     StreamOptions {
         batch_delay: Duration::from_millis(batch_delay_ms),
         io_uring,
+        compress,
         write_timeout: Duration::from_millis(write_timeout_ms),
         lag_max,
         memory_max: config.memory_max as usize,

@@ -15,6 +15,9 @@ pub(crate) type Answer = Response<Full<Bytes>>;
 /// The cursor of an answer.
 pub(crate) const TIDEGATE_CURSOR: HeaderName = HeaderName::from_static("tidegate-cursor");
 
+/// What answers depend on beside the address: their representation, and how it is compressed.
+pub(crate) const VARIES: &str = "accept, accept-encoding";
+
 /// An answer with a body.
 pub(crate) fn with_body(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
     let mut answer = Response::new(Full::new(body.into()));
@@ -22,7 +25,7 @@ pub(crate) fn with_body(status: u16, content_type: &'static str, body: impl Into
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(VARY, HeaderValue::from_static("accept"));
+    headers.insert(VARY, HeaderValue::from_static(VARIES));
     answer
 }
 
@@ -84,7 +87,7 @@ pub(crate) fn cross_origin(origin: &str) -> [(HeaderName, String); 3] {
     [
         (ACCESS_CONTROL_ALLOW_ORIGIN, origin.to_owned()),
         (ACCESS_CONTROL_EXPOSE_HEADERS, exposed.to_owned()),
-        (VARY, "accept, origin".to_owned()),
+        (VARY, format!("{VARIES}, origin")),
     ]
 }
 

@@ -10,6 +10,8 @@ use tidegate_core::{Address, ErrorCode, Problem, Target};
 use crate::Gateway;
 use crate::action;
 use crate::answer::{self, Answer};
+use crate::coding::Accepted;
+use crate::compress::{Wish, compress};
 use crate::connection::Outcome;
 use crate::negotiate::{Representation, accepted};
 use crate::options::Options;
@@ -19,6 +21,7 @@ use crate::{http2, list, page, poll, problems, publish, read, stream, websocket}
 pub(crate) async fn route(gateway: &Gateway, mut request: Request<Incoming>, peer: SocketAddr) -> Outcome {
     let origin = request.headers().get(ORIGIN).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let person = page::wanted(&request);
+    let wish = Wish::of(request.headers());
     let mut outcome = match admit(gateway, &mut request, peer).await {
         Ok(outcome) => outcome,
         Err(problem) if person && problem.code != ErrorCode::WrongHost => {
@@ -26,6 +29,9 @@ pub(crate) async fn route(gateway: &Gateway, mut request: Request<Incoming>, pee
         }
         Err(problem) => Outcome::Answer(answer::problem(&problem)),
     };
+    if let Outcome::Answer(answer) = outcome {
+        outcome = Outcome::Answer(compress(gateway, &wish, answer).await);
+    }
     if let (Some(origin), Outcome::Answer(answer)) = (origin, &mut outcome)
         && gateway.allowed.lists(&origin)
     {
@@ -43,7 +49,7 @@ async fn admit(gateway: &Gateway, request: &mut Request<Incoming>, peer: SocketA
         if gateway.hub.drain().draining() {
             return Err(gateway.hub.draining_problem());
         }
-        return Ok(websocket::open_many(request));
+        return Ok(websocket::open_many(gateway, request));
     }
     match path.strip_prefix("/v1/").filter(|rest| !rest.is_empty() && !rest.starts_with('_')) {
         Some(address_path) => address(gateway, address_path, request, peer).await,
@@ -131,6 +137,7 @@ async fn watch(
         gateway.allowed.origin(headers)?;
         return websocket::open(gateway, target, options, request, peer).await;
     }
+    Accepted::read(headers).choose(gateway.tails.options().compress)?;
     let accept = headers.get(http::header::ACCEPT).and_then(|value| value.to_str().ok());
     let representation = match options.representation {
         Some(representation) => representation,

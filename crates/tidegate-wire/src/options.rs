@@ -12,6 +12,8 @@ pub struct StreamOptions {
     pub batch_delay: Duration,
     /// Sockets are written to by io_uring, where the kernel allows it: many with one system call.
     pub io_uring: bool,
+    /// What clients accept compressed is compressed: bodies, and messages of WebSockets.
+    pub compress: bool,
     /// A watcher whose socket takes no byte for so long is closed. Long enough for a client that
     /// pauses, short enough to free what a dead one holds.
     pub write_timeout: Duration,
@@ -29,6 +31,7 @@ impl Default for StreamOptions {
             lanes: std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(LANES_MAX),
             batch_delay: Duration::from_millis(1),
             io_uring: true,
+            compress: true,
             write_timeout: Duration::from_secs(5 * 60),
             lag_max: Duration::from_secs(60 * 60),
             memory_max: 2 * 1024 * 1024 * 1024,

@@ -13,11 +13,21 @@ use serde_json::{Value, json};
 use tidegate_core::{Address, Cursor, Kind, Millis, Op, Target, Template};
 use tidegate_hub::{Access, ChannelConfig, From, Hub, HubOptions, WatchRequest};
 use tidegate_log::{Batch, ChannelSpec, Entry, Log, Options, Retain};
+use tidegate_testkit::client::coding::Unpacker;
 use tidegate_testkit::client::deflate::inflate;
 use tidegate_testkit::replica::{Item, Replica, Rows, offset};
-use tidegate_wire::{Encoding, Sink, StreamOptions, Tails, Watcher, follow};
+use tidegate_wire::{Coding, Encoding, Sink, StreamOptions, Tails, Watcher, follow};
 
-const ENCODINGS: [Encoding; 4] = [Encoding::Sse, Encoding::Ndjson, Encoding::WebSocket, Encoding::WebSocketDeflated];
+const ENCODINGS: [Encoding; 8] = [
+    Encoding::Sse(Coding::Identity),
+    Encoding::Sse(Coding::Gzip),
+    Encoding::Sse(Coding::Zstd),
+    Encoding::Ndjson(Coding::Identity),
+    Encoding::Ndjson(Coding::Gzip),
+    Encoding::Ndjson(Coding::Zstd),
+    Encoding::WebSocket,
+    Encoding::WebSocketDeflated,
+];
 
 /// An encoding, and whether frames chain.
 type Wire = (Encoding, bool);
@@ -215,11 +225,15 @@ impl Sink for Memory {
 /// The whole frames in what was written.
 fn frames(encoding: Encoding, bytes: &[u8]) -> Vec<Value> {
     let parse = |text: &[u8]| serde_json::from_slice(text).expect("a frame is JSON");
+    let mut unpacker = Unpacker::of(encoding.coding().token()).expect("a coding");
+    unpacker.push(encoding.coding().head()).expect("the head of a body");
+    let bytes = unpacker.push(bytes).expect("compressed as it is said to be");
+    let bytes = bytes.as_slice();
     match encoding {
-        Encoding::Ndjson => {
+        Encoding::Ndjson(_) => {
             bytes.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n")).map(parse).collect()
         }
-        Encoding::Sse => {
+        Encoding::Sse(_) => {
             let text = String::from_utf8_lossy(bytes);
             let whole = text.rfind("\n\n").map_or("", |end| &text[..end]);
             whole.lines().filter_map(|line| line.strip_prefix("data: ")).map(|data| parse(data.as_bytes())).collect()
@@ -297,14 +311,14 @@ async fn cut_everywhere(kind: Kind) {
     for _ in 0..12 {
         world.write();
     }
-    // Two of the four encodings are watched by others too, with a chain and without.
-    let wire = |round: usize| (ENCODINGS[round % 4], !(round / 16).is_multiple_of(3));
-    world.accompany(kind, &[0, 2, 16, 18].map(wire));
+    // Every other encoding is watched by others too, with a chain and without.
+    let wire = |round: usize| (ENCODINGS[round % 8], !(round / 64).is_multiple_of(3));
+    world.accompany(kind, &[0, 2, 4, 6, 64, 66, 68, 70].map(wire));
     // Every byte of a stream of this length; the soak takes longer ones.
     let bytes = std::env::var("TIDEGATE_CUTS").map_or(6_000, |text| text.parse().expect("a number"));
     for cut in 1..=bytes {
         let round = cut;
-        let (first, second) = (wire(round), (ENCODINGS[round / 4 % 4], !(round / 48).is_multiple_of(3)));
+        let (first, second) = (wire(round), (ENCODINGS[round / 8 % 8], !(round / 192).is_multiple_of(3)));
         let mut replica = fresh();
         world.watch(&mut replica, kind, first, cut).await;
         if replica.cursor.is_some() && kind == Kind::State {

@@ -83,6 +83,8 @@ pub struct StreamConfig {
     pub batch_delay_ms: u64,
     /// Sockets are written to by io_uring where the kernel allows it.
     pub io_uring: bool,
+    /// What clients accept compressed is compressed.
+    pub compress: bool,
     /// A watcher whose socket takes no byte for so long is closed.
     pub write_timeout_ms: u64,
     /// A watcher that stays behind the live events for so long is closed.
@@ -213,6 +215,7 @@ fn stream(reader: Reader, fields: &Fields) -> Option<StreamConfig> {
             ranged(values::count(text)?, 0..=20, "0", "20")
         });
         let io_uring = fields.value("io_uring", defaults::io_uring(), values::boolean);
+        let compress = fields.value("compress", defaults::compress(), values::boolean);
         let write_timeout_ms = fields.value("write_timeout_ms", defaults::write_timeout_ms(), |text| {
             ranged(values::count(text)?, 1_000..=3_600_000, "1000", "3600000")
         });
@@ -223,6 +226,7 @@ fn stream(reader: Reader, fields: &Fields) -> Option<StreamConfig> {
         Some(StreamConfig {
             batch_delay_ms: batch_delay_ms?,
             io_uring: io_uring?,
+            compress: compress?,
             write_timeout_ms: write_timeout_ms?,
             lag_max: lag_max?,
         })

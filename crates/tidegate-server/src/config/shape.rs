@@ -78,6 +78,11 @@ pub(super) struct Stream {
     /// it; where it does not, each is written to by itself, which `false` asks for.
     #[schemars(extend("default" = true))]
     io_uring: Option<bool>,
+    /// `true`: streams and answers are compressed for clients that accept it, by gzip or zstd, and
+    /// messages of WebSockets by permessage-deflate; each event once for all. `false`: nothing is, which
+    /// takes less CPU time.
+    #[schemars(extend("default" = true))]
+    compress: Option<bool>,
     /// A watcher whose socket takes no byte for so many milliseconds is closed with
     /// `too-far-behind`: 1000 to 3600000. It resumes by its cursor.
     #[schemars(default = "defaults::write_timeout_ms", extend("type" = ["string", "integer", "null"]))]
@@ -209,6 +214,7 @@ pub(super) mod defaults {
         heartbeat = "15s";
         batch_delay_ms = "1";
         io_uring = "true";
+        compress = "true";
         write_timeout_ms = "300000";
         lag_max = "1h";
         memory_max = "2GiB";

@@ -43,7 +43,7 @@ pub(crate) async fn open(
     request: &Request<Incoming>,
     peer: SocketAddr,
 ) -> Result<Outcome, Problem> {
-    let (mut head, encoding) = match upgrade(request.headers()) {
+    let (mut head, encoding) = match upgrade(gateway, request.headers()) {
         Ok(agreed) => agreed,
         Err(refusal) => return Ok(Outcome::Answer(*refusal)),
     };
@@ -53,8 +53,8 @@ pub(crate) async fn open(
 }
 
 /// Begins a WebSocket of many watches, which its client asks for one by one.
-pub(crate) fn open_many(request: &Request<Incoming>) -> Outcome {
-    match upgrade(request.headers()) {
+pub(crate) fn open_many(gateway: &Gateway, request: &Request<Incoming>) -> Outcome {
+    match upgrade(gateway, request.headers()) {
         Ok((head, encoding)) => stream(head, encoding, None),
         Err(refusal) => Outcome::Answer(*refusal),
     }
@@ -68,7 +68,7 @@ fn stream(mut head: String, encoding: Encoding, watch: Option<(Watcher, WatchEnt
 
 /// The head that agrees to a WebSocket, without its end, and how its frames are spelled; or the answer
 /// that does not.
-fn upgrade(headers: &HeaderMap) -> Result<(String, Encoding), Box<Answer>> {
+fn upgrade(gateway: &Gateway, headers: &HeaderMap) -> Result<(String, Encoding), Box<Answer>> {
     let invalid = |detail: &str| {
         let problem = Problem::new(ErrorCode::Invalid, detail);
         Box::new(answer::problem(&problem.hint("open it with a WebSocket client of RFC 6455, version 13")))
@@ -89,7 +89,9 @@ fn upgrade(headers: &HeaderMap) -> Result<(String, Encoding), Box<Answer>> {
     if has_token(headers, SEC_WEBSOCKET_PROTOCOL.as_str(), PROTOCOL) {
         head.push_str(&format!("sec-websocket-protocol: {PROTOCOL}\r\n"));
     }
-    let Some(deflate) = deflate else { return Ok((head, Encoding::WebSocket)) };
+    let Some(deflate) = deflate.filter(|_| gateway.tails.options().compress) else {
+        return Ok((head, Encoding::WebSocket));
+    };
     head.push_str(&format!("{SEC_WEBSOCKET_EXTENSIONS}: {}\r\n", deflate.answer()));
     Ok((head, Encoding::WebSocketDeflated))
 }
