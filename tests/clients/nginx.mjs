@@ -8,12 +8,12 @@ import net from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 
-/** Starts one before `upstream`; resolves to its URL. */
-export async function nginx(t, upstream) {
+/** Starts one before `upstream`, with what `more` says beside it; resolves to its URL. */
+export async function nginx(t, upstream, more = "") {
   const folder = await mkdtemp(path.join(tmpdir(), "tidegate-nginx-"));
   await chmod(folder, 0o755); // its workers are another user
   const port = await freePort();
-  const site = `server { listen 127.0.0.1:${port}; location / { proxy_pass ${upstream}; } }`;
+  const site = `server { listen 127.0.0.1:${port}; location / { proxy_pass ${upstream}; ${more} } }`;
   const debian = await readFile("/etc/nginx/nginx.conf", "utf8");
   const conf = debian
     .replace("/run/nginx.pid", `${folder}/nginx.pid`)

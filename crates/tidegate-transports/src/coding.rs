@@ -56,13 +56,17 @@ impl Accepted {
         self.identity != Wanted::Named(0)
     }
 
-    /// The coding to use where all are to be had, or only none at all.
+    /// The coding to use where all are to be had, or only none at all; `first` is that of two that are
+    /// wanted equally.
     ///
     /// # Errors
     /// `not-acceptable` where the client takes none of them.
-    pub(crate) fn choose(self, compress: bool) -> Result<Coding, Problem> {
+    pub(crate) fn choose(self, compress: bool, first: Coding) -> Result<Coding, Problem> {
         let (gzip, zstd) = if compress { (self.gzip, self.zstd) } else { (0, 0) };
-        let best = if zstd >= gzip { (zstd, Coding::Zstd) } else { (gzip, Coding::Gzip) };
+        let best = match zstd > gzip || (zstd == gzip && first == Coding::Zstd) {
+            true => (zstd, Coding::Zstd),
+            false => (gzip, Coding::Gzip),
+        };
         match (best, self.identity) {
             ((0, _), Wanted::Named(0)) => {
                 Err(Problem::new(ErrorCode::NotAcceptable, "`Accept-Encoding` leaves nothing that can be written")
@@ -100,11 +104,15 @@ mod tests {
     use super::*;
 
     fn chosen(values: &[&str]) -> Option<Coding> {
+        chosen_of(values, Coding::Zstd)
+    }
+
+    fn chosen_of(values: &[&str], first: Coding) -> Option<Coding> {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(ACCEPT_ENCODING, HeaderValue::from_str(value).expect("a value"));
         }
-        Accepted::read(&headers).choose(true).ok()
+        Accepted::read(&headers).choose(true, first).ok()
     }
 
     #[test]
@@ -137,6 +145,9 @@ mod tests {
         for (values, wanted) in cases {
             assert_eq!(chosen(values), *wanted, "{values:?}");
         }
+        for (value, wanted) in [("*", gzip), ("zstd, gzip", gzip), ("zstd", zstd), ("gzip;q=0.9, zstd", zstd)] {
+            assert_eq!(chosen_of(&[value], Coding::Gzip), wanted, "{value}");
+        }
     }
 
     #[test]
@@ -162,13 +173,14 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append(ACCEPT_ENCODING, HeaderValue::from_bytes(b"gzip\xff").expect("a value"));
         headers.append(ACCEPT_ENCODING, HeaderValue::from_static("zstd"));
-        assert_eq!(Accepted::read(&headers).choose(true).ok(), Some(Coding::Zstd));
+        assert_eq!(Accepted::read(&headers).choose(true, Coding::Zstd).ok(), Some(Coding::Zstd));
     }
 
     #[test]
     fn without_compression_only_who_insists_is_refused() {
         let read = |value: &'static str| {
-            Accepted::read(&HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(value))])).choose(false)
+            Accepted::read(&HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(value))]))
+                .choose(false, Coding::Zstd)
         };
         assert_eq!(read("gzip, zstd").ok(), Some(Coding::Identity));
         assert_eq!(read("gzip, identity;q=0").expect_err("refused").code, ErrorCode::NotAcceptable);

@@ -14,6 +14,9 @@ use crate::coding::Accepted;
 /// Smaller bodies go as they are: with its head an answer fits in one packet.
 const BYTES_MIN: usize = 1024;
 
+/// It is smaller than gzip's, and takes a third of the time.
+const FIRST: Coding = Coding::Zstd;
+
 /// What a request says of it.
 pub(crate) struct Wish {
     accepted: Accepted,
@@ -31,7 +34,7 @@ impl Wish {
 
 /// Compresses the body, if that is wanted and makes it smaller.
 pub(crate) async fn compress(gateway: &Gateway, wish: &Wish, answer: Answer) -> Answer {
-    let coding = wish.accepted.choose(gateway.tails.options().compress).unwrap_or(Coding::Identity);
+    let coding = wish.accepted.choose(gateway.tails.options().compress, FIRST).unwrap_or(Coding::Identity);
     if coding == Coding::Identity {
         return answer;
     }

@@ -6,6 +6,7 @@ use http::header::{ALLOW, ORIGIN};
 use http::{Method, Request};
 use hyper::body::Incoming;
 use tidegate_core::{Address, ErrorCode, Problem, Target};
+use tidegate_wire::Coding;
 
 use crate::Gateway;
 use crate::action;
@@ -137,7 +138,7 @@ async fn watch(
         gateway.allowed.origin(headers)?;
         return websocket::open(gateway, target, options, request, peer).await;
     }
-    Accepted::read(headers).choose(gateway.tails.options().compress)?;
+    Accepted::read(headers).choose(gateway.tails.options().compress, Coding::Identity)?;
     let accept = headers.get(http::header::ACCEPT).and_then(|value| value.to_str().ok());
     let representation = match options.representation {
         Some(representation) => representation,

@@ -32,6 +32,8 @@ use crate::websocket::Session;
 
 /// Proxies and browsers that buffer the beginning of a body let it go after this.
 const PADDING: usize = 2 * 1024;
+/// Decoders of zstd in wide use stop at the end of a frame that is all they have read; of gzip none does.
+const FIRST: Coding = Coding::Gzip;
 /// The name of the watch on a socket of one.
 const ONLY_WATCH: WatchName = 1;
 /// After the last byte the client has this long to take it, and may go on to send so much of what
@@ -68,7 +70,7 @@ pub(crate) async fn open(
     request: &Request<Incoming>,
     peer: SocketAddr,
 ) -> Result<Outcome, Problem> {
-    let coding = Accepted::read(request.headers()).choose(gateway.tails.options().compress)?;
+    let coding = Accepted::read(request.headers()).choose(gateway.tails.options().compress, FIRST)?;
     let encoding = match representation {
         Representation::Sse => Encoding::Sse(coding),
         _ => Encoding::Ndjson(coding),

@@ -54,6 +54,11 @@ impl Encoding {
         self.coding().pack(run)
     }
 
+    /// The same of the last run of a stream.
+    pub fn pack_last(self, run: Vec<u8>) -> Vec<u8> {
+        self.coding().pack_last(run)
+    }
+
     /// Appends one frame to a run, which is to be packed.
     pub fn write(self, frame: &Frame, cursors: &mut Cursors, out: &mut Vec<u8>) {
         match self {

@@ -319,7 +319,7 @@ fn cursors(hold: &Hold, held: Option<Offset>) -> Cursors {
     Cursors::new(hold.channel().cursor(&key.view, 0).prefix(), key.chain, held)
 }
 
-/// A `close` frame on its own, which carries no cursor.
+/// A `close` frame on its own, which carries no cursor. Nothing follows it.
 pub fn close_frame(encoding: Encoding, problem: &Problem) -> Bytes {
     let Problem { code, detail, retry_ms, .. } = problem.clone();
     let unused = tidegate_core::Cursor {
@@ -331,7 +331,7 @@ pub fn close_frame(encoding: Encoding, problem: &Problem) -> Bytes {
     let mut bytes = Vec::new();
     let close = Frame::Close { code, message: detail, retry_ms };
     encoding.write(&close, &mut Cursors::new(unused.prefix(), false, None), &mut bytes);
-    Bytes::from(encoding.pack(bytes))
+    Bytes::from(encoding.pack_last(bytes))
 }
 
 /// Returns when a drain has begun and this watcher's turn has come.

@@ -134,7 +134,7 @@ impl Case {
         let transports: Vec<Option<Transport>> =
             if watched { self.transports.clone().unwrap_or(all).into_iter().map(Some).collect() } else { vec![None] };
         let socket = self.steps.iter().any(|step| step.socket);
-        let carried = |transport| {
+        let carried = |transport: Option<Transport>| {
             [Line::Plain, Line::Tls, Line::Http2]
                 .into_iter()
                 // A WebSocket is opened on HTTP/1.1. A compressed body is bytes to TLS as any other.

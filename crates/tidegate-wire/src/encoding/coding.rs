@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   gzip   10 bytes for each watcher ─ deflated run, ended by a flush ─ run ─ run …
-//!   zstd                               a frame a run ───────────────── run ─ run …
+//!   zstd   magic for each watcher ─ frame without its magic, magic ─ frame, magic ─ … ─ frame
 //! ```
 //!
 //! No run refers to what came before it, so it is compressed once for all watchers of a view, and
@@ -10,6 +10,10 @@
 //! ignores all but the first. The member is not ended: its end would need the checksum of
 //! everything that this one watcher got. The stream ends as one without a coding does, by a `close`
 //! frame.
+//!
+//! Each run of zstd is a frame, and the four bytes with which all frames begin come with the one
+//! before: Python's httpx and urllib3 fail where what they have read ends exactly with a frame. With
+//! `close` it does, and is followed by nothing.
 //!
 //! A compressor is hundreds of kilobytes, so there is one a thread, not one a tail or a watcher.
 
@@ -32,6 +36,9 @@ const ZSTD_WORKS: &str = "there is memory, and room for what does not become sma
 const KEPT_BYTES: usize = 256 * 1024;
 /// Magic, deflate, no flags, no time, no extra, an unknown system (RFC 1952, section 2.3).
 const GZIP_HEAD: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+
+/// What every frame begins with (RFC 8878, section 3.1.1).
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// How the bytes of a body are compressed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -70,7 +77,8 @@ impl Coding {
     pub fn head(self) -> &'static [u8] {
         match self {
             Coding::Gzip => &GZIP_HEAD,
-            Coding::Identity | Coding::Zstd => &[],
+            Coding::Zstd => &ZSTD_MAGIC,
+            Coding::Identity => &[],
         }
     }
 
@@ -89,6 +97,15 @@ impl Coding {
                 packed
             }
         }
+    }
+
+    /// The same of the run that is the last.
+    pub fn pack_last(self, run: Vec<u8>) -> Vec<u8> {
+        let mut packed = self.pack(run);
+        if self == Coding::Zstd {
+            packed.truncate(packed.len() - ZSTD_MAGIC.len());
+        }
+        packed
     }
 
     /// Compresses a whole body.
@@ -132,10 +149,10 @@ fn store_deflated(bytes: &[u8]) -> Vec<u8> {
     stored
 }
 
-/// A frame of raw blocks (RFC 8878, section 3.1.1), of one segment, whose size is said in four bytes.
+/// A frame of raw blocks, between its magic and that of the next, of one segment, whose size is said in four bytes.
 fn store_zstd(bytes: &[u8]) -> Vec<u8> {
     const BLOCK_BYTES_MAX: usize = 128 * 1024;
-    let mut stored = vec![0x28, 0xb5, 0x2f, 0xfd, 0xa0];
+    let mut stored = vec![0xa0];
     stored.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
     let mut left = bytes;
     loop {
@@ -145,9 +162,11 @@ fn store_zstd(bytes: &[u8]) -> Vec<u8> {
         stored.extend_from_slice(block);
         left = rest;
         if left.is_empty() {
-            return stored;
+            break;
         }
     }
+    stored.extend_from_slice(&ZSTD_MAGIC);
+    stored
 }
 
 impl Zstd {
@@ -159,7 +178,7 @@ impl Zstd {
         self.room.clear();
         self.room.reserve(zstd::zstd_safe::compress_bound(run.len()));
         self.compressor.compress_to_buffer(run, &mut self.room).expect(ZSTD_WORKS);
-        let packed = self.room.as_slice().to_vec();
+        let packed = [&self.room[ZSTD_MAGIC.len()..], &ZSTD_MAGIC].concat();
         if self.room.capacity() > KEPT_BYTES {
             // Its compressor has grown with it.
             *self = Zstd::new();

@@ -18,7 +18,8 @@ fn unpack(coding: Coding, body: &[u8]) -> Vec<u8> {
             assert_eq!(end.expect_err("the member never ends").kind(), std::io::ErrorKind::UnexpectedEof);
         }
         Coding::Zstd => {
-            zstd::stream::read::Decoder::new(body).expect("a decoder").read_to_end(&mut content).expect("whole frames");
+            let end = zstd::stream::read::Decoder::new(body).expect("a decoder").read_to_end(&mut content);
+            assert_eq!(end.is_err(), body.ends_with(&ZSTD_MAGIC), "whole frames, and the beginning of the next");
         }
     }
     content
@@ -66,6 +67,12 @@ fn what_is_stored_takes_up_room() {
             assert_eq!(unpack(coding, &body.concat()), [b"one", stored, b"two"].concat());
         }
     }
+}
+
+#[test]
+fn zstd_ends_with_a_whole_frame() {
+    let body = [Coding::Zstd.head(), &Coding::Zstd.pack(b"one".to_vec()), &Coding::Zstd.pack_last(b"two".to_vec())];
+    assert_eq!(zstd::stream::decode_all(body.concat().as_slice()).expect("whole frames"), b"onetwo");
 }
 
 #[test]
