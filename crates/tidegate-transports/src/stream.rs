@@ -32,7 +32,7 @@ use crate::websocket::Session;
 
 /// Proxies and browsers that buffer the beginning of a body let it go after this.
 const PADDING: usize = 2 * 1024;
-/// Decoders of zstd in wide use stop at the end of a frame that is all they have read; of gzip none does.
+/// One decoder of zstd in wide use fails where a read happens to end with a frame; of gzip none does.
 const FIRST: Coding = Coding::Gzip;
 /// The name of the watch on a socket of one.
 const ONLY_WATCH: WatchName = 1;

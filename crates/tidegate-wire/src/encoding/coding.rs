@@ -12,7 +12,7 @@
 //! frame.
 //!
 //! Each run of zstd is a frame, and the four bytes with which all frames begin come with the one
-//! before: Python's httpx and urllib3 fail where what they have read ends exactly with a frame. With
+//! before: Python's httpx fails where what it has read ends exactly with a frame. With
 //! `close` it does, and is followed by nothing.
 //!
 //! A compressor is hundreds of kilobytes, so there is one a thread, not one a tail or a watcher.
