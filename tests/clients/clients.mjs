@@ -49,7 +49,7 @@ function sseReader(event) {
 }
 
 /** `curl -N`, started again with `after` when it ends. */
-export function curl(t, url, address, { format, query = {}, name = `curl ${format}` }) {
+export function curl(t, url, address, { format, query = {}, coding, name = `curl ${[format, coding].filter(Boolean).join(" ")}` }) {
   const watcher = new Watcher(t, name);
   watcher.events = [];
   resume(watcher, async (cursor) => {
@@ -64,7 +64,7 @@ export function curl(t, url, address, { format, query = {}, name = `curl ${forma
       else if (format === "sse") sse(text);
       else watcher.frame(JSON.parse(text));
     };
-    const args = ["-sNf", "--noproxy", "*", "-w", `${END}%{http_code}\n`, "-H", `Accept: ${ACCEPT[format]}`, target(url, address, { ...query, after: cursor ?? query.after })];
+    const args = ["-sNf", "--noproxy", "*", "-w", `${END}%{http_code}\n`, "-H", `Accept: ${ACCEPT[format]}`, ...(coding ? ["--compressed", "-H", `Accept-Encoding: ${coding}`] : []), target(url, address, { ...query, after: cursor ?? query.after })];
     const how = await run(watcher, "curl", args, read);
     return { how, final: status >= 400 && status < 500 };
   });
@@ -153,6 +153,15 @@ export function wsMany(t, url, addresses) {
 
 /** Python `websockets`: watch_ws.py resumes by itself. */
 export function python(t, url, address, { query = {}, name = "Python websockets" } = {}) {
+  return runPython(t, name, ["watch_ws.py", target(url, address, query).replace("http", "ws")]);
+}
+
+/** Python `httpx`: watch_http.py resumes by itself. */
+export function pythonHttp(t, url, address, { coding, name = `Python httpx ${coding}` }) {
+  return runPython(t, name, ["watch_http.py", target(url, address, {}), coding]);
+}
+
+function runPython(t, name, [script, ...args]) {
   const watcher = new Watcher(t, name);
   const here = import.meta.dirname;
   const line = (text) => {
@@ -160,7 +169,7 @@ export function python(t, url, address, { query = {}, name = "Python websockets"
     if (said.op) watcher.frame(said);
     else watcher.ended(said.ended, said.final);
   };
-  run(watcher, path.join(here, ".venv/bin/python"), [path.join(here, "watch_ws.py"), target(url, address, query).replace("http", "ws")], line);
+  run(watcher, path.join(here, ".venv/bin/python"), [path.join(here, script), ...args], line);
   return watcher;
 }
 

@@ -20,6 +20,8 @@ test("every client has every event once, over kill -9 and drain", { timeout: 90_
   const streams = [
     curl(t, url, ROOM, { format: "sse" }),
     curl(t, url, ROOM, { format: "ndjson" }),
+    curl(t, url, ROOM, { format: "sse", coding: "gzip" }),
+    curl(t, url, ROOM, { format: "ndjson", coding: "zstd" }),
     curl(t, proxied, ROOM, { format: "sse", name: "curl sse through nginx" }),
     eventSource(t, url, ROOM),
     // Not EventSource: it gives up for good on the 502 of a proxy whose upstream restarts.

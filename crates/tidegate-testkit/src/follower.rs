@@ -266,6 +266,7 @@ impl Client {
         if let Some(lives) = &self.habits.restless_ms {
             until = Some(Instant::now() + Duration::from_millis(self.rng.random_range(lives.clone())));
             ask.by_header = self.rng.random();
+            ask.coding = [None, Some("gzip"), Some("zstd")][self.rng.random_range(0..3)];
             ask.chain |= self.rng.random_bool(0.3);
         }
         self.shared.lock().note(format!("-- {transport:?} {}", ask.url(&[])));

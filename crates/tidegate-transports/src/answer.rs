@@ -21,6 +21,8 @@ const JSON: &str = "application/json";
 pub(crate) const PROBLEM: &str = "application/problem+json";
 /// An answer has about so many header fields: they are allocated once.
 const HEADERS: usize = 8;
+/// What answers depend on beside the address: their representation, and how it is compressed.
+pub(crate) const VARIES: &str = "accept, accept-encoding";
 
 /// An answer with a body.
 pub(crate) fn with_body(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
@@ -36,7 +38,7 @@ fn built(status: u16, content_type: Option<&'static str>, cache_control: &'stati
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     }
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache_control));
-    headers.insert(VARY, HeaderValue::from_static("accept"));
+    headers.insert(VARY, HeaderValue::from_static(VARIES));
     answer
 }
 
@@ -98,7 +100,7 @@ pub(crate) fn cross_origin(origin: &str) -> [(HeaderName, String); 3] {
     [
         (ACCESS_CONTROL_ALLOW_ORIGIN, origin.to_owned()),
         (ACCESS_CONTROL_EXPOSE_HEADERS, exposed.to_owned()),
-        (VARY, "accept, origin".to_owned()),
+        (VARY, format!("{VARIES}, origin")),
     ]
 }
 

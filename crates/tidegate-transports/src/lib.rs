@@ -7,6 +7,8 @@
 mod action;
 mod answer;
 mod budget;
+mod coding;
+mod compress;
 mod connection;
 mod door;
 mod http2;

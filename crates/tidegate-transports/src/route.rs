@@ -6,10 +6,13 @@ use http::header::{ALLOW, ORIGIN};
 use http::{Method, Request};
 use hyper::body::Incoming;
 use tidegate_core::{Address, ErrorCode, Problem, Target};
+use tidegate_wire::Coding;
 
 use crate::Gateway;
 use crate::action;
 use crate::answer::{self, Answer};
+use crate::coding::Accepted;
+use crate::compress::{Wish, compress};
 use crate::connection::Outcome;
 use crate::negotiate::{Representation, accepted};
 use crate::options::Options;
@@ -19,6 +22,7 @@ use crate::{http2, list, page, poll, problems, publish, read, stream, websocket}
 pub(crate) async fn route(gateway: &Gateway, mut request: Request<Incoming>, peer: SocketAddr) -> Outcome {
     let origin = request.headers().get(ORIGIN).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let person = page::wanted(&request);
+    let wish = Wish::of(request.headers());
     let mut outcome = match admit(gateway, &mut request, peer).await {
         Ok(outcome) => outcome,
         Err(problem) if person && problem.code != ErrorCode::WrongHost => {
@@ -26,6 +30,9 @@ pub(crate) async fn route(gateway: &Gateway, mut request: Request<Incoming>, pee
         }
         Err(problem) => Outcome::Answer(answer::problem(&problem)),
     };
+    if let Outcome::Answer(answer) = outcome {
+        outcome = Outcome::Answer(compress(gateway, &wish, answer).await);
+    }
     if let (Some(origin), Outcome::Answer(answer)) = (origin, &mut outcome)
         && gateway.allowed.lists(&origin)
     {
@@ -131,6 +138,7 @@ async fn watch(
         gateway.allowed.origin(headers)?;
         return websocket::open(gateway, target, options, request, peer).await;
     }
+    Accepted::read(headers).choose(gateway.tails.options().compress, Coding::Identity)?;
     let accept = headers.get(http::header::ACCEPT).and_then(|value| value.to_str().ok());
     let representation = match options.representation {
         Some(representation) => representation,

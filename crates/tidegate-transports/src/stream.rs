@@ -9,20 +9,21 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, ORIGIN, VARY};
+use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, ORIGIN, VARY};
 use http::{Request, Version};
 use httpdate::fmt_http_date;
 use hyper::body::Incoming;
 use tidegate_core::frame::PROTOCOL;
 use tidegate_core::{Millis, Problem, Target};
 use tidegate_hub::{Start, WatchEntry, WatchId};
-use tidegate_wire::{Ear, Encoding, Line, Terms, WatchName, Watcher, close_frame};
+use tidegate_wire::{Coding, Ear, Encoding, Line, Terms, WatchName, Watcher, close_frame};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use crate::Gateway;
 use crate::answer;
+use crate::coding::Accepted;
 use crate::connection::Outcome;
 use crate::negotiate::Representation;
 use crate::options::Options;
@@ -31,6 +32,8 @@ use crate::websocket::Session;
 
 /// Proxies and browsers that buffer the beginning of a body let it go after this.
 const PADDING: usize = 2 * 1024;
+/// One decoder of zstd in wide use fails where a read happens to end with a frame; of gzip none does.
+const FIRST: Coding = Coding::Gzip;
 /// The name of the watch on a socket of one.
 const ONLY_WATCH: WatchName = 1;
 /// After the last byte the client has this long to take it, and may go on to send so much of what
@@ -67,9 +70,10 @@ pub(crate) async fn open(
     request: &Request<Incoming>,
     peer: SocketAddr,
 ) -> Result<Outcome, Problem> {
+    let coding = Accepted::read(request.headers()).choose(gateway.tails.options().compress, FIRST)?;
     let encoding = match representation {
-        Representation::Sse => Encoding::Sse,
-        _ => Encoding::Ndjson,
+        Representation::Sse => Encoding::Sse(coding),
+        _ => Encoding::Ndjson(coding),
     };
     match prepare(gateway, target, options, encoding, Some(peer)).await {
         Ok((watcher, entry)) => {
@@ -89,7 +93,7 @@ pub(crate) async fn open(
             let watch = Some((watcher, entry));
             Ok(Outcome::Stream(Box::new(Stream { watch, encoding, head, fields, socket: Kind::Reading })))
         }
-        Err(problem) if encoding == Encoding::Sse && problem.code.retry_ms().is_some() => {
+        Err(problem) if representation == Representation::Sse && problem.code.retry_ms().is_some() => {
             Ok(Outcome::Answer(come_back(&problem)))
         }
         Err(problem) => Err(problem),
@@ -126,13 +130,14 @@ pub(crate) async fn prepare(
 /// `EventSource` gives up for good on anything but 200, so a temporary refusal is a stream that
 /// ends at once and says when to come back.
 fn come_back(problem: &Problem) -> answer::Answer {
-    answer::with_body(200, media_type(Encoding::Sse), close_frame(Encoding::Sse, problem))
+    let encoding = Encoding::Sse(Coding::Identity);
+    answer::with_body(200, media_type(encoding), close_frame(encoding, problem))
 }
 
 fn media_type(encoding: Encoding) -> &'static str {
     match encoding {
-        Encoding::Sse => "text/event-stream",
-        Encoding::Ndjson | Encoding::WebSocket | Encoding::WebSocketDeflated => "application/x-ndjson",
+        Encoding::Sse(_) => "text/event-stream",
+        Encoding::Ndjson(_) | Encoding::WebSocket | Encoding::WebSocketDeflated => "application/x-ndjson",
     }
 }
 
@@ -141,16 +146,16 @@ fn head(encoding: Encoding, fields: &[(HeaderName, String)]) -> Bytes {
     let mut head = format!("HTTP/1.1 200 OK\r\ndate: {}\r\nconnection: close\r\n", fmt_http_date(SystemTime::now()));
     push_fields(fields, &mut head);
     head.push_str("\r\n");
-    head.push_str(&lead(encoding));
-    Bytes::from(head)
+    Bytes::from([head.into_bytes(), lead(encoding)].concat())
 }
 
 /// What comes before the first frame.
-fn lead(encoding: Encoding) -> String {
-    match encoding {
-        Encoding::Sse => format!(":{:PADDING$}\n\n", ""),
-        _ => String::new(),
+fn lead(encoding: Encoding) -> Vec<u8> {
+    let mut lead = encoding.coding().head().to_vec();
+    if let Encoding::Sse(coding) = encoding {
+        lead.extend(coding.store(format!(":{:PADDING$}\n\n", "").as_bytes()));
     }
+    lead
 }
 
 /// Appends header fields as they are on the wire.
@@ -166,9 +171,12 @@ fn fields(gateway: &Gateway, watcher: &Watcher, origin: Option<&str>) -> Vec<(He
         (CACHE_CONTROL, "no-store, no-transform".to_owned()),
         (HeaderName::from_static("x-accel-buffering"), "no".to_owned()),
     ];
+    if let Some(token) = watcher.encoding.coding().token() {
+        fields.push((CONTENT_ENCODING, token.to_owned()));
+    }
     fields.extend(begin_fields(gateway, watcher));
     match origin {
-        None => fields.push((VARY, "accept".to_owned())),
+        None => fields.push((VARY, answer::VARIES.to_owned())),
         Some(origin) => fields.extend(answer::cross_origin(origin)),
     }
     fields

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use tidegate_core::Offset;
 use tokio::sync::{Semaphore, watch};
 
-pub(crate) use block::Block;
+pub(crate) use block::{Block, Packed};
 use cache::{Cache, Found};
 use flight::{Flight, Flying};
 

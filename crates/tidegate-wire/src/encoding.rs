@@ -1,8 +1,12 @@
-//! One frame as bytes, for each kind of wire.
+//! One frame as bytes, for each kind of wire; and a run of frames as its content coding has it.
 
+mod coding;
+mod counters;
 mod deflate;
 
-pub use deflate::{DEFLATE_WINDOW_BITS, Deflated, deflated};
+pub use coding::Coding;
+pub use counters::Compressed;
+pub use deflate::{DEFLATE_WINDOW_BITS, deflated};
 
 use tidegate_core::Frame;
 use tidegate_core::frame::Cursors;
@@ -11,9 +15,9 @@ use tidegate_core::frame::Cursors;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Encoding {
     /// Server-sent events (WHATWG HTML, section 9.2).
-    Sse,
+    Sse(Coding),
     /// One JSON object a line.
-    Ndjson,
+    Ndjson(Coding),
     /// Unmasked text frames (RFC 6455), the same bytes for every client.
     WebSocket,
     /// The same with permessage-deflate (RFC 7692), each message deflated on its own, so that its
@@ -25,8 +29,8 @@ impl Encoding {
     /// The word in listings and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
-            Encoding::Sse => "sse",
-            Encoding::Ndjson => "ndjson",
+            Encoding::Sse(_) => "sse",
+            Encoding::Ndjson(_) => "ndjson",
             Encoding::WebSocket | Encoding::WebSocketDeflated => "websocket",
         }
     }
@@ -36,11 +40,30 @@ impl Encoding {
         matches!(self, Encoding::WebSocket | Encoding::WebSocketDeflated)
     }
 
-    /// Appends one frame.
+    /// The content coding of the body; messages of a WebSocket have none.
+    pub fn coding(self) -> Coding {
+        match self {
+            Encoding::Sse(coding) | Encoding::Ndjson(coding) => coding,
+            Encoding::WebSocket | Encoding::WebSocketDeflated => Coding::Identity,
+        }
+    }
+
+    /// Makes of a run of whole frames what goes on the wire. It depends on nothing before it, so
+    /// that it is the same for all, and anyone may begin with it.
+    pub fn pack(self, run: Vec<u8>) -> Vec<u8> {
+        self.coding().pack(run)
+    }
+
+    /// The same of the last run of a stream.
+    pub fn pack_last(self, run: Vec<u8>) -> Vec<u8> {
+        self.coding().pack_last(run)
+    }
+
+    /// Appends one frame to a run, which is to be packed.
     pub fn write(self, frame: &Frame, cursors: &mut Cursors, out: &mut Vec<u8>) {
         match self {
-            Encoding::Sse => write_sse(frame, cursors, out),
-            Encoding::Ndjson => {
+            Encoding::Sse(_) => write_sse(frame, cursors, out),
+            Encoding::Ndjson(_) => {
                 frame.write_json(cursors, out);
                 out.push(b'\n');
             }
@@ -122,7 +145,7 @@ mod tests {
         };
         let mut out = Vec::new();
         let frame = Frame::Change { record: Arc::new(record), shown: Shown::Whole, conflated: None, cursor: Some(5) };
-        Encoding::Sse.write(&frame, &mut Cursors::new(cursor.prefix(), false, None), &mut out);
+        Encoding::Sse(Coding::Identity).write(&frame, &mut Cursors::new(cursor.prefix(), false, None), &mut out);
         let wanted = format!(
             "event: notice\nid: {cursor}\ndata: {{\"op\":\"notice\",\"cursor\":\"{cursor}\",\
              \"time\":\"1970-01-01T00:00:00.000Z\",\"code\":\"schema\",\"message\":\"m\",\"table\":\"t\"}}\n\n"

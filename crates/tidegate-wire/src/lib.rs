@@ -21,7 +21,7 @@ mod tails;
 mod walk;
 
 pub use blocks::BlockFigures;
-pub use encoding::{DEFLATE_WINDOW_BITS, Deflated, Encoding, deflated, websocket_text};
+pub use encoding::{Coding, Compressed, DEFLATE_WINDOW_BITS, Encoding, deflated, websocket_text};
 pub use follow::{End, follow};
 pub use lane::{Connection, Ear, Hearing, Lanes, Line, Terms, WatchName};
 pub use memory::{Held, Memory, Step, Use};

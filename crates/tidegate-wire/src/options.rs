@@ -12,7 +12,7 @@ pub struct StreamOptions {
     pub batch_delay: Duration,
     /// Sockets are written to by io_uring, where the kernel allows it: many with one system call.
     pub io_uring: bool,
-    /// Streams are compressed for clients that offer it; otherwise what they offer is declined.
+    /// What clients accept compressed is compressed: bodies, and messages of WebSockets.
     pub compress: bool,
     /// A watcher whose socket takes no byte for so long is closed. Long enough for a client that
     /// pauses, short enough to free what a dead one holds.

@@ -17,7 +17,7 @@ use tidegate_core::frame::Cursors;
 use tidegate_core::{Frame, Offset};
 use tidegate_hub::{Channel, ChannelConfig, Sight, View, changes};
 
-use crate::encoding::Encoding;
+use crate::encoding::{Coding, Encoding};
 use crate::lane::Inbox;
 use crate::memory::{Memory, Step, Use};
 use hooks::Hooks;
@@ -78,11 +78,12 @@ type Slot = Option<Waker>;
 #[derive(Clone)]
 pub(crate) struct Chunk {
     pub(crate) bytes: Bytes,
-    /// The ends of its records; never empty.
+    /// The ends of its records, or of all of them where they are packed together; never empty.
     pub(crate) marks: Arc<[Mark]>,
 }
 
-/// The end of one record in a chunk: a cut here is between frames.
+/// The end of a record in a chunk, or of a run of them that are packed together: a cut here is
+/// between frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mark {
     /// Bytes of the chunk up to here.
@@ -205,7 +206,7 @@ impl Tail {
         }
         let fresh = fresh && !state.building.is_empty();
         if state.building.len() >= CHUNK_BYTES {
-            state.seal(&self.memory);
+            state.seal(self.key.encoding, &self.memory);
         }
         Pushed { fresh, tick }
     }
@@ -218,14 +219,14 @@ impl Tail {
         if let Some(ticking) = &mut state.ticking {
             ticking.ended(now, state.building.len());
         }
-        state.seal(&self.memory);
+        state.seal(self.key.encoding, &self.memory);
         state.tell(calls);
     }
 
     /// Makes what was pushed visible.
     pub(crate) fn seal(&self, calls: &mut Calls) {
         let mut state = self.lock();
-        state.seal(&self.memory);
+        state.seal(self.key.encoding, &self.memory);
         state.tell(calls);
     }
 
@@ -419,7 +420,7 @@ impl State {
     fn say(&mut self, encoding: Encoding, upto: Offset, memory: &Arc<Memory>) {
         encoding.write(&Frame::Bookmark(upto), &mut self.cursors, &mut self.building);
         self.mark(1, upto);
-        self.seal(memory);
+        self.seal(encoding, memory);
     }
 
     fn mark(&mut self, frames: u32, upto: Offset) {
@@ -427,15 +428,21 @@ impl State {
         self.built.push(Mark { end: self.building.len() as u32, frames: before + frames, upto });
     }
 
-    fn seal(&mut self, memory: &Arc<Memory>) {
+    fn seal(&mut self, encoding: Encoding, memory: &Arc<Memory>) {
         if self.building.is_empty() {
             return;
         }
-        self.upto = self.built.last().map_or(self.upto, |mark| mark.upto);
-        let beside = size_of_val(self.built.as_slice());
-        let bytes = memory.share(Use::Rings, std::mem::take(&mut self.building), beside);
-        let marks = Arc::from(self.built.as_slice());
-        self.built = Vec::new();
+        let bytes = encoding.pack(std::mem::take(&mut self.building));
+        let mut built = std::mem::take(&mut self.built);
+        if encoding.coding() != Coding::Identity {
+            // A compressed run is taken whole.
+            let last = built.pop();
+            built.clear();
+            built.extend(last.map(|last| Mark { end: bytes.len() as u32, ..last }));
+        }
+        self.upto = built.last().map_or(self.upto, |mark| mark.upto);
+        let bytes = memory.share(Use::Rings, bytes, size_of_val(built.as_slice()));
+        let marks = Arc::from(built);
         self.ring_bytes += bytes.len();
         if self.chunks.capacity() == 0 {
             // Most tails speak rarely, one chunk at a time.

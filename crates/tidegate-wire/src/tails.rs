@@ -16,7 +16,7 @@ pub(crate) use hold::{Hold, Subscription};
 pub(crate) use registry::ChannelTails;
 
 use crate::blocks::{BlockFigures, Blocks};
-use crate::encoding::Encoding;
+use crate::encoding::{Coding, Encoding};
 use crate::lane::Lanes;
 use crate::memory::{Memory, Step, Use};
 use crate::options::StreamOptions;
@@ -148,7 +148,7 @@ impl Tails {
 
     /// Begins to listen for records of a view, for a request that waits for the next one.
     pub fn listen(&self, channel: &Channel, view: View) -> Listener {
-        let hold = self.hold(channel, TailKey { view, encoding: Encoding::Ndjson, chain: false });
+        let hold = self.hold(channel, TailKey { view, encoding: Encoding::Ndjson(Coding::Identity), chain: false });
         let chunk = hold.boundary().chunk;
         Listener { subscription: Subscription::new(hold), chunk }
     }

@@ -18,7 +18,9 @@ use tidegate_core::{ErrorCode, Frame, NoticeCode, Offset, Problem, Target};
 use tidegate_hub::{Hub, Plan, Reader, Start};
 use tokio::time::Instant;
 
+use crate::blocks::Packed;
 use crate::encoding::Encoding;
+
 use crate::memory::{Step, Use};
 use crate::tail::{Boundary, ENVELOPE_BYTES, Place, TailKey};
 use crate::tails::{Hold, Tails};
@@ -219,6 +221,10 @@ impl<S: Sink> Walk<S> {
         let Some(block) = self.tails.blocks().from(&self.hold, at).await else { return Ok(alone) };
         let part = block.part(at, goal);
         drop(block);
+        let part = match part {
+            Ok(part) => part,
+            Err(Packed { upto }) => return Ok(Shared::Nothing { until: upto }),
+        };
         if let Some((first, last)) = part.cursors {
             if self.hold.tail.key.chain && self.cursors.last() != Some(part.link) {
                 if self.cursors.last() > Some(part.link) {
@@ -286,7 +292,7 @@ impl<S: Sink> Walk<S> {
                 _ => self.owes_cursor && frame.cursor().is_none(),
             };
         }
-        bytes
+        self.hold.tail.key.encoding.pack(bytes)
     }
 
     fn count(&self, frames: &[Frame]) {
@@ -318,7 +324,7 @@ fn cursors(hold: &Hold, held: Option<Offset>) -> Cursors {
     Cursors::new(hold.channel().cursor(&key.view, 0).prefix(), key.chain, held)
 }
 
-/// A `close` frame on its own, which carries no cursor.
+/// A `close` frame on its own, which carries no cursor. Nothing follows it.
 pub fn close_frame(encoding: Encoding, problem: &Problem) -> Bytes {
     let Problem { code, detail, retry_ms, .. } = problem.clone();
     let unused = tidegate_core::Cursor {
@@ -330,7 +336,7 @@ pub fn close_frame(encoding: Encoding, problem: &Problem) -> Bytes {
     let mut bytes = Vec::new();
     let close = Frame::Close { code, message: detail, retry_ms };
     encoding.write(&close, &mut Cursors::new(unused.prefix(), false, None), &mut bytes);
-    Bytes::from(bytes)
+    Bytes::from(encoding.pack_last(bytes))
 }
 
 /// Returns when a drain has begun and this watcher's turn has come.

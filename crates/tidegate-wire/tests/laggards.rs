@@ -12,7 +12,7 @@ use tidegate_core::{Address, Millis, Op, Target, Template};
 use tidegate_hub::{Access, ChannelConfig, From, Hub, HubOptions, Start, WatchEntry, WatchId, WatchRequest};
 use tidegate_log::{Batch, ChannelSpec, Entry, Log, Options};
 use tidegate_testkit::replica::{Item, Replica};
-use tidegate_wire::{Encoding, Line, Sink, Step, StreamOptions, Tails, Terms, Use, Watcher, follow};
+use tidegate_wire::{Coding, Encoding, Line, Sink, Step, StreamOptions, Tails, Terms, Use, Watcher, follow};
 use tokio::sync::{Semaphore, watch};
 
 const WATCHERS: usize = 200;
@@ -139,7 +139,7 @@ async fn burst(chain: bool) {
     let (arrived, mut counted) = watch::channel(0);
     let mut followers = tokio::task::JoinSet::new();
     for _ in 0..WATCHERS {
-        let (tails, watcher) = (world.tails.clone(), world.watcher(Encoding::Ndjson, chain));
+        let (tails, watcher) = (world.tails.clone(), world.watcher(Encoding::Ndjson(Coding::Identity), chain));
         let mut sink = Gated { open: open.clone(), chunks: Vec::new(), arrived: arrived.clone() };
         followers.spawn(async move {
             let _ = follow(&tails, &watcher, &mut sink).await;
@@ -150,7 +150,7 @@ async fn burst(chain: bool) {
     world.publish(0..1);
     counted.wait_for(|count| *count == 2 * WATCHERS).await.expect("all are live");
     let free = tokio::spawn({
-        let (tails, watcher) = (world.tails.clone(), world.watcher(Encoding::Ndjson, chain));
+        let (tails, watcher) = (world.tails.clone(), world.watcher(Encoding::Ndjson(Coding::Identity), chain));
         let (_, open) = watch::channel(true);
         let mut sink = Gated { open, chunks: Vec::new(), arrived: watch::channel(0).0 };
         async move {
@@ -194,7 +194,7 @@ async fn resume(world: &World, chain: bool) {
     for number in 0..WATCHERS {
         // From every fifth event on, in an order that is neither up nor down.
         let from = (number * 77 % WATCHERS) * (EVENTS / WATCHERS);
-        let mut watcher = world.watcher(Encoding::Ndjson, chain);
+        let mut watcher = world.watcher(Encoding::Ndjson(Coding::Identity), chain);
         (watcher.plan.start, watcher.plan.now) = (Start::At(from as u64), false);
         let tails = world.tails.clone();
         followers.spawn(async move {
@@ -286,9 +286,10 @@ fn enter(world: &World, listener: &TcpListener, places: &Arc<Semaphore>) -> TcpS
     small(&client);
     small(&server);
     let place = places.clone().try_acquire_owned().expect("a place");
-    let terms = Terms { encoding: Encoding::Ndjson, many: false, ear: None, head: Bytes::new(), place };
+    let terms =
+        Terms { encoding: Encoding::Ndjson(Coding::Identity), many: false, ear: None, head: Bytes::new(), place };
     let connection = world.tails.lanes().open(Line::Plain(server), terms).expect("a lane");
-    let watcher = world.watcher(Encoding::Ndjson, true);
+    let watcher = world.watcher(Encoding::Ndjson(Coding::Identity), true);
     let entry = WatchEntry {
         id: WatchId::random(),
         target: watcher.plan.view.scope.target.clone(),

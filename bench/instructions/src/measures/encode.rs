@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tidegate_core::frame::Cursors;
 use tidegate_core::{Address, ChannelId, Cursor, Epoch, Fingerprint, Kind, Op, Record, Scope, Target};
 use tidegate_hub::{Sight, View, changes};
-use tidegate_wire::Encoding;
+use tidegate_wire::{Coding, Encoding};
 
 use super::{EVENT_BYTES, Measure, Round, world};
 
@@ -16,14 +16,14 @@ pub(super) const SSE: Measure = Measure {
     name: "encode-sse",
     what: "a record as SSE",
     units: RECORDS,
-    prepare: || prepare(Encoding::Sse, "live/one"),
+    prepare: || prepare(Encoding::Sse(Coding::Identity), "live/one"),
 };
 
 pub(super) const NDJSON: Measure = Measure {
     name: "encode-ndjson",
     what: "a record as NDJSON",
     units: RECORDS,
-    prepare: || prepare(Encoding::Ndjson, "live/one"),
+    prepare: || prepare(Encoding::Ndjson(Coding::Identity), "live/one"),
 };
 
 pub(super) const WEBSOCKET: Measure = Measure {
@@ -37,7 +37,7 @@ pub(super) const ELSEWHERE: Measure = Measure {
     name: "encode-elsewhere",
     what: "a record that does not belong to the view",
     units: RECORDS,
-    prepare: || prepare(Encoding::Sse, "live/two"),
+    prepare: || prepare(Encoding::Sse(Coding::Identity), "live/two"),
 };
 
 fn prepare(encoding: Encoding, watched: &str) -> Round {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tidegate_core::{Address, ChannelId, Op, Target};
 use tidegate_hub::{From, Hub, WatchRequest};
 use tidegate_log::{Batch, Entry};
-use tidegate_wire::{Encoding, Sink, StreamOptions, Tails, Watcher, follow};
+use tidegate_wire::{Coding, Encoding, Sink, StreamOptions, Tails, Watcher, follow};
 use tokio::sync::Notify;
 
 use super::{EVENT_BYTES, Measure, Round, world};
@@ -89,5 +89,5 @@ fn watcher(hub: &Hub) -> Watcher {
     let target = Target::parse("live/one").expect("an address");
     let request = WatchRequest { from: Some(From::Now), ..WatchRequest::new(target) };
     let plan = hub.plan(&request).unwrap_or_else(|problem| panic!("{problem}"));
-    Watcher { plan, encoding: Encoding::Sse, chain: false, id: "w".into(), options: Vec::new() }
+    Watcher { plan, encoding: Encoding::Sse(Coding::Identity), chain: false, id: "w".into(), options: Vec::new() }
 }

@@ -43,7 +43,15 @@ pub struct Case {
 #[serde(rename_all = "lowercase")]
 pub enum Transport {
     Sse,
+    #[serde(rename = "sse-gzip")]
+    SseGzip,
+    #[serde(rename = "sse-zstd")]
+    SseZstd,
     Ndjson,
+    #[serde(rename = "ndjson-gzip")]
+    NdjsonGzip,
+    #[serde(rename = "ndjson-zstd")]
+    NdjsonZstd,
     Websocket,
     /// With permessage-deflate.
     #[serde(rename = "websocket-deflate")]
@@ -112,7 +120,11 @@ impl Case {
     pub fn runs_on(&self) -> Vec<(Option<Transport>, Line)> {
         let all = vec![
             Transport::Sse,
+            Transport::SseGzip,
+            Transport::SseZstd,
             Transport::Ndjson,
+            Transport::NdjsonGzip,
+            Transport::NdjsonZstd,
             Transport::Websocket,
             Transport::WebsocketDeflate,
             Transport::WebsocketMany,
@@ -122,11 +134,14 @@ impl Case {
         let transports: Vec<Option<Transport>> =
             if watched { self.transports.clone().unwrap_or(all).into_iter().map(Some).collect() } else { vec![None] };
         let socket = self.steps.iter().any(|step| step.socket);
-        let carried = |transport| {
+        let carried = |transport: Option<Transport>| {
             [Line::Plain, Line::Tls, Line::Http2]
                 .into_iter()
-                // A WebSocket is opened on HTTP/1.1.
+                // A WebSocket is opened on HTTP/1.1. A compressed body is bytes to TLS as any other.
                 .filter(move |line| {
+                    if *line == Line::Tls && transport.is_some_and(|transport| transport.coding().is_some()) {
+                        return false;
+                    }
                     let websocket = matches!(
                         transport,
                         Some(Transport::Websocket | Transport::WebsocketDeflate | Transport::WebsocketMany)
@@ -140,10 +155,23 @@ impl Case {
 }
 
 impl Transport {
+    /// The content coding of its body.
+    pub fn coding(self) -> Option<&'static str> {
+        match self {
+            Transport::SseGzip | Transport::NdjsonGzip => Some("gzip"),
+            Transport::SseZstd | Transport::NdjsonZstd => Some("zstd"),
+            _ => None,
+        }
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Transport::Sse => "sse",
+            Transport::SseGzip => "sse-gzip",
+            Transport::SseZstd => "sse-zstd",
             Transport::Ndjson => "ndjson",
+            Transport::NdjsonGzip => "ndjson-gzip",
+            Transport::NdjsonZstd => "ndjson-zstd",
             Transport::Websocket => "websocket",
             Transport::WebsocketDeflate => "websocket-deflate",
             Transport::WebsocketMany => "websocket-many",

@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
+use tidegate_testkit::client::coding::Unpacker;
 use tidegate_testkit::client::{deflate, ndjson::Lines, sse};
 
 use crate::case::Transport;
@@ -14,6 +15,7 @@ use crate::watch::Target;
 /// An open stream.
 pub struct Stream {
     reader: Reader,
+    unpacker: Unpacker,
     decoder: Decoder,
     frames: VecDeque<Value>,
 }
@@ -30,11 +32,11 @@ impl Stream {
         let mut headers = target.headers;
         let mut header = |name: &str, value: &str| headers.push((name.to_owned(), value.to_owned()));
         let decoder = match transport {
-            Transport::Sse => {
+            Transport::Sse | Transport::SseGzip | Transport::SseZstd => {
                 header("Accept", "text/event-stream");
                 Decoder::Sse(sse::Parser::default())
             }
-            Transport::Ndjson => {
+            Transport::Ndjson | Transport::NdjsonGzip | Transport::NdjsonZstd => {
                 header("Accept", "application/x-ndjson");
                 Decoder::Ndjson(Lines::default())
             }
@@ -50,6 +52,9 @@ impl Stream {
             }
             Transport::WebsocketMany | Transport::Poll => bail!("no stream of one watch"),
         };
+        if let Some(coding) = transport.coding() {
+            header("Accept-Encoding", coding);
+        }
         let path = format!("/v1/{}", target.path);
         let request = Request { method: "GET", path: &path, headers, body: None };
         let (head, reader) = open(target.server, &request)?;
@@ -58,6 +63,8 @@ impl Stream {
             let body = rest(&head, reader)?;
             return Ok(Err(Answer { head, body }));
         }
+        let coding = head.header("Content-Encoding");
+        ensure!(coding == transport.coding(), "the content coding is {coding:?}");
         match decoder {
             // The example of RFC 6455, section 1.3.
             Decoder::Websocket => {
@@ -68,12 +75,14 @@ impl Stream {
             _ => {
                 let framed = head.header("Content-Length").or(head.header("Transfer-Encoding"));
                 ensure!(framed.is_none(), "a stream is close-delimited");
-                let wanted = if transport == Transport::Sse { "text/event-stream" } else { "application/x-ndjson" };
+                let sse = matches!(decoder, Decoder::Sse(_));
+                let wanted = if sse { "text/event-stream" } else { "application/x-ndjson" };
                 let given = head.header("Content-Type").unwrap_or_default();
                 ensure!(given.starts_with(wanted), "the content type is `{given}`");
             }
         }
-        Ok(Ok(Stream { reader, decoder, frames: VecDeque::new() }))
+        let unpacker = Unpacker::of(coding).map_err(anyhow::Error::msg)?;
+        Ok(Ok(Stream { reader, unpacker, decoder, frames: VecDeque::new() }))
     }
 
     /// The next frame.
@@ -109,17 +118,18 @@ impl Stream {
         let mut buffer = [0; 16 * 1024];
         let taken = self.reader.read(&mut buffer).context("waiting for a frame")?;
         ensure!(taken > 0, "the stream ended");
+        let bytes = self.unpacker.push(&buffer[..taken]).map_err(anyhow::Error::msg)?;
         match &mut self.decoder {
             Decoder::Sse(parser) => {
                 let mut events = Vec::new();
-                parser.push(&buffer[..taken], &mut events);
+                parser.push(&bytes, &mut events);
                 for event in &events {
                     self.frames.push_back(sse::frame(event).map_err(anyhow::Error::msg)?);
                 }
             }
             Decoder::Ndjson(lines) => {
                 let mut frames = Vec::new();
-                lines.push(&buffer[..taken], &mut frames).map_err(anyhow::Error::msg)?;
+                lines.push(&bytes, &mut frames).map_err(anyhow::Error::msg)?;
                 self.frames.extend(frames);
             }
             Decoder::Websocket => {}

@@ -83,7 +83,7 @@ pub struct StreamConfig {
     pub batch_delay_ms: u64,
     /// Sockets are written to by io_uring where the kernel allows it.
     pub io_uring: bool,
-    /// Streams are compressed for clients that offer it.
+    /// What clients accept compressed is compressed.
     pub compress: bool,
     /// A watcher whose socket takes no byte for so long is closed.
     pub write_timeout_ms: u64,

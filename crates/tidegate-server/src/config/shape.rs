@@ -78,9 +78,9 @@ pub(super) struct Stream {
     /// it; where it does not, each is written to by itself, which `false` asks for.
     #[schemars(extend("default" = true))]
     io_uring: Option<bool>,
-    /// `true`: WebSockets are compressed with permessage-deflate where the client offers it, each
-    /// event once for all its watchers. Browsers always offer it, so that one of them makes a view
-    /// cost the compression of its events; `false` spends bytes instead.
+    /// `true`: streams and answers are compressed for clients that accept it, by gzip or zstd, and
+    /// messages of WebSockets by permessage-deflate; each event once for all. `false`: nothing is, which
+    /// takes less CPU time.
     #[schemars(extend("default" = true))]
     compress: Option<bool>,
     /// A watcher whose socket takes no byte for so many milliseconds is closed with

@@ -7,7 +7,7 @@ use tidegate_hub::{Channel, Hub};
 use tidegate_log::{Health, SYNC_BUCKETS_US, Stats};
 use tidegate_sources::SourceStats;
 use tidegate_transports::AnswerFigures;
-use tidegate_wire::{Deflated, Step, Tails, Use, deflated};
+use tidegate_wire::{Coding, Compressed, Step, Tails, Use, deflated};
 
 use crate::tls::Keeper;
 
@@ -280,7 +280,7 @@ pub(super) const FIGURES: &[Figure] = &[
         kind: Kind::Counter,
         help: "WebSocket messages deflated, each once for all watchers that share it.",
         labels: &[],
-        read: Read::State(|_| vec![value(deflated().messages)]),
+        read: Read::State(|_| vec![value(deflated().count)]),
     },
     Figure {
         name: "tidegate_deflated_bytes",
@@ -288,10 +288,28 @@ pub(super) const FIGURES: &[Figure] = &[
         help: "Bytes of these messages, `before` and `after`; what is saved is that times their watchers.",
         labels: &["when"],
         read: Read::State(|_| {
-            let Deflated { bytes_before, bytes_after, .. } = deflated();
+            let Compressed { bytes_before, bytes_after, .. } = deflated();
             [("before", bytes_before), ("after", bytes_after)]
                 .map(|(when, bytes)| Sample::Value(vec![when.to_owned()], bytes as f64))
                 .into()
+        }),
+    },
+    Figure {
+        name: "tidegate_compressed_runs",
+        kind: Kind::Counter,
+        help: "Runs of frames of SSE and NDJSON compressed, each once for all watchers that share it.",
+        labels: &["coding"],
+        read: Read::State(|_| codings(|coding, Compressed { count, .. }| vec![(vec![coding], count)])),
+    },
+    Figure {
+        name: "tidegate_compressed_bytes",
+        kind: Kind::Counter,
+        help: "Bytes of these runs, `before` and `after`; what is saved is that times their watchers.",
+        labels: &["coding", "when"],
+        read: Read::State(|_| {
+            codings(|coding, Compressed { bytes_before, bytes_after, .. }| {
+                vec![(vec![coding, "before"], bytes_before), (vec![coding, "after"], bytes_after)]
+            })
         }),
     },
     tls(
@@ -424,6 +442,15 @@ fn syncs(log: &Stats) -> Sample {
         count: log.syncs,
         buckets: bounds.zip(log.sync_buckets).collect(),
     }
+}
+
+/// Samples of each content coding: their labels, and the figure.
+fn codings(read: impl Fn(&'static str, Compressed) -> Vec<(Vec<&'static str>, u64)>) -> Vec<Sample> {
+    let samples = Coding::figures().into_iter().filter_map(|(coding, done)| Some(read(coding.token()?, done)));
+    let sample = |(labels, figure): (Vec<&str>, u64)| {
+        Sample::Value(labels.into_iter().map(str::to_owned).collect(), figure as f64)
+    };
+    samples.flatten().map(sample).collect()
 }
 
 fn value(value: u64) -> Sample {

@@ -3,6 +3,7 @@
 //! A [`Watch`] gives the frames of any [`Transport`]; what a client makes of them is
 //! [`crate::replica`].
 
+pub mod coding;
 pub mod deflate;
 pub mod http;
 pub mod many;
@@ -70,6 +71,8 @@ pub struct Ask {
     pub cursor: Option<String>,
     /// On SSE: the cursor goes into `Last-Event-ID`, beside the URL of the beginning.
     pub by_header: bool,
+    /// On SSE and NDJSON: the content coding that is accepted.
+    pub coding: Option<&'static str>,
     /// On long-polls: how many frames an answer has at most.
     pub limit: Option<usize>,
     /// Our end is dropped after this many bytes of the server's.
@@ -119,6 +122,7 @@ impl Ask {
             chain: false,
             cursor: None,
             by_header: false,
+            coding: None,
             limit: None,
             cut_after: None,
             receive_buffer: None,

@@ -5,12 +5,14 @@ use std::net::SocketAddr;
 
 use serde_json::Value;
 
+use super::coding::Unpacker;
 use super::http::{Wire, request};
 use super::{Ask, Ended, Transport, ndjson, sse};
 
 /// A streamed watch.
 pub struct Stream {
     wire: Wire,
+    unpacker: Unpacker,
     parser: Parser,
     frames: VecDeque<Value>,
 }
@@ -32,6 +34,7 @@ impl Stream {
         if let (true, Some(cursor)) = (ask.by_header, &ask.cursor) {
             headers.push(format!("Last-Event-ID: {cursor}"));
         }
+        headers.extend(ask.coding.map(|coding| format!("Accept-Encoding: {coding}")));
         wire.send(&request(server, "GET", &ask.url(&[]), &headers, b"")).await?;
         let head = wire.head().await?;
         if head.status != 200 {
@@ -44,7 +47,13 @@ impl Stream {
         if head.header("transfer-encoding").is_some() {
             return Err(Ended::Garbage(format!("a stream is close-delimited: {head:?}")));
         }
-        Ok(Stream { wire, parser, frames: VecDeque::new() })
+        let coding = head.header("content-encoding");
+        // What ends at once is too small to be worth it.
+        if coding != ask.coding && head.header("content-length").is_none() {
+            return Err(Ended::Garbage(format!("{:?} is accepted: {head:?}", ask.coding)));
+        }
+        let unpacker = Unpacker::of(coding).map_err(Ended::Garbage)?;
+        Ok(Stream { wire, unpacker, parser, frames: VecDeque::new() })
     }
 
     pub(super) async fn next_frame(&mut self) -> Result<Value, Ended> {
@@ -55,7 +64,7 @@ impl Stream {
             if self.wire.buffer.is_empty() {
                 self.wire.fill().await?;
             }
-            let bytes = self.wire.buffer.split();
+            let bytes = self.unpacker.push(&self.wire.buffer.split()).map_err(Ended::Garbage)?;
             match &mut self.parser {
                 Parser::Sse(parser) => {
                     let mut events = Vec::new();

@@ -216,6 +216,7 @@ impl Watcher {
             chain: self.spec.chain,
             cursor: self.replica.cursor.clone(),
             by_header: rng.random(),
+            coding: [None, Some("gzip"), Some("zstd")][rng.random_range(0..3)],
             limit: rng.random_bool(0.5).then(|| rng.random_range(1..20)),
             cut_after,
             receive_buffer: rng.random_bool(0.3).then_some(4096),

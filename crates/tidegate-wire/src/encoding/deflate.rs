@@ -1,13 +1,14 @@
 //! Deflated WebSocket messages (RFC 7692): each on its own, without context takeover, so that one
-//! message is the same bytes for all who agreed on the extension, and is deflated once for them.
+//! message is the same bytes for all who agreed on the extension, and is deflated once for them. And
+//! the runs of gzip, which are deflated in the same way.
 //!
 //! A compressor is 200 kB, so there is one a thread, not one a tail or a watcher.
 
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::{Compress, Compression, FlushCompress};
 
+use super::counters::{Compressed, Counters};
 use super::websocket_frame;
 
 /// Messages below this go as they are: there is little to win, and the work is the same. RFC 7692,
@@ -25,43 +26,26 @@ const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 /// First byte: a whole text message, and RSV1 for a deflated one.
 const TEXT: u8 = 0x81;
 const DEFLATED_TEXT: u8 = 0xc1;
+/// So much room is made at once for what becomes of a run.
+const RUN_BYTES_MIN: usize = 512;
 /// A thread keeps room for messages of this size; what a larger one needed is given back.
 const KEPT_BYTES: usize = 64 * 1024;
 
-/// All that was deflated in this process; compressors belong to threads and not to tails.
-static DONE: Counters =
-    Counters { messages: AtomicU64::new(0), bytes_before: AtomicU64::new(0), bytes_after: AtomicU64::new(0) };
+static DONE: Counters = Counters::new();
 
-struct Counters {
-    messages: AtomicU64,
-    bytes_before: AtomicU64,
-    bytes_after: AtomicU64,
-}
-
-/// What deflating did since the process began.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Deflated {
-    /// Messages that were deflated, each counted once, however many watchers it went to; also those
-    /// that did not become smaller.
-    pub messages: u64,
-    /// Their bytes before.
-    pub bytes_before: u64,
-    /// Their bytes after; as before where that was not less.
-    pub bytes_after: u64,
-}
-
-/// What deflating did since the process began.
-pub fn deflated() -> Deflated {
-    let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-    Deflated {
-        messages: read(&DONE.messages),
-        bytes_before: read(&DONE.bytes_before),
-        bytes_after: read(&DONE.bytes_after),
-    }
+/// What deflating messages did since the process began; one that did not become smaller has as many
+/// bytes after as before.
+pub fn deflated() -> Compressed {
+    DONE.read()
 }
 
 thread_local! {
     static DEFLATER: RefCell<Deflater> = RefCell::new(Deflater::new());
+}
+
+/// Blocks of deflate that refer to nothing before them, ended by an empty block that ends with a byte.
+pub(super) fn run(text: &[u8]) -> Vec<u8> {
+    DEFLATER.with_borrow_mut(|deflater| deflater.run(text))
 }
 
 /// Appends one message, whose text `fill` writes: deflated if that makes it smaller.
@@ -93,11 +77,33 @@ impl Deflater {
         } else {
             websocket_frame(TEXT, &self.text, out);
         }
+        self.give_back();
+    }
+
+    fn give_back(&mut self) {
         for buffer in [&mut self.text, &mut self.deflated] {
             if buffer.capacity() > KEPT_BYTES {
                 *buffer = Vec::new();
             }
         }
+    }
+
+    fn run(&mut self, text: &[u8]) -> Vec<u8> {
+        self.compress.reset();
+        self.deflated.clear();
+        loop {
+            self.deflated.reserve((text.len() / 2).max(RUN_BYTES_MIN));
+            let left = &text[self.compress.total_in() as usize..];
+            let result = self.compress.compress_vec(left, &mut self.deflated, FlushCompress::Sync);
+            result.expect("deflating fails only where it was not set up");
+            // Room that is left says that the flush is complete.
+            if self.deflated.len() < self.deflated.capacity() && self.compress.total_in() == text.len() as u64 {
+                break;
+            }
+        }
+        let deflated = self.deflated.as_slice().to_vec();
+        self.give_back();
+        deflated
     }
 
     /// Deflates the text; `false` if that makes it no smaller.
@@ -115,9 +121,7 @@ impl Deflater {
             self.deflated.truncate(self.deflated.len() - TAIL.len());
         }
         let after = if smaller { self.deflated.len() } else { self.text.len() };
-        DONE.messages.fetch_add(1, Ordering::Relaxed);
-        DONE.bytes_before.fetch_add(self.text.len() as u64, Ordering::Relaxed);
-        DONE.bytes_after.fetch_add(after as u64, Ordering::Relaxed);
+        DONE.add(self.text.len(), after);
         smaller
     }
 }

@@ -34,7 +34,7 @@ fn a_place_is_never_beyond_what_the_chunks_hold() {
     let channel = hub.catalog().readable(&target).expect("a channel");
     let key = TailKey {
         view: View::whole(Scope { target, key: None }, Kind::History),
-        encoding: Encoding::Ndjson,
+        encoding: Encoding::Ndjson(Coding::Identity),
         chain: true,
     };
     let tail = Tail::new(key, channel, 0, Arc::new(Memory::new(usize::MAX)));

@@ -12,20 +12,29 @@ use rand::random;
 use tidegate_core::Kind;
 use tidegate_hub::Mode;
 use tidegate_testkit::replica::{Replica, offset};
-use tidegate_wire::Encoding;
+use tidegate_wire::{Coding, Encoding};
 
 use check::check;
 use look::{Look, green, red_or_low};
 use world::World;
 
-const ENCODINGS: [Encoding; 4] = [Encoding::Sse, Encoding::Ndjson, Encoding::WebSocket, Encoding::WebSocketDeflated];
+const ENCODINGS: [Encoding; 8] = [
+    Encoding::Sse(Coding::Identity),
+    Encoding::Sse(Coding::Gzip),
+    Encoding::Sse(Coding::Zstd),
+    Encoding::Ndjson(Coding::Identity),
+    Encoding::Ndjson(Coding::Gzip),
+    Encoding::Ndjson(Coding::Zstd),
+    Encoding::WebSocket,
+    Encoding::WebSocketDeflated,
+];
 
 /// An encoding, and whether frames chain.
 type Wire = (Encoding, bool);
 
-/// Two of the four encodings are watched by others too, with a chain and without.
+/// Every other encoding is watched by others too, with a chain and without.
 fn wire(round: usize) -> Wire {
-    (ENCODINGS[round % 4], !(round / 16).is_multiple_of(3))
+    (ENCODINGS[round % 8], !(round / 64).is_multiple_of(3))
 }
 
 async fn world(look: Look) -> World {
@@ -35,7 +44,7 @@ async fn world(look: Look) -> World {
     for _ in 0..12 {
         world.write();
     }
-    world.accompany(&[0, 2, 16, 18].map(wire));
+    world.accompany(&[0, 2, 4, 6, 64, 66, 68, 70].map(wire));
     world
 }
 
@@ -49,7 +58,7 @@ async fn cut_everywhere(kind: Kind) {
     let bytes = std::env::var("TIDEGATE_CUTS").map_or(6_000, |text| text.parse().expect("a number"));
     for cut in 1..=bytes {
         let round = cut;
-        let (first, second) = (wire(round), (ENCODINGS[round / 4 % 4], !(round / 48).is_multiple_of(3)));
+        let (first, second) = (wire(round), (ENCODINGS[round / 8 % 8], !(round / 192).is_multiple_of(3)));
         let mut replica = fresh(kind);
         world.watch(&mut replica, first, cut).await;
         if replica.cursor.is_some() && kind == Kind::State {

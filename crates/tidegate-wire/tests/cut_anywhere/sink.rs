@@ -4,6 +4,7 @@ use std::io;
 
 use bytes::Bytes;
 use serde_json::Value;
+use tidegate_testkit::client::coding::Unpacker;
 use tidegate_testkit::client::deflate::inflate;
 use tidegate_testkit::replica::offset;
 use tidegate_wire::{Encoding, Sink};
@@ -43,11 +44,15 @@ impl Sink for Memory {
 /// The whole frames in what was written.
 pub(crate) fn frames(encoding: Encoding, bytes: &[u8]) -> Vec<Value> {
     let parse = |text: &[u8]| serde_json::from_slice(text).expect("a frame is JSON");
+    let mut unpacker = Unpacker::of(encoding.coding().token()).expect("a coding");
+    unpacker.push(encoding.coding().head()).expect("the head of a body");
+    let bytes = unpacker.push(bytes).expect("compressed as it is said to be");
+    let bytes = bytes.as_slice();
     match encoding {
-        Encoding::Ndjson => {
+        Encoding::Ndjson(_) => {
             bytes.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n")).map(parse).collect()
         }
-        Encoding::Sse => {
+        Encoding::Sse(_) => {
             let text = String::from_utf8_lossy(bytes);
             let whole = text.rfind("\n\n").map_or("", |end| &text[..end]);
             whole.lines().filter_map(|line| line.strip_prefix("data: ")).map(|data| parse(data.as_bytes())).collect()

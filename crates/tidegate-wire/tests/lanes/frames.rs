@@ -1,12 +1,18 @@
 //! From the bytes of a stream to its frames, on any encoding.
 
 use serde_json::{Value, json};
+use tidegate_testkit::client::coding::Unpacker;
 use tidegate_testkit::client::deflate::inflate;
 use tidegate_testkit::client::{ndjson, sse};
 use tidegate_wire::Encoding;
 
 /// What was read and is no whole frame yet.
-pub enum Frames {
+pub struct Frames {
+    unpacker: Unpacker,
+    parser: Parser,
+}
+
+enum Parser {
     Sse(Box<sse::Parser>),
     Ndjson(ndjson::Lines),
     WebSocket(Vec<u8>),
@@ -14,24 +20,29 @@ pub enum Frames {
 
 impl Frames {
     pub fn of(encoding: Encoding) -> Frames {
-        match encoding {
-            Encoding::Sse => Frames::Sse(Box::default()),
-            Encoding::Ndjson => Frames::Ndjson(ndjson::Lines::default()),
-            Encoding::WebSocket | Encoding::WebSocketDeflated => Frames::WebSocket(Vec::new()),
-        }
+        let parser = match encoding {
+            Encoding::Sse(_) => Parser::Sse(Box::default()),
+            Encoding::Ndjson(_) => Parser::Ndjson(ndjson::Lines::default()),
+            Encoding::WebSocket | Encoding::WebSocketDeflated => Parser::WebSocket(Vec::new()),
+        };
+        let mut unpacker = Unpacker::of(encoding.coding().token()).expect("a coding");
+        unpacker.push(encoding.coding().head()).expect("the head of a body");
+        Frames { unpacker, parser }
     }
 
     /// Takes what was read. Returns the frames that are whole.
     pub fn push(&mut self, bytes: &[u8]) -> Vec<Value> {
+        let bytes = self.unpacker.push(bytes).expect("compressed as it is said to be");
+        let bytes = bytes.as_slice();
         let mut frames = Vec::new();
-        match self {
-            Frames::Sse(parser) => {
+        match &mut self.parser {
+            Parser::Sse(parser) => {
                 let mut events = Vec::new();
                 parser.push(bytes, &mut events);
                 frames.extend(events.iter().map(|event| sse::frame(event).expect("a frame")));
             }
-            Frames::Ndjson(lines) => lines.push(bytes, &mut frames).expect("lines"),
-            Frames::WebSocket(buffer) => {
+            Parser::Ndjson(lines) => lines.push(bytes, &mut frames).expect("lines"),
+            Parser::WebSocket(buffer) => {
                 buffer.extend_from_slice(bytes);
                 let mut done = 0;
                 while let Some((frame, length)) = message(&buffer[done..]) {
