@@ -3,6 +3,7 @@
 //! Text from outside is split at `/`, each segment is decoded once and checked, and then kept in
 //! one canonical encoding, so that two spellings of an address are one address everywhere inside.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -95,7 +96,7 @@ impl Target {
             } else if raw.contains('*') {
                 return Err(AddressError::Wildcard);
             } else {
-                let decoded = decode_segment(raw)?;
+                let decoded = decode(raw)?;
                 not_reserved(index, &decoded)?;
                 push_segment(&decoded, &mut canonical)?;
             }
@@ -186,7 +187,14 @@ impl Pattern {
 
 /// Decodes one canonical or raw segment; escapes must be whole and UTF-8.
 pub fn decode_segment(raw: &str) -> Result<String, AddressError> {
+    decode(raw).map(Cow::into_owned)
+}
+
+fn decode(raw: &str) -> Result<Cow<'_, str>, AddressError> {
     let bytes = raw.as_bytes();
+    if !bytes.contains(&b'%') {
+        return Ok(Cow::Borrowed(raw));
+    }
     let broken = (0..bytes.len()).any(|at| {
         bytes[at] == b'%'
             && !(bytes.get(at + 1).is_some_and(u8::is_ascii_hexdigit)
@@ -195,8 +203,7 @@ pub fn decode_segment(raw: &str) -> Result<String, AddressError> {
     if broken {
         return Err(AddressError::Encoding);
     }
-    let decoded = percent_decode_str(raw).decode_utf8().map_err(|_| AddressError::Encoding)?;
-    Ok(decoded.into_owned())
+    percent_decode_str(raw).decode_utf8().map_err(|_| AddressError::Encoding)
 }
 
 /// One segment of a template, read as [`Address::parse`] reads it; where it stands is not known.
@@ -234,8 +241,17 @@ fn push_segment(decoded: &str, canonical: &mut String) -> Result<(), AddressErro
     if decoded.len() > SEGMENT_BYTES_MAX {
         return Err(AddressError::Long);
     }
+    if decoded.bytes().all(is_plain) {
+        canonical.push_str(decoded);
+        return Ok(());
+    }
     canonical.extend(utf8_percent_encode(decoded, SEGMENT));
     Ok(())
+}
+
+/// What [`SEGMENT`] leaves as it is; most segments have nothing else.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~:@!$,;=".contains(&byte)
 }
 
 impl fmt::Debug for Address {
@@ -253,6 +269,15 @@ impl fmt::Debug for Pattern {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_plain_is_what_is_not_escaped() {
+        for byte in 0..=127u8 {
+            let text = char::from(byte).to_string();
+            assert_eq!(is_plain(byte), utf8_percent_encode(&text, SEGMENT).to_string() == text, "{text:?}");
+        }
+        assert!((128..=255).all(|byte| !is_plain(byte)));
+    }
 
     fn refused(path: &str) -> AddressError {
         Target::parse(path).expect_err(path)

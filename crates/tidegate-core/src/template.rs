@@ -73,6 +73,17 @@ impl Template {
         })
     }
 
+    /// Whether an address fits.
+    pub fn fits(&self, address: &Address) -> bool {
+        let mut parts = address.as_str().split('/');
+        let fits = |segment: &Segment| match (segment, parts.next()) {
+            (Segment::Literal(text), Some(part)) => text == part,
+            (Segment::Parameter(_), part) => part.is_some(),
+            (Segment::Literal(_), None) => false,
+        };
+        self.segments.iter().all(fits) && parts.next().is_none()
+    }
+
     /// The parameters of an address that fits, decoded, in order; `None` if it does not fit.
     pub fn extract(&self, address: &Address) -> Option<Vec<(&str, String)>> {
         let mut parts = address.as_str().split('/');

@@ -81,7 +81,7 @@ impl Channel {
     }
 
     pub(crate) fn fits(&self, address: &Address) -> bool {
-        self.config.template.extract(address).is_some()
+        self.config.template.fits(address)
     }
 
     pub(crate) fn meets(&self, pattern: &Pattern) -> bool {

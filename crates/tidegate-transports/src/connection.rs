@@ -19,14 +19,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use tidegate_wire::Line;
@@ -35,6 +35,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::Gateway;
+use crate::answer::{self, Answer};
 use crate::opening::{Opening, look};
 use crate::patient::{PATIENCE, Patient};
 use crate::stream::{Handed, Stream, finish};
@@ -47,7 +48,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// A request's head may have this many bytes; a client with more is told 431. It is also what is read
 /// ahead of a request, which alone would be no limit of heads: it is judged between reads.
 pub(crate) const HEAD_BYTES_MAX: usize = 32 * 1024;
-/// A request may have this many header fields.
+/// A request may have this many header fields; a client with more is told 431. hyper itself reads up to
+/// 100, and in less time when it is not told how many.
 pub(crate) const HEADERS_MAX: usize = 64;
 /// Connections at once; more wait in the kernel's backlog.
 const CONNECTIONS_MAX: usize = 200_000;
@@ -57,12 +59,29 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// What a request comes to.
 pub(crate) enum Outcome {
     /// An answer that ends.
-    Answer(Response<Full<Bytes>>),
+    Answer(Answer),
     /// The socket is wanted.
     Stream(Box<Stream>),
 }
 
-type Answering = Pin<Box<dyn Future<Output = Result<Response<Full<Bytes>>, Infallible>> + Send>>;
+/// What hyper waits for.
+enum Answering {
+    /// It is there.
+    Known(Option<Answer>),
+    /// It is read, or published, or becomes a stream.
+    Sought(Pin<Box<dyn Future<Output = Answer> + Send>>),
+}
+
+impl Future for Answering {
+    type Output = Result<Answer, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut() {
+            Answering::Known(answer) => answer.take().map_or(Poll::Pending, |answer| Poll::Ready(Ok(answer))),
+            Answering::Sought(answer) => answer.as_mut().poll(context).map(Ok),
+        }
+    }
+}
 
 /// Accepts connections until the future is dropped, encrypted ones with `tls`. Connections live on
 /// by themselves.
@@ -150,10 +169,17 @@ where
         if secure {
             request.extensions_mut().insert(Encrypted);
         }
+        let known = match request.headers().len() > HEADERS_MAX {
+            true => Some(answer::empty(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE.as_u16())),
+            false => route::kept(&gateway, &request),
+        };
+        if known.is_some() {
+            return Answering::Known(known);
+        }
         let (gateway, handed) = (gateway.clone(), handed.clone());
-        Box::pin(async move {
+        Answering::Sought(Box::pin(async move {
             match route::route(&gateway, request, peer).await {
-                Outcome::Answer(response) => Ok(response),
+                Outcome::Answer(answer) => answer,
                 Outcome::Stream(stream) => {
                     if let Some(handed) = handed.lock().expect("no holder of this lock panics").take() {
                         let _ = handed.send(stream);
@@ -161,14 +187,13 @@ where
                     std::future::pending().await
                 }
             }
-        })
+        }))
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD_BYTES_MAX)
         .max_header_size(HEAD_BYTES_MAX)
-        .max_headers(HEADERS_MAX)
         .serve_connection(TokioIo::new(Patient::new(io, PATIENCE)), service);
     let stream = tokio::select! {
         biased;

@@ -5,7 +5,7 @@
 //! not read through it (DNS rebinding), so both headers are checked before anything else.
 
 use http::HeaderMap;
-use http::header::{HOST, ORIGIN};
+use http::header::{HOST, HeaderName, ORIGIN};
 use tidegate_core::{ErrorCode, Problem};
 
 /// The names that are ours.
@@ -23,13 +23,14 @@ pub struct Allowed {
 impl Allowed {
     /// Checks the `Host` of a request.
     pub(crate) fn host(&self, headers: &HeaderMap) -> Result<(), Problem> {
-        let Some(authority) = one(headers, HOST.as_str())? else {
+        let Some(authority) = one(headers, &HOST)? else {
             return Err(Problem::new(ErrorCode::WrongHost, "the request has no Host"));
         };
-        let host = host_of(authority).to_ascii_lowercase();
-        if self.any_host || is_loopback(&host) || self.hosts.contains(&host) {
+        let host = host_of(authority);
+        if self.any_host || is_loopback(host) || self.hosts.iter().any(|own| own.eq_ignore_ascii_case(host)) {
             return Ok(());
         }
+        let host = host.to_ascii_lowercase();
         Err(Problem::new(ErrorCode::WrongHost, format!("`{authority}` is no name of this server"))
             .hint(format!("use the address that the server printed, or add `{host}` to `hosts` in the config")))
     }
@@ -37,11 +38,11 @@ impl Allowed {
     /// Checks the `Origin` of a request that writes or opens a WebSocket. Clients that are no
     /// browsers send none.
     pub(crate) fn origin(&self, headers: &HeaderMap) -> Result<(), Problem> {
-        let Some(origin) = one(headers, ORIGIN.as_str())? else { return Ok(()) };
+        let Some(origin) = one(headers, &ORIGIN)? else { return Ok(()) };
         if self.lists(origin) {
             return Ok(());
         }
-        let own = one(headers, HOST.as_str())?;
+        let own = one(headers, &HOST)?;
         let same = origin.split_once("://").is_some_and(|(scheme, authority)| {
             matches!(scheme, "http" | "https") && own.is_some_and(|own| own.eq_ignore_ascii_case(authority))
         });
@@ -59,7 +60,7 @@ impl Allowed {
 }
 
 /// The one value of a header. Several would let two readers of the request disagree.
-fn one<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, Problem> {
+fn one<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, Problem> {
     let mut values = headers.get_all(name).iter();
     let first = values.next();
     if values.next().is_some() {
@@ -80,7 +81,7 @@ fn host_of(authority: &str) -> &str {
 }
 
 fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+    host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
 }
 
 #[cfg(test)]

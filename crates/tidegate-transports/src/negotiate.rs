@@ -38,6 +38,10 @@ impl Representation {
 /// Without one, and for `*/*`, the answer is JSON.
 pub(crate) fn accepted(accept: Option<&str>) -> Result<Representation, Problem> {
     let Some(accept) = accept.filter(|accept| !accept.trim().is_empty()) else { return Ok(Representation::Json) };
+    // As programs write it: one, and nothing else.
+    if let Some(representation) = Representation::of_media_type(accept) {
+        return Ok(representation);
+    }
     let mut best: Option<(f32, Representation)> = None;
     for range in accept.split(',') {
         let mut parts = range.split(';').map(str::trim);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::HeaderMap;
+use http::header::HeaderName;
 use percent_encoding::percent_decode_str;
 use tidegate_core::fields::PathError;
 use tidegate_core::suggest::nearest;
@@ -20,6 +21,9 @@ const NOT_BUILT: [&str; 2] = ["at", "ticket"];
 const WAIT_MAX: Duration = Duration::from_secs(60);
 /// A page of JSON has at most so many frames or rows.
 pub(crate) const LIMIT_MAX: usize = 10_000;
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+const PREFER: HeaderName = HeaderName::from_static("prefer");
 
 /// All options of a request.
 #[derive(Clone, Debug, Default)]
@@ -45,7 +49,7 @@ impl Options {
     /// Reads the query of a URL and the headers that are options.
     pub(crate) fn read(query: Option<&str>, headers: &HeaderMap) -> Result<Options, Problem> {
         let mut options = Options::of(pairs(query.unwrap_or_default())?)?;
-        if let Some(header) = headers.get("last-event-id").filter(|value| !value.is_empty()) {
+        if let Some(header) = headers.get(LAST_EVENT_ID).filter(|value| !value.is_empty()) {
             options.after = Some(cursor(header.to_str().unwrap_or("?"))?);
         }
         if options.wait.is_none() {
@@ -182,6 +186,9 @@ impl<'de> serde::Deserialize<'de> for Members {
 /// The decoded pairs of a query.
 pub(crate) fn pairs(query: &str) -> Result<Vec<(String, String)>, Problem> {
     let decode = |text: &str| {
+        if !text.contains(['+', '%']) {
+            return Ok(text.to_owned());
+        }
         let text = text.replace('+', " ");
         percent_decode_str(&text).decode_utf8().map(|text| text.into_owned())
     };
@@ -293,7 +300,7 @@ fn wait(value: &str) -> Result<Duration, Problem> {
 
 /// `Prefer: wait=30` (RFC 7240).
 fn prefer_wait(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
-    for header in headers.get_all("prefer") {
+    for header in headers.get_all(PREFER) {
         for preference in header.to_str().unwrap_or_default().split(',') {
             if let Some(value) = preference.split(';').next().and_then(|own| own.trim().strip_prefix("wait=")) {
                 return wait(value.trim_matches('"')).map(Some);

@@ -11,7 +11,7 @@ use http::Request;
 use http::header::LINK;
 use hyper::body::Incoming;
 use tidegate_core::frame::Cursors;
-use tidegate_core::{Address, Cursor, ErrorCode, Frame, Kind, Offset, Problem, Record, Scope, Target, json as text};
+use tidegate_core::{Address, Cursor, ErrorCode, Frame, Kind, Offset, Problem, Record, Target, json as text};
 use tidegate_hub::{Channel, PAGE_BYTES_MAX, Plan, ROWS_MAX, RowPage, Sight, Start, View, changes};
 
 use crate::Gateway;
@@ -43,13 +43,7 @@ pub(crate) async fn read(
 ) -> Result<Answer, Problem> {
     options.for_answer()?;
     let plan = plan(gateway, target, &options).await?;
-    let channel = plan.channel.clone();
-    if channel.loading() {
-        return Err(Problem::new(
-            ErrorCode::Loading,
-            format!("the channel `{}` is still loading", channel.config.name),
-        ));
-    }
+    loaded(&plan.channel)?;
     if plan.view.kind == Kind::History {
         if options.page.is_some() {
             return Err(Problem::new(ErrorCode::Invalid, "`page` belongs to pages of rows")
@@ -58,27 +52,39 @@ pub(crate) async fn read(
         if options.from.is_some() || options.snapshot.is_some() {
             return history(gateway, plan, &options).await;
         }
-        let reading = Reading::new(gateway, &channel, plan.view, options.limit.unwrap_or(NEWEST), options.chain);
-        let made = reading.get(reading.newest()).await?;
-        return Ok(reading.answer(&made, &options, request));
     }
-    let limit = options.limit.unwrap_or(ROWS_MAX);
-    let reading = Reading::new(gateway, &channel, plan.view, limit, false);
-    let Scope { target, key } = &reading.asked.view.scope;
-    let made = match (single(target), key) {
-        (Some(address), Some(key)) => {
-            if let Some((name, _)) = options.given.iter().find(|(name, _)| matches!(name.as_str(), "page" | "limit")) {
-                let detail = format!("`{name}` makes no sense for one key, which has one value");
-                return Err(Problem::new(ErrorCode::Invalid, detail).hint(format!("leave `{name}` out")));
-            }
-            reading.get(reading.value(address, key)).await?
-        }
-        _ => match &options.page {
-            None => reading.get(reading.rows(None)).await?,
-            Some(token) => Arc::new(reading.rows(Some(Page::parse(token, &channel)?)).await?),
-        },
+    let reading = Reading::new(gateway, plan, &options)?;
+    let made = match &options.page {
+        None => gateway.answers.get(&reading.channel, &reading.asked, reading.read()).await?,
+        Some(token) => Arc::new(reading.rows(Some(Page::parse(token, &reading.channel)?)).await?),
     };
     Ok(reading.answer(&made, &options, request))
+}
+
+/// The answer to what is asked, if it is kept. What is refused is left to [`read`].
+pub(crate) fn kept(
+    gateway: &Gateway,
+    target: Target,
+    options: &Options,
+    request: &Request<Incoming>,
+) -> Option<Answer> {
+    if options.from.is_some() || options.snapshot.is_some() || options.page.is_some() {
+        return None;
+    }
+    options.for_answer().ok()?;
+    let plan = gateway.hub.plan(&options.request(target)).ok()?;
+    loaded(&plan.channel).ok()?;
+    let reading = Reading::new(gateway, plan, options).ok()?;
+    let made = gateway.answers.kept(&reading.channel, &reading.asked)?;
+    Some(reading.answer(&made, options, request))
+}
+
+fn loaded(channel: &Channel) -> Result<(), Problem> {
+    if channel.loading() {
+        let detail = format!("the channel `{}` is still loading", channel.config.name);
+        return Err(Problem::new(ErrorCode::Loading, detail));
+    }
+    Ok(())
 }
 
 /// The hub's plan; `from=TIME` reads the disk, so it runs where blocking is allowed.
@@ -95,17 +101,40 @@ pub(crate) async fn plan(gateway: &Gateway, target: Target, options: &Options) -
 /// What is asked and how it is read: the way of everything that may be kept.
 struct Reading<'g> {
     gateway: &'g Gateway,
-    channel: &'g Arc<Channel>,
+    channel: Arc<Channel>,
     asked: Asked,
 }
 
 impl<'g> Reading<'g> {
-    fn new(gateway: &'g Gateway, channel: &'g Arc<Channel>, view: View, limit: usize, chain: bool) -> Reading<'g> {
-        Reading { gateway, channel, asked: Asked { channel: channel.log.id(), view, limit, chain } }
+    fn new(gateway: &'g Gateway, plan: Plan, options: &Options) -> Result<Reading<'g>, Problem> {
+        let Plan { channel, view, .. } = plan;
+        if single(&view.scope.target).is_some()
+            && view.scope.key.is_some()
+            && let Some((name, _)) = options.given.iter().find(|(name, _)| matches!(name.as_str(), "page" | "limit"))
+        {
+            let detail = format!("`{name}` makes no sense for one key, which has one value");
+            return Err(Problem::new(ErrorCode::Invalid, detail).hint(format!("leave `{name}` out")));
+        }
+        let (limit, chain) = match view.kind {
+            Kind::History => (options.limit.unwrap_or(NEWEST), options.chain),
+            Kind::State => (options.limit.unwrap_or(ROWS_MAX), false),
+        };
+        let asked = Asked { channel: channel.log.id(), view, limit, chain };
+        Ok(Reading { gateway, channel, asked })
+    }
+
+    /// Reads the log.
+    async fn read(&self) -> Result<Made, Problem> {
+        let View { scope, kind } = &self.asked.view;
+        match (kind, single(&scope.target), &scope.key) {
+            (Kind::History, ..) => self.newest().await,
+            (Kind::State, Some(address), Some(key)) => self.value(address, key).await,
+            (Kind::State, ..) => self.rows(None).await,
+        }
     }
 
     async fn value(&self, address: &Address, key: &str) -> Result<Made, Problem> {
-        let value = self.gateway.hub.value(self.channel, address, key).await?;
+        let value = self.gateway.hub.value(&self.channel, address, key).await?;
         let cursor = self.channel.cursor(&self.asked.view, value.at);
         let view = &self.asked.view;
         let shown = value.row.and_then(|row| Some((row.offset, view.row(&row, &self.channel.config)?)));
@@ -159,11 +188,6 @@ impl<'g> Reading<'g> {
         Made { keeps, ..Made::new(what, cursor, since, body) }
     }
 
-    /// As it is kept, or as `read` makes it.
-    async fn get(&self, read: impl Future<Output = Result<Made, Problem>>) -> Result<Arc<Made>, Problem> {
-        self.gateway.answers.get(self.channel, &self.asked, read).await
-    }
-
     /// The answer to one request.
     fn answer(&self, made: &Made, options: &Options, request: &Request<Incoming>) -> Answer {
         let mut answer = match &made.etag {
@@ -174,7 +198,7 @@ impl<'g> Reading<'g> {
         answer.headers_mut().insert(TIDEGATE_CURSOR, made.cursor.clone());
         if let Some(after) = &made.next {
             let page = Page { at: made.at, after: after.clone() };
-            answer::header(&mut answer, LINK, &page.link(self.channel, &self.asked.view.scope.target, options));
+            answer::header(&mut answer, LINK, &page.link(&self.channel, &self.asked.view.scope.target, options));
         }
         answer
     }
@@ -263,3 +287,6 @@ pub(crate) fn body(
     }
     body
 }
+
+#[cfg(test)]
+mod tests;

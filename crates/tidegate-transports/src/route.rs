@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use http::header::{ALLOW, ORIGIN};
-use http::{Method, Request};
+use http::header::{ACCEPT, ALLOW, ORIGIN};
+use http::{HeaderMap, Method, Request};
 use hyper::body::Incoming;
 use tidegate_core::{Address, ErrorCode, Problem, Target};
 use tidegate_wire::Coding;
@@ -52,9 +52,42 @@ async fn admit(gateway: &Gateway, request: &mut Request<Incoming>, peer: SocketA
         }
         return Ok(websocket::open_many(gateway, request));
     }
-    match path.strip_prefix("/v1/").filter(|rest| !rest.is_empty() && !rest.starts_with('_')) {
+    match address_path(&path) {
         Some(address_path) => address(gateway, address_path, request, peer).await,
         None => own(gateway, &path, request).map(Outcome::Answer),
+    }
+}
+
+/// What names an address: all below `/v1/` but the server's own.
+fn address_path(path: &str) -> Option<&str> {
+    path.strip_prefix("/v1/").filter(|rest| !rest.is_empty() && !rest.starts_with('_'))
+}
+
+/// The answer to a read that is kept, in the least that one takes. `None` for everything else, and for
+/// what is refused: the general way says why.
+pub(crate) fn kept(gateway: &Gateway, request: &Request<Incoming>) -> Option<Answer> {
+    let headers = request.headers();
+    if request.method() != Method::GET || headers.contains_key(ORIGIN) || websocket::wanted(request) {
+        return None;
+    }
+    let coding = Accepted::read(headers).choose(gateway.tails.options().compress, Coding::Zstd);
+    if coding.ok()? != Coding::Identity {
+        return None;
+    }
+    gateway.allowed.host(headers).ok()?;
+    let path = address_path(request.uri().path())?;
+    let options = Options::read(request.uri().query(), headers).ok()?;
+    let polls = options.after.is_some() || options.wait.is_some();
+    if polls || representation(&options, headers).ok()? != Representation::Json {
+        return None;
+    }
+    read::kept(gateway, Target::parse(path).ok()?, &options, request)
+}
+
+fn representation(options: &Options, headers: &HeaderMap) -> Result<Representation, Problem> {
+    match options.representation {
+        Some(representation) => Ok(representation),
+        None => accepted(headers.get(ACCEPT).and_then(|value| value.to_str().ok())),
     }
 }
 
@@ -139,11 +172,7 @@ async fn watch(
         return websocket::open(gateway, target, options, request, peer).await;
     }
     Accepted::read(headers).choose(gateway.tails.options().compress, Coding::Identity)?;
-    let accept = headers.get(http::header::ACCEPT).and_then(|value| value.to_str().ok());
-    let representation = match options.representation {
-        Some(representation) => representation,
-        None => accepted(accept)?,
-    };
+    let representation = representation(&options, headers)?;
     let answer = match representation {
         Representation::Html => page::live(gateway, &target)?,
         Representation::Sse | Representation::Ndjson => {

@@ -93,11 +93,11 @@ pub(super) struct Stream {
 }
 
 /// One ceiling over what clients make the server hold in memory: the rings of live views, blocks of
-/// the log for watchers who are behind, what waits to be written, large bodies and answers, and an
-/// estimate for each watch. The log's own memory, the kernel's, and what the process and its allocator
+/// the log for watchers who are behind, answers that are kept for who asks the same, what waits to be
+/// written, large bodies and answers, and an estimate for each watch. The log's own memory, the kernel's, and what the process and its allocator
 /// keep for themselves are beside it.
 ///
-/// When it comes near, this is given up, in this order: blocks are dropped (from 70 % on), rings
+/// When it comes near, this is given up, in this order: kept answers and blocks are dropped (from 70 % on), rings
 /// become small (80 %; who is behind reads the log), large bodies and answers wait and are then
 /// refused with 429 (90 %), new watches are refused with `rate-limited` and a time to come back
 /// (95 %), watchers who are behind wait (100 %). Who is connected is not cut, and nothing is lost.

@@ -141,7 +141,6 @@ impl Answers {
         read: impl Future<Output = Result<Made, Problem>>,
     ) -> Result<Arc<Made>, Problem> {
         if let Some(made) = self.kept(channel, asked) {
-            self.shared.kept.fetch_add(1, Ordering::Relaxed);
             return Ok(made);
         }
         let visit = self.visit(asked);
@@ -190,7 +189,7 @@ impl Answers {
     }
 
     /// What is kept, if it is what would be read now.
-    fn kept(&self, channel: &Channel, asked: &Asked) -> Option<Arc<Made>> {
+    pub(super) fn kept(&self, channel: &Channel, asked: &Asked) -> Option<Arc<Made>> {
         let made = {
             let mut state = self.lock();
             let entry = state.kept.get_mut(asked)?;
@@ -201,6 +200,7 @@ impl Answers {
         if !Arc::ptr_eq(&now, &made) {
             self.keep(asked, &now);
         }
+        self.shared.kept.fetch_add(1, Ordering::Relaxed);
         Some(now)
     }
 
@@ -306,6 +306,3 @@ impl State {
         false
     }
 }
-
-#[cfg(test)]
-mod tests;

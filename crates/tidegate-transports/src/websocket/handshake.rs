@@ -6,7 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use http::header::{
-    CONNECTION, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, HeaderName, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
+    UPGRADE,
 };
 use http::{HeaderMap, Method, Request, Version};
 use hyper::body::Incoming;
@@ -31,8 +32,8 @@ pub(crate) fn wanted(request: &Request<Incoming>) -> bool {
     let headers = request.headers();
     request.method() == Method::GET
         && request.version() == Version::HTTP_11
-        && has_token(headers, UPGRADE.as_str(), "websocket")
-        && has_token(headers, CONNECTION.as_str(), "upgrade")
+        && has_token(headers, &UPGRADE, "websocket")
+        && has_token(headers, &CONNECTION, "upgrade")
 }
 
 /// Begins a WebSocket of one watch. Refusals are plain HTTP, before the upgrade.
@@ -86,7 +87,7 @@ fn upgrade(gateway: &Gateway, headers: &HeaderMap) -> Result<(String, Encoding),
         "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: {}\r\n",
         accept(key.as_bytes())
     );
-    if has_token(headers, SEC_WEBSOCKET_PROTOCOL.as_str(), PROTOCOL) {
+    if has_token(headers, &SEC_WEBSOCKET_PROTOCOL, PROTOCOL) {
         head.push_str(&format!("sec-websocket-protocol: {PROTOCOL}\r\n"));
     }
     let Some(deflate) = deflate.filter(|_| gateway.tails.options().compress) else {
@@ -96,7 +97,7 @@ fn upgrade(gateway: &Gateway, headers: &HeaderMap) -> Result<(String, Encoding),
     Ok((head, Encoding::WebSocketDeflated))
 }
 
-fn has_token(headers: &HeaderMap, name: &str, token: &str) -> bool {
+fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
     headers
         .get_all(name)
         .iter()

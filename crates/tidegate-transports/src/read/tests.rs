@@ -1,0 +1,106 @@
+//! What is kept is what would be read, whatever happens to the log meanwhile; and what many ask for at
+//! once is read once, but never for one who could tell that it is old.
+
+mod collapsed;
+mod exact;
+mod limits;
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use tempfile::TempDir;
+use tidegate_core::{Address, ChannelId, KeySpec, Millis, Op, Target, Template};
+use tidegate_hub::{Access, ChannelConfig, Hub, HubOptions};
+use tidegate_log::{Batch, ChannelSpec, Entry, Log, Options as LogOptions, Retain};
+use tidegate_wire::{StreamOptions, Tails};
+
+use super::Reading;
+use super::made::Made;
+use crate::options::Options;
+use crate::{Allowed, Answers, Assets, Budget, Gateway, Multiplexed};
+
+/// Name, template, key; each durable and `retain: none`.
+const CHANNELS: [(&str, &str, &[&str], bool); 4] = [
+    ("rows", "rows/{part}", &["id"], false),
+    ("events", "events/{room}", &[], false),
+    ("ring", "ring/{part}", &["id"], true),
+    ("ring-events", "ring-events/{room}", &[], true),
+];
+const MIB: usize = 1024 * 1024;
+
+/// All that a request needs, over a real log.
+struct Rig {
+    gateway: Gateway,
+    log: Log,
+    _folder: TempDir,
+}
+
+impl Rig {
+    fn new(memory_max: usize) -> Rig {
+        let folder = tempfile::tempdir().expect("a folder");
+        let spec = |(name, _, key, ephemeral): &(&str, &str, &[&str], bool)| ChannelSpec {
+            retain: Retain { ephemeral: *ephemeral, ..Retain::default() },
+            ..if key.is_empty() { ChannelSpec::plain(*name) } else { ChannelSpec::keyed(*name) }
+        };
+        let log = Log::open(LogOptions::new(folder.path()), CHANNELS.iter().map(spec).collect()).expect("a log");
+        let config = |(name, template, key, _): &(&str, &str, &[&str], bool)| ChannelConfig {
+            name: (*name).to_owned(),
+            title: None,
+            template: Template::parse(template).expect("a template"),
+            key: KeySpec::new(key.iter().copied()),
+            source: None,
+            access: Access { read: true, publish: true },
+            batch_bytes_max: 8 * MIB,
+        };
+        let hub = Hub::new(log.clone(), CHANNELS.iter().map(config).collect(), HubOptions::default());
+        let options = StreamOptions { memory_max, lanes: 1, ..StreamOptions::default() };
+        let tails = Tails::start(hub.clone(), options).expect("lanes");
+        let memory = tails.memory().clone();
+        let gateway = Gateway {
+            hub,
+            tails,
+            allowed: Allowed::default(),
+            assets: Assets::default(),
+            actions: Vec::new(),
+            budget: Budget::of(memory.clone()),
+            answers: Answers::of(memory),
+            multiplexed: Multiplexed::default(),
+        };
+        Rig { gateway, log, _folder: folder }
+    }
+
+    /// What a GET of `/v1/…` asks for.
+    fn reading(&self, url: &str) -> Reading<'_> {
+        let (path, query) = url.split_once('?').unwrap_or((url, ""));
+        let options = Options::read(Some(query), &HeaderMap::new()).expect("options");
+        let plan = self.gateway.hub.plan(&options.request(Target::parse(path).expect("a target"))).expect("a plan");
+        Reading::new(&self.gateway, plan, &options).expect("something to read")
+    }
+
+    async fn get(&self, url: &str) -> Arc<Made> {
+        let reading = self.reading(url);
+        self.gateway.answers.get(&reading.channel, &reading.asked, reading.read()).await.expect("an answer")
+    }
+
+    fn append(&self, channel: &str, op: Op, at: &str, key: Option<&str>, data: String) {
+        self.log.append(batch(channel, op, at, key, data)).expect("appended");
+    }
+
+    /// One row, as a source appends it.
+    fn upsert(&self, at: &str, key: &str, data: String) {
+        let channel = at.split('/').next().expect("a first segment");
+        self.append(channel, Op::Upsert, at, Some(key), data);
+    }
+}
+
+fn batch(channel: &str, op: Op, at: &str, key: Option<&str>, data: String) -> Batch {
+    let entry = Entry {
+        channel: ChannelId::of(channel),
+        op,
+        address: Address::parse(at).expect("an address"),
+        key: key.map(Into::into),
+        time: Millis(7),
+        data: data.into(),
+    };
+    Batch { entries: vec![entry], ..Batch::default() }
+}
