@@ -43,6 +43,8 @@ pub struct Newest {
     pub records: Vec<Arc<Record>>,
     /// Nothing of the scope up to here is missing from what a watch from here adds.
     pub upto: Offset,
+    /// The last change of one address, as the conditions of writes have it; where nothing is held, the start of the log.
+    pub last: Offset,
 }
 
 /// One value.
@@ -144,10 +146,11 @@ impl Hub {
     /// `internal` when the log cannot be read.
     pub async fn newest(&self, channel: &Arc<Channel>, scope: &Scope, limit: usize) -> Result<Newest, Problem> {
         let (channel, scope) = (channel.clone(), scope.clone());
-        let upto = channel.log.head();
+        // The start is taken before the records: what comes and goes between the two must not look as if nothing had been.
+        let (upto, start) = (channel.log.head(), channel.log.start());
         let records = blocking(move || channel.log.newest(&scope, limit)).await.map_err(read_problem)?;
-        let upto = records.last().map_or(upto, |last| upto.max(last.offset));
-        Ok(Newest { records, upto })
+        let last = records.last().map(|last| last.offset);
+        Ok(Newest { records, upto: last.map_or(upto, |last| upto.max(last)), last: last.unwrap_or(start) })
     }
 
     /// The records of a scope after a position, or `None` if some of them were trimmed.

@@ -2,6 +2,7 @@
 
 mod records;
 mod rows;
+mod standing;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};

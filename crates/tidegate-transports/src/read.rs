@@ -149,7 +149,10 @@ async fn newest(
     let share = gateway.budget.take(ANSWER_BYTES).await?;
     let newest = gateway.hub.newest(channel, &view.scope, options.limit.unwrap_or(NEWEST)).await?;
     let cursor = channel.cursor(view, newest.upto);
-    let etag = format!("W/\"{}-{}\"", cursor, newest.records.len());
+    let etag = match single(&view.scope.target) {
+        Some(_) => format!("\"{}\"", cursor.at(newest.last)),
+        None => format!("W/\"{}-{}\"", cursor, newest.records.len()),
+    };
     Ok(conditional(request, &cursor, &etag, || {
         answer::json(share.hold(frames(channel, view, &newest.records, options.chain, None, Some(cursor))))
     }))
