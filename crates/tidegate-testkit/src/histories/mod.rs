@@ -8,6 +8,7 @@
 //! Nothing is deterministic but what is *asked*: the seed makes the same plans, the machine makes
 //! the interleaving. A difference therefore comes with the last frames of its watcher.
 
+mod conditions;
 mod plan;
 mod report;
 mod round;
