@@ -10,7 +10,7 @@ use anyhow::{Result, anyhow, bail};
 use bytes::Bytes;
 use hyper::Method;
 use hyper::Request;
-use hyper::header::CONTENT_TYPE;
+use hyper::header::{CONTENT_TYPE, HeaderName, IF_MATCH, IF_NONE_MATCH};
 use tidegate_core::Target;
 use tokio::sync::mpsc;
 
@@ -42,6 +42,12 @@ pub(crate) struct Arguments {
     /// Names this publish; a repeat under the same name has no second effect.
     #[arg(long, value_name = "NAME")]
     idempotency_key: Option<String>,
+    /// Only if nothing came after this: the ETag or cursor of what you have seen last of the address, or of the key.
+    #[arg(long, value_name = "ETAG")]
+    if_match: Option<String>,
+    /// Only if there is nothing yet: `If-None-Match: *`.
+    #[arg(long, conflicts_with = "if_match")]
+    create: bool,
 }
 
 /// Publishes to one address.
@@ -49,16 +55,25 @@ struct Publisher {
     remote: Remote,
     target: Target,
     key: Option<String>,
+    /// What must hold.
+    condition: Option<(HeaderName, String)>,
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<()> {
     let remote = Remote::of(&arguments.server)?;
     let name = arguments.idempotency_key.unwrap_or_else(|| format!("cli-{:016x}", rand::random::<u64>()));
-    let publisher = Publisher { remote, target: arguments.address, key: arguments.key };
+    let condition = match (arguments.create, arguments.if_match) {
+        (true, _) => Some((IF_NONE_MATCH, "*".to_owned())),
+        (false, etag) => etag.map(|etag| (IF_MATCH, quoted(etag))),
+    };
+    let publisher = Publisher { remote, target: arguments.address, key: arguments.key, condition };
     runtime()?.block_on(async {
         match arguments.data.filter(|data| data != "-") {
             Some(data) => publisher.publish(data.into(), "application/json", &name).await,
             None if publisher.key.is_some() => bail!("--key goes with one event on the command line"),
+            None if publisher.condition.is_some() => {
+                bail!("--if-match and --create go with one event on the command line")
+            }
             None => publisher.publish_lines(&name).await,
         }
     })
@@ -97,11 +112,14 @@ impl Publisher {
         let started = Instant::now();
         let mut failures = 0;
         loop {
-            let request = Request::builder()
+            let mut request = Request::builder()
                 .method(method.clone())
                 .uri(&path)
                 .header(CONTENT_TYPE, content_type)
                 .header("idempotency-key", name);
+            if let Some((name, value)) = &self.condition {
+                request = request.header(name, value);
+            }
             let answer = match self.remote.send(request, body.clone()).await {
                 Ok(response) => client::read(response).await.map_err(Failure::Unreachable),
                 Err(failure) => Err(failure),
@@ -125,6 +143,11 @@ impl Publisher {
             failures += 1;
         }
     }
+}
+
+/// An answer's `cursor` is an ETag but for its quotes.
+fn quoted(etag: String) -> String {
+    if etag == "*" || etag.contains('"') { etag } else { format!("\"{etag}\"") }
 }
 
 /// Hands over lines until the input or the receiver ends.

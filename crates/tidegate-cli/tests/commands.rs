@@ -49,6 +49,25 @@ fn publish(server: &Server, n: u64) -> String {
 }
 
 #[test]
+fn a_publish_may_say_what_it_goes_on_from() {
+    let server = chat_and_rows();
+    let cursor = |printed: String| -> String {
+        let answer: Value = serde_json::from_str(&printed).expect("JSON");
+        answer["cursor"].as_str().expect("a cursor").to_owned()
+    };
+    let first = cursor(at(&server, &["publish", ROOM, "1", "--create"]));
+    let second = cursor(at(&server, &["publish", ROOM, "2", "--if-match", &first]));
+    for stale in [&["--create"][..], &["--if-match", &first], &["--if-match", &format!("\"{first}\"")]] {
+        let output = try_at(&server, &[&["publish", ROOM, "3"], stale].concat());
+        assert!(!output.status.success() && text(&output.stderr).contains("precondition-failed"), "{output:?}");
+    }
+    at(&server, &["publish", ROOM, "3", "--if-match", &format!("\"{second}\"")]);
+    let key = ["publish", "rows/p", "{}", "--key", "k"];
+    let row = cursor(at(&server, &[&key[..], &["--create"]].concat()));
+    at(&server, &[&key[..], &["--if-match", &row]].concat());
+}
+
+#[test]
 fn what_is_published_is_watched() {
     let server = chat_and_rows();
     let answer: Value = serde_json::from_str(&publish(&server, 1)).expect("JSON");
@@ -164,6 +183,7 @@ fn refusals_are_told_with_what_to_do() {
     };
     refused(&["publish", "room/a/messages", "{}"], "rooms/{room}/messages");
     refused(&["publish", ROOM, "{"], "invalid");
+    refused(&["publish", ROOM, "-", "--create"], "one event");
     refused(&["publish", "rows/p", r#"{"v":1}"#], "id");
     refused(&["watch", "room/a/messages"], "channel-not-found");
     refused(&["watch", ROOM, "--after", "nonsense"], "cursor-invalid");

@@ -39,6 +39,7 @@ async fn every_replica_equals_the_model() {
         report.differences.len(),
         report.differences[0]
     );
+    assert!(report.won > options.histories && report.lost > options.histories, "{report}");
     // A run that did not cut, resume and kill has shown nothing,
     assert!(
         report.cuts >= options.histories && report.resumes.len() == Transport::ALL.len() && report.kills > 0,

@@ -133,8 +133,9 @@ impl ErrorCode {
                 "The Accept header names nothing that the server can write.", "Ask for application/json, text/event-stream, application/x-ndjson or text/html, or use ?as=."),
             ErrorCode::Conflict => row("conflict", 409, 4400, None, "The request contradicts itself",
                 "The body names another key or address parameter than the URL, or repeats something that is still going on.", "Make both say the same; nothing was accepted."),
-            ErrorCode::PreconditionFailed => row("precondition-failed", 412, 4400, None, "The value has changed",
-                "The condition of an If-… header does not hold.", "Read the current value and try again with its ETag."),
+            ErrorCode::PreconditionFailed => row("precondition-failed", 412, 4400, None, "The condition of the write does not hold",
+                "What an If-Match or If-None-Match expects is not so: it has changed since, or is there already. Nothing was accepted.",
+                "Read what is there and decide anew; `etag`, also a header, is what holds now."),
             ErrorCode::TooLarge => row("too-large", 413, 4413, None, "Too large",
                 "A body, an event or a WebSocket message is over its limit.", "Send less at once; the detail names the limit. Nothing was accepted."),
             ErrorCode::UnsupportedType => row("unsupported-type", 415, 4400, None, "The body's type is not read",
@@ -217,13 +218,15 @@ pub struct Problem {
     pub line: Option<usize>,
     /// Place in an expression, in characters from 1.
     pub column: Option<usize>,
+    /// What a condition that does not hold would have to name, as in the header: with its quotes.
+    pub etag: Option<String>,
 }
 
 impl Problem {
     /// A problem with the code's own hint and retry.
     pub fn new(code: ErrorCode, detail: impl Into<String>) -> Problem {
         let (hint, retry_ms) = (code.cure().to_owned(), code.retry_ms());
-        Problem { code, detail: detail.into(), hint, retry_ms, line: None, column: None }
+        Problem { code, detail: detail.into(), hint, retry_ms, line: None, column: None, etag: None }
     }
 
     /// Says what to do here.
@@ -241,6 +244,11 @@ impl Problem {
         Problem { column: Some(column), ..self }
     }
 
+    /// Tells the ETag that holds now.
+    pub fn etag(self, etag: impl Into<String>) -> Problem {
+        Problem { etag: Some(etag.into()), ..self }
+    }
+
     /// The JSON object of RFC 9457; `type` is a path on this server.
     pub fn to_json(&self) -> serde_json::Value {
         let mut object = serde_json::json!({
@@ -256,6 +264,9 @@ impl Problem {
             if let Some(place) = place {
                 object[name] = place.into();
             }
+        }
+        if let Some(etag) = &self.etag {
+            object["etag"] = etag.as_str().into();
         }
         object
     }

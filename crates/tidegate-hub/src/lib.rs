@@ -22,7 +22,7 @@ pub use channel::Channel;
 pub use config::{Access, ChannelConfig, HubOptions};
 pub use drain::{Drain, DrainSignal};
 pub use frames::changes;
-pub use publish::{Action, Format, Idempotency, Publish, Published, key_text};
+pub use publish::{Action, Format, Idempotency, Precondition, Publish, Published, key_text};
 pub use query::{FramePage, Newest, PAGE_BYTES_MAX, ROWS_MAX, RowPage, Value};
 pub use watch::{
     Filter, From, Image, Lens, Mode, Piece, Plan, Rate, RateError, Reader, Sight, Start, Tick, View, WatchRequest,

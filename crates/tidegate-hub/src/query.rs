@@ -56,6 +56,8 @@ pub struct Newest {
     pub upto: Offset,
     /// The head when reading began, as in [`RowPage`].
     pub since: Offset,
+    /// The last change of one address, as the conditions of writes have it; where nothing is held, the start of the log.
+    pub last: Offset,
 }
 
 /// One value.
@@ -205,10 +207,11 @@ impl Hub {
     /// `internal` when the log cannot be read.
     pub async fn newest(&self, channel: &Arc<Channel>, view: &View, limit: usize) -> Result<Newest, Problem> {
         let (channel, view) = (channel.clone(), view.clone());
-        let since = channel.log.head();
+        // The start is taken before the records: what comes and goes between the two must not look as if nothing had been.
+        let (since, start) = (channel.log.head(), channel.log.start());
         let records = blocking(move || newest_shown(&channel, &view, limit)).await.map_err(read_problem)?;
-        let upto = records.last().map_or(since, |last| since.max(last.offset));
-        Ok(Newest { records, upto, since })
+        let last = records.last().map(|last| last.offset);
+        Ok(Newest { records, upto: last.map_or(since, |last| since.max(last)), since, last: last.unwrap_or(start) })
     }
 
     /// The records of a scope after a position, or `None` if some of them were trimmed.

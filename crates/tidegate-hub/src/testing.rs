@@ -29,7 +29,7 @@ impl TestHub {
 
     pub(crate) async fn post(&self, address: &str, format: Format, body: &str) -> Result<Published, Problem> {
         let action = Action::Post { format, body: body.to_owned().into() };
-        self.hub.publish(Publish { target: target(address), action, idempotency: None }).await
+        self.hub.publish(Publish { target: target(address), action, idempotency: None, condition: None }).await
     }
 
     /// Where a cursor of this hub stands.

@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use tidegate_core::{Address, ChannelId, Key, Millis, Offset, Op};
 
+use crate::condition::{Expect, Standing};
+
 /// Entries of any number of channels that become durable and visible together, with what must be
 /// durable at the same instant.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +16,8 @@ pub struct Batch {
     pub checkpoints: Vec<(String, Bytes)>,
     /// Makes a repeat of the batch harmless.
     pub idempotency: Option<Idempotency>,
+    /// What must hold for the batch to be taken. A repeat of a batch that was taken gets its answer all the same.
+    pub expect: Option<Expect>,
     /// Transaction id for all records; the last of each channel is marked.
     pub tx: Option<Box<str>>,
 }
@@ -92,14 +96,18 @@ pub enum AppendError {
     /// The idempotency key was used for another body.
     #[error("the idempotency key was used for another body")]
     IdempotencyMismatch,
+    /// What the batch expects does not hold; the place has come so far. Nothing was written.
+    #[error("the condition of the batch does not hold")]
+    Unexpected(Standing),
     /// No such channel.
     #[error("the log has no such channel")]
     UnknownChannel,
     /// The entry's op or key does not fit its channel.
     #[error("an entry does not fit its channel: {0}")]
     Unfit(&'static str),
-    /// The view store could not be read, so the before-image is not known. Nothing was written; try again later.
-    #[error("the view store cannot be read")]
+    /// The view store or a segment could not be read, so the before-image or the condition is not known. Nothing was written; try
+    /// again later.
+    #[error("the log cannot be read")]
     State,
     /// An open large batch owns a channel, a checkpoint or the idempotency key of this batch, or as many large batches are open as may
     /// be. Nothing was written; try again when it ended.

@@ -2,6 +2,7 @@
 
 mod records;
 mod rows;
+mod standing;
 mod unchanged;
 
 use std::sync::atomic::{AtomicU64, Ordering};

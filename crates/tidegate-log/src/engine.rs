@@ -25,6 +25,7 @@ use crate::journal::JournalWriter;
 use crate::large::{Claims, Places};
 use crate::ledger::{Ledger, Remembered};
 use crate::options::Options;
+use crate::page::ReadError;
 use crate::state::{State, StateError};
 
 type Listener = Box<dyn Fn(ChannelId) + Send + Sync>;
@@ -195,6 +196,15 @@ impl Engine {
     pub(crate) fn state_failed(&self, error: &StateError) -> AppendError {
         self.state.note_failure();
         tracing::error!(%error, "the view store failed; appends that need it are refused until a drain has opened it again");
+        AppendError::State
+    }
+
+    /// What a condition is judged by could not be read.
+    pub(crate) fn unread(&self, error: &ReadError) -> AppendError {
+        if matches!(error, ReadError::State(_)) {
+            self.state.note_failure();
+        }
+        tracing::error!(%error, "a condition cannot be judged; its batch is refused");
         AppendError::State
     }
 

@@ -127,7 +127,7 @@ impl Engine {
     }
 
     fn stage_batches(&self, core: &Core, group: &mut Group, batches: &[Batch]) -> Result<Outcome, StateError> {
-        let admitted = match self.admit(core, group, batches) {
+        let admitted = match self.admit(core, &mut group.stage, group.now, batches) {
             Ok(admitted) => admitted,
             Err(error) => return Ok(Err(error)),
         };
@@ -142,8 +142,15 @@ impl Engine {
         Ok(Ok(Done::Appended(answers)))
     }
 
-    /// Looks at all of them before anything is put into the group; the error refuses all.
-    fn admit(&self, core: &Core, group: &Group, batches: &[Batch]) -> Result<Vec<Admitted>, AppendError> {
+    /// Looks at all of them before anything is put into the group; the error refuses all. What one expects must hold before the
+    /// first of them.
+    fn admit(
+        &self,
+        core: &Core,
+        stage: &mut Stage,
+        now: Millis,
+        batches: &[Batch],
+    ) -> Result<Vec<Admitted>, AppendError> {
         let mut bytes = 0;
         let admit = |(at, batch): (usize, &Batch)| {
             let own = size(&batch.entries);
@@ -152,16 +159,22 @@ impl Engine {
                 return Err(AppendError::TooLarge);
             }
             Stage::check(self, &batch.entries)?;
-            let new = || if core.claims.allow(batch) { Ok(Admitted::New) } else { Err(AppendError::Busy) };
-            let Some(key) = &batch.idempotency else { return new() };
+            let new = |stage: &mut Stage| {
+                if !core.claims.allow(batch) {
+                    return Err(AppendError::Busy);
+                }
+                batch.expect.as_ref().map_or(Ok(()), |expect| stage.judge(self, expect))?;
+                Ok(Admitted::New)
+            };
+            let Some(key) = &batch.idempotency else { return new(stage) };
             let same = |other: &Batch| other.idempotency.as_ref().is_some_and(|other| other.names_the_same(key));
             let admitted = match batches[..at].iter().position(same) {
                 Some(first) if batches[first].idempotency.as_ref() != Some(key) => {
                     return Err(AppendError::IdempotencyMismatch);
                 }
                 Some(first) => Admitted::Repeats(first),
-                None => match group.stage.known(self, key, group.now)? {
-                    Known::New => return new(),
+                None => match stage.known(self, key, now)? {
+                    Known::New => return new(stage),
                     Known::Replay(answer) => Admitted::Known(answer),
                 },
             };

@@ -273,13 +273,14 @@ impl Part {
     pub(crate) fn touched(&self, address: &Address, at: Offset) -> (Option<Offset>, Option<Offset>) {
         let inner = self.read();
         let to = self.index(at + 1) as u32;
-        let mut index = inner.addresses.get(address).copied().unwrap_or(NONE);
-        while index != NONE && index >= to {
-            index = inner.address_before[index as usize];
-        }
-        let clear = inner.clears.iter().rev().find(|clear| **clear < to);
-        let offset = |index: u32| inner.records[index as usize].offset;
-        ((index != NONE).then(|| offset(index)), clear.map(|clear| offset(*clear)))
+        (inner.last_at(address, to), inner.last_of(&inner.clears, to))
+    }
+
+    /// The same with the last of what concerns every address.
+    pub(crate) fn last_at(&self, address: &Address, at: Offset) -> (Option<Offset>, Option<Offset>) {
+        let inner = self.read();
+        let to = self.index(at + 1) as u32;
+        (inner.last_at(address, to), inner.last_of(&inner.wide, to))
     }
 
     /// Addresses with their last offset, and the last clear, for a drain of a frozen part.
@@ -326,6 +327,19 @@ impl Inner {
         if keyed {
             self.row_before.push(row_before);
         }
+    }
+
+    fn last_at(&self, address: &Address, to: u32) -> Option<Offset> {
+        let mut index = self.addresses.get(address).copied().unwrap_or(NONE);
+        while index != NONE && index >= to {
+            index = self.address_before[index as usize];
+        }
+        (index != NONE).then(|| self.records[index as usize].offset)
+    }
+
+    fn last_of(&self, indexes: &[u32], to: u32) -> Option<Offset> {
+        let index = indexes.iter().rev().find(|index| **index < to)?;
+        Some(self.records[*index as usize].offset)
     }
 
     /// Indexes in `from..to` of a chain, newest first.

@@ -12,6 +12,7 @@
 mod batch;
 mod channel;
 mod codec;
+mod condition;
 mod counters;
 pub mod disk;
 mod drain;
@@ -38,6 +39,7 @@ mod verify;
 
 pub use batch::{AppendError, Appended, Batch, Entry, Idempotency, loaded_mark};
 pub use channel::Channel;
+pub use condition::{Condition, Expect, Standing};
 pub use error::{DrainError, OpenError};
 pub use health::{Health, SYNC_BUCKETS_US, Stats};
 pub use large::{LargeBatch, LargeCommit};

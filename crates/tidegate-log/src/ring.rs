@@ -149,6 +149,17 @@ impl Ring {
         inner.touched.get(address).map(|offset| (*offset).max(inner.cleared))
     }
 
+    /// Last offset at an address, last one of what concerns every address, and the start; a look over the whole ring at the
+    /// most, which is small.
+    pub(crate) fn last_at(&self, address: &Address) -> (Option<Offset>, Option<Offset>, Offset) {
+        let inner = self.lock();
+        let last = |wanted: &dyn Fn(&Record) -> bool| {
+            inner.records.iter().rev().find(|record| wanted(record)).map(|record| record.offset)
+        };
+        let own = last(&|record| !record.op.is_channel_wide() && record.address == *address);
+        (own, last(&|record| record.op.is_channel_wide()), inner.start)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }

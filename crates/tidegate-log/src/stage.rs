@@ -9,6 +9,7 @@ use tidegate_core::{Address, ChannelId, Key, Millis, Offset, Op, Record, Tx, is_
 
 use crate::batch::{AppendError, Appended, Entry, Idempotency};
 use crate::channel::ChannelState;
+use crate::condition::{Changes, Expect};
 use crate::engine::Engine;
 use crate::journal::IdempotencyRecord;
 use crate::ledger::{Layer, Remembered, key_bytes};
@@ -31,6 +32,7 @@ struct Staged {
     records: Vec<Arc<Record>>,
     values: HashMap<(Address, Key), Option<Bytes>>,
     cleared: bool,
+    changes: Changes,
 }
 
 /// A resolved batch: what to write into the journal for it.
@@ -93,6 +95,18 @@ impl Stage {
             Some(found) if found.body_hash != key.body_hash => Err(AppendError::IdempotencyMismatch),
             Some(found) => Ok(Known::Replay(Appended { replayed: true, ..found.answer })),
         }
+    }
+
+    /// Whether what a batch expects holds after all that the group adds so far.
+    pub(crate) fn judge(&mut self, engine: &Engine, expect: &Expect) -> Result<(), AppendError> {
+        let index = engine.index_of(expect.channel).ok_or(AppendError::UnknownChannel)?;
+        let Staged { state, records, changes, .. } = self.channel(engine, index);
+        if expect.key.is_some() && !state.keyed {
+            return Err(AppendError::Unfit("a plain channel has no keys"));
+        }
+        changes.catch_up(records, state.keyed);
+        let standing = changes.standing(state, expect).map_err(|error| engine.unread(&error))?;
+        if expect.condition.holds(standing) { Ok(()) } else { Err(AppendError::Unexpected(standing)) }
     }
 
     /// Makes records of entries. An error leaves the stage in the middle: the whole group has to be given up.
@@ -212,6 +226,7 @@ impl Stage {
                 records: Vec::new(),
                 values: HashMap::new(),
                 cleared: false,
+                changes: Changes::default(),
                 state,
             }
         })

@@ -67,6 +67,9 @@ pub(crate) fn problem(problem: &Problem) -> Answer {
     if let Some(ms) = problem.retry_ms {
         answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(ms.div_ceil(1_000)));
     }
+    if let Some(etag) = &problem.etag {
+        header(&mut answer, ETAG, etag);
+    }
     answer
 }
 

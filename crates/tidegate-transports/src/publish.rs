@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, IF_MATCH, IF_NONE_MATCH};
+use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderName, IF_MATCH, IF_NONE_MATCH};
 use http::{Method, Request};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde_json::json;
 use tidegate_core::{ErrorCode, Problem, Target};
-use tidegate_hub::{Action, Format, Idempotency, Publish};
+use tidegate_hub::{Action, Format, Idempotency, Precondition, Publish};
 
 use crate::Gateway;
 use crate::answer::{self, Answer, TIDEGATE_CURSOR};
@@ -32,10 +32,10 @@ pub(crate) async fn publish(
         Ok(channel) => channel,
         Err(problem) => return Ok(refused(gateway, &target, &problem)),
     };
-    unconditional(request)?;
     let method = request.method().clone();
     let key = key(request)?;
     let idempotency = idempotency(request)?;
+    let condition = condition(request)?;
     let format = format(request)?;
     if method == Method::PUT && format != Format::Json {
         return Err(Problem::new(ErrorCode::UnsupportedType, "a PUT has one JSON value")
@@ -56,13 +56,16 @@ pub(crate) async fn publish(
         }
     };
     let deletes = matches!(action, Action::Delete { .. });
-    let published = gateway.hub.publish(Publish { target, action, idempotency }).await?;
+    let published = gateway.hub.publish(Publish { target, action, idempotency, condition }).await?;
     let mut answer = if deletes {
         answer::empty(204)
     } else {
         answer::json(json!({ "cursor": published.cursor, "count": published.count }).to_string())
     };
     answer::header(&mut answer, TIDEGATE_CURSOR, &published.cursor);
+    if let Some(etag) = &published.etag {
+        answer::header(&mut answer, ETAG, etag);
+    }
     if published.replayed {
         answer::header(&mut answer, HeaderName::from_static("idempotency-replayed"), "true");
     }
@@ -76,15 +79,6 @@ pub(crate) fn refused(gateway: &Gateway, target: &Target, problem: &Problem) -> 
         answer::header(&mut answer, ALLOW, allow(gateway, target));
     }
     answer
-}
-
-/// A condition that is not judged must not be ignored: the write would happen all the same.
-fn unconditional(request: &Request<Incoming>) -> Result<(), Problem> {
-    match [IF_MATCH, IF_NONE_MATCH].iter().find(|name| request.headers().contains_key(*name)) {
-        None => Ok(()),
-        Some(name) => Err(Problem::new(ErrorCode::NotBuilt, format!("a write with `{name}` is not built yet"))
-            .hint("leave the condition out; nothing was accepted")),
-    }
 }
 
 fn key(request: &Request<Incoming>) -> Result<Option<String>, Problem> {
@@ -106,6 +100,17 @@ fn idempotency(request: &Request<Incoming>) -> Result<Option<Idempotency>, Probl
     let Some(value) = request.headers().get("idempotency-key") else { return Ok(None) };
     let key = value.to_str().map_err(|_| Problem::new(ErrorCode::Invalid, "the Idempotency-Key is not ASCII"))?;
     Ok(Some(Idempotency { principal: ANONYMOUS.to_owned(), key: key.to_owned() }))
+}
+
+/// A header on several lines is one list (RFC 9110, section 5.3).
+fn condition(request: &Request<Incoming>) -> Result<Option<Precondition>, Problem> {
+    let read = |name: HeaderName| {
+        let ascii = |_| Problem::new(ErrorCode::Invalid, format!("the `{name}` is not ASCII"));
+        let lines = request.headers().get_all(&name).iter().map(|value| value.to_str());
+        let lines: Vec<&str> = lines.collect::<Result<_, _>>().map_err(ascii)?;
+        Ok((!lines.is_empty()).then(|| lines.join(", ")))
+    };
+    Precondition::read(read(IF_MATCH)?.as_deref(), read(IF_NONE_MATCH)?.as_deref())
 }
 
 fn format(request: &Request<Incoming>) -> Result<Format, Problem> {

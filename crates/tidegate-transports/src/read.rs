@@ -125,7 +125,7 @@ impl<'g> Reading<'g> {
 
     /// Reads the log.
     async fn read(&self) -> Result<Made, Problem> {
-        let View { scope, kind } = &self.asked.view;
+        let View { scope, kind, .. } = &self.asked.view;
         match (kind, single(&scope.target), &scope.key) {
             (Kind::History, ..) => self.newest().await,
             (Kind::State, Some(address), Some(key)) => self.value(address, key).await,
@@ -175,7 +175,10 @@ impl<'g> Reading<'g> {
         let newest = gateway.hub.newest(channel, &asked.view, asked.limit).await?;
         let cursor = channel.cursor(&asked.view, newest.upto);
         let body = frames(channel, &asked.view, &newest.records, asked.chain, None, Some(cursor));
-        let what = What::Part(newest.records.len());
+        let what = match single(&asked.view.scope.target) {
+            Some(_) if asked.view.lens.is_none() => What::Whole(newest.last),
+            _ => What::Part(newest.records.len()),
+        };
         let oldest = newest.records.first().map(|record| record.offset);
         Ok(Made { oldest, ..self.made(what, &cursor, newest.since, body, share) })
     }

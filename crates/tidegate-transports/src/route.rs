@@ -205,7 +205,7 @@ fn preflight(gateway: &Gateway, target: &Target) -> Answer {
     let methods = allow(gateway, target);
     answer::header(&mut answer, ALLOW, methods);
     answer::header(&mut answer, http::header::ACCESS_CONTROL_ALLOW_METHODS, methods);
-    let headers = "authorization, content-type, idempotency-key, last-event-id, prefer";
+    let headers = "authorization, content-type, idempotency-key, if-match, if-none-match, last-event-id, prefer";
     answer::header(&mut answer, http::header::ACCESS_CONTROL_ALLOW_HEADERS, headers);
     answer
 }

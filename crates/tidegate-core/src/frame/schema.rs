@@ -118,6 +118,9 @@ pub enum WireFrame {
         /// `publish`: the answer to an earlier one with the same key.
         #[serde(skip_serializing_if = "Option::is_none")]
         replayed: Option<bool>,
+        /// `publish`: of the address or key that was written, for the `if_match` of the next.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        etag: Option<String>,
     },
     /// WebSocket: a request of yours was refused.
     Problem {
@@ -132,6 +135,9 @@ pub enum WireFrame {
         /// Where in the filter, in characters from 1.
         #[serde(skip_serializing_if = "Option::is_none")]
         column: Option<usize>,
+        /// `publish`: what the condition would have to name.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        etag: Option<String>,
     },
 }
 

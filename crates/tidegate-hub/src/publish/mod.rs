@@ -1,6 +1,7 @@
 //! Publishing: a body becomes entries of one batch, all or nothing, acknowledged when durable.
 
 mod body;
+mod condition;
 mod key;
 
 use std::sync::Arc;
@@ -8,11 +9,12 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
-use tidegate_core::{Address, ErrorCode, Key, Millis, Op, Problem, Scope, Target, json};
+use tidegate_core::{Address, Cursor, ErrorCode, Key, Millis, Offset, Op, Problem, Scope, Target, json};
 use tidegate_log::{AppendError, Appended, Batch, Entry};
 use tokio::sync::oneshot;
 
 pub use body::Format;
+pub use condition::Precondition;
 pub use key::key_text;
 
 use crate::Hub;
@@ -44,6 +46,8 @@ pub struct Publish {
     pub action: Action,
     /// The client's name for this attempt.
     pub idempotency: Option<Idempotency>,
+    /// What must hold for it to be accepted.
+    pub condition: Option<Precondition>,
 }
 
 /// What is done.
@@ -86,6 +90,17 @@ pub struct Published {
     pub count: u64,
     /// The answer of an earlier publish with the same idempotency key.
     pub replayed: bool,
+    /// That of the place after the write, as in the header: with its quotes. A batch over several addresses has none, nor has
+    /// what only deletes: a key without a value has no ETag.
+    pub etag: Option<String>,
+}
+
+/// What the URL of a publish names: what its condition and its ETag are of.
+#[derive(Clone)]
+struct Place {
+    address: Address,
+    /// Else the address as a whole.
+    key: Option<Key>,
 }
 
 impl Action {
@@ -157,34 +172,57 @@ impl Hub {
 
     async fn publish_counted(&self, publish: Publish) -> Result<Published, Problem> {
         let channel = self.publishable(&publish.target, publish.action.method())?;
-        let Publish { target: Target::Address(address), action, idempotency } = publish else {
+        let Publish { target: Target::Address(address), action, idempotency, condition } = publish else {
             unreachable!("a pattern is not publishable")
         };
         let large = action.body_len() > INLINE_BYTES_MAX;
         let read = {
-            let (channel, address) = (channel.clone(), address.clone());
-            move || batch(&channel, &address, action, idempotency)
+            let (channel, condition) = (channel.clone(), condition.clone());
+            move || batch(&channel, address, action, idempotency, condition.as_ref())
         };
-        let batch = if large { blocking(read).await? } else { read()? };
+        let (batch, place) = if large { blocking(read).await? } else { read()? };
         let count = batch.entries.len() as u64;
-        let appended = self.append(batch).await?;
-        let view = View::whole(Scope::address(address), channel.default_kind());
+        let tagged = batch.entries.iter().all(|entry| entry.address == place.address)
+            && batch.entries.iter().any(|entry| entry.op != Op::Delete);
+        let refused = |error| match (error, &condition) {
+            (AppendError::Closed, _) => self.draining_problem(),
+            (AppendError::Unexpected(standing), Some(condition)) => condition.failed(&channel, &place, standing),
+            (error, _) => append_problem(error),
+        };
+        let appended = self.append(batch).await?.map_err(refused)?;
         let offset = appended.offset(channel.log.id()).unwrap_or_default();
         let count = if appended.replayed { appended.count } else { count };
-        Ok(Published { cursor: channel.cursor(&view, offset).to_string(), count, replayed: appended.replayed })
+        let cursor = place.cursor(&channel, None, offset);
+        Ok(Published {
+            etag: tagged.then(|| place.etag(&channel, offset)),
+            cursor: cursor.to_string(),
+            count,
+            replayed: appended.replayed,
+        })
     }
 
-    async fn append(&self, batch: Batch) -> Result<Appended, Problem> {
-        let internal = |_| Problem::new(ErrorCode::Internal, "the log has stopped");
-        let _place = self.shared.publishing.acquire().await.map_err(|_| internal(()))?;
+    /// The outer error: the log has stopped, and what became of the batch is not known.
+    async fn append(&self, batch: Batch) -> Result<Result<Appended, AppendError>, Problem> {
+        let stopped = || Problem::new(ErrorCode::Internal, "the log has stopped");
+        let _place = self.shared.publishing.acquire().await.map_err(|_| stopped())?;
         let (done, answer) = oneshot::channel();
         self.log().submit(batch, move |result| {
             let _ = done.send(result);
         });
-        answer.await.map_err(|_| internal(()))?.map_err(|error| match error {
-            AppendError::Closed => self.draining_problem(),
-            error => append_problem(error),
-        })
+        answer.await.map_err(|_| stopped())
+    }
+}
+
+impl Place {
+    /// The cursor that an answer to a `GET` of the place would have, of one key or of the whole address.
+    fn cursor(&self, channel: &Channel, key: Option<&Key>, offset: Offset) -> Cursor {
+        let scope = Scope { key: key.cloned(), ..Scope::address(self.address.clone()) };
+        channel.cursor(&View::whole(scope, channel.default_kind()), offset)
+    }
+
+    /// The ETag of what was last changed by the record at `offset`, as in the header.
+    fn etag(&self, channel: &Channel, offset: Offset) -> String {
+        format!("\"{}\"", self.cursor(channel, self.key.as_ref(), offset))
     }
 }
 
@@ -199,6 +237,7 @@ fn append_problem(error: AppendError) -> Problem {
                 .hint("use a fresh key for each new publish; repeat a key only with the very same request");
         }
         AppendError::Unfit(_) => ErrorCode::Unprocessable,
+        AppendError::Unexpected(_) => ErrorCode::PreconditionFailed,
         AppendError::UnknownChannel | AppendError::State | AppendError::Busy => ErrorCode::Internal,
     };
     Problem::new(code, error.to_string())
@@ -247,25 +286,33 @@ impl Idempotency {
 /// Hashes and reads the body; nothing is accepted if any line is wrong.
 fn batch(
     channel: &Channel,
-    address: &Address,
+    address: Address,
     action: Action,
     idempotency: Option<Idempotency>,
-) -> Result<Batch, Problem> {
-    let idempotency = idempotency.map(|own| own.into_log(channel, address, &action)).transpose()?;
-    let entries = entries(channel, address, action)?;
-    Ok(Batch { entries, checkpoints: Vec::new(), idempotency, tx: None })
+    condition: Option<&Precondition>,
+) -> Result<(Batch, Place), Problem> {
+    // The condition is no part of what is repeated: a repeat asks what became of the first, which was judged.
+    let idempotency = idempotency.map(|own| own.into_log(channel, &address, &action)).transpose()?;
+    let key = match &action {
+        Action::Put { key, .. } | Action::Delete { key } => Some(key_text(channel, key)?),
+        Action::Post { .. } => None,
+    };
+    let place = Place { address, key };
+    let entries = entries(channel, &place, action, condition.is_some())?;
+    let expect = condition.map(|condition| condition.expect(channel, &place));
+    Ok((Batch { entries, checkpoints: Vec::new(), idempotency, expect, tx: None }, place))
 }
 
-fn entries(channel: &Channel, address: &Address, action: Action) -> Result<Vec<Entry>, Problem> {
+fn entries(channel: &Channel, place: &Place, action: Action, conditional: bool) -> Result<Vec<Entry>, Problem> {
     let now = Millis::now();
     let body_len = action.body_len();
-    let read = |line, url_key: Option<&Key>| entry(channel, address, line, url_key, now, body_len);
+    let read = |line| entry(channel, place, line, now, body_len);
     let (format, body) = match action {
-        Action::Put { key, body } => {
-            let (json, key) = (body::single(&body)?, key_text(channel, &key)?);
-            return Ok(vec![read(Line::read(Format::Json, json)?, Some(&key))?]);
+        Action::Put { body, .. } => {
+            let json = body::single(&body)?;
+            return Ok(vec![read(Line::read(Format::Json, json)?)?]);
         }
-        Action::Delete { key } => return Ok(vec![read(Line::delete(), Some(&key_text(channel, &key)?))?]),
+        Action::Delete { .. } => return Ok(vec![read(Line::delete())?]),
         Action::Post { format, body } => (format, body),
     };
     let texts = body::texts(format, &body)?;
@@ -278,7 +325,8 @@ fn entries(channel: &Channel, address: &Address, action: Action) -> Result<Vec<E
         .into_iter()
         .map(|Text { number, json }| {
             Line::read(format, json)
-                .and_then(|line| read(line, None))
+                .and_then(read)
+                .and_then(|entry| if conditional { of_the_place(place, entry) } else { Ok(entry) })
                 .map_err(|problem| if single { problem } else { nothing_accepted(problem, number) })
         })
         .collect()
@@ -290,18 +338,21 @@ fn nothing_accepted(problem: Problem, line: usize) -> Problem {
     Problem { detail, ..problem }.line(line)
 }
 
-fn entry(
-    channel: &Channel,
-    url: &Address,
-    line: Line,
-    url_key: Option<&Key>,
-    time: Millis,
-    body_len: usize,
-) -> Result<Entry, Problem> {
+/// What a condition says nothing of must not be written under it.
+fn of_the_place(place: &Place, entry: Entry) -> Result<Entry, Problem> {
+    if entry.address == place.address {
+        return Ok(entry);
+    }
+    let detail = format!("a condition is of one address, and this is at `{}`", entry.address.as_str());
+    Err(Problem::new(ErrorCode::Invalid, detail)
+        .hint("leave `address` out of the envelopes, or leave the condition out"))
+}
+
+fn entry(channel: &Channel, place: &Place, line: Line, time: Millis, body_len: usize) -> Result<Entry, Problem> {
     if line.data.len() > EVENT_BYTES_MAX {
         return Err(Problem::new(ErrorCode::TooLarge, format!("an event has at most {EVENT_BYTES_MAX} bytes")));
     }
-    let address = line_address(channel, url, line.address.as_deref())?;
+    let address = line_address(channel, &place.address, line.address.as_deref())?;
     let op = match line.op {
         Some(op) => op,
         None if channel.keyed() => Op::Upsert,
@@ -312,7 +363,7 @@ fn entry(
         return Err(Problem::new(ErrorCode::Unprocessable, format!("op `{}` does not fit the channel", op.as_str()))
             .hint(format!("the channel `{}` takes {wanted}", channel.config.name)));
     }
-    let key = key::of_line(channel, &line, op, url_key)?;
+    let key = key::of_line(channel, &line, op, place.key.as_ref())?;
     if op != Op::Delete {
         parameters_agree(channel, &address, &line.data)?;
     }

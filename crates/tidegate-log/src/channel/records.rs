@@ -293,7 +293,7 @@ fn newest_address(
 }
 
 /// A file that a merge or retention removed after the list was taken is no error: the new list has what it held.
-fn again<T>(mut read: impl FnMut() -> Result<T, ReadError>) -> Result<T, ReadError> {
+pub(super) fn again<T>(mut read: impl FnMut() -> Result<T, ReadError>) -> Result<T, ReadError> {
     for _ in 1..TRIES {
         match read() {
             Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}

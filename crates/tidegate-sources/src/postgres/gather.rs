@@ -106,7 +106,7 @@ impl Gather {
         let Some(open) = self.open.take() else { return Ok(Flushed::default()) };
         let Open { tx, entries, bytes, large, parted } = open;
         let Some(mut large) = large else {
-            self.waiting.push(Batch { entries, checkpoints, idempotency: None, tx });
+            self.waiting.push(Batch { entries, checkpoints, idempotency: None, expect: None, tx });
             self.waiting_bytes += bytes;
             return Ok(Flushed::default());
         };
@@ -124,7 +124,7 @@ impl Gather {
     pub(super) fn add(&mut self, entries: Vec<Entry>, checkpoints: Checkpoints) {
         self.waiting_bytes += entries.iter().map(|entry| entry.data.len() + ENTRY_BYTES).sum::<usize>();
         entries.iter().for_each(|entry| self.note(entry));
-        self.waiting.push(Batch { entries, checkpoints, idempotency: None, tx: None });
+        self.waiting.push(Batch { entries, checkpoints, idempotency: None, expect: None, tx: None });
     }
 
     /// Whether so much waits that it should go into the log now.

@@ -136,8 +136,13 @@ impl Sampler {
         let checkpoint = Checkpoint { sample, time: time.to_string() };
         let mut checkpoints = self.marks.clone();
         checkpoints.push((self.name.clone(), serde_json::to_vec(&checkpoint).unwrap_or_default().into()));
-        let batch =
-            Batch { entries, checkpoints, idempotency: None, tx: Some(format!("{}-{sample}", self.name).into()) };
+        let batch = Batch {
+            entries,
+            checkpoints,
+            idempotency: None,
+            expect: None,
+            tx: Some(format!("{}-{sample}", self.name).into()),
+        };
         match self.log.append(batch) {
             Ok(_) => {
                 self.sample = sample;

@@ -28,6 +28,8 @@ pub struct Publish {
     pub content_type: Option<&'static str>,
     /// A repeat with the same key and body is done once.
     pub idempotency_key: Option<String>,
+    /// A header line that says what must hold.
+    pub condition: Option<String>,
     /// The body.
     pub body: String,
 }
@@ -42,24 +44,44 @@ impl Publish {
     /// `POST` of a body to an address.
     pub fn post(address: &str, content_type: &'static str, body: String) -> Publish {
         let url = format!("/v1/{address}");
-        Publish { method: "POST", url, content_type: Some(content_type), idempotency_key: None, body }
+        Publish { method: "POST", url, content_type: Some(content_type), idempotency_key: None, condition: None, body }
     }
 
     /// `PUT` of one value.
     pub fn put(address: &str, key: &str, body: String) -> Publish {
         let url = format!("/v1/{address}?key={key}");
-        Publish { method: "PUT", url, content_type: Some(types::JSON), idempotency_key: None, body }
+        Publish { method: "PUT", url, content_type: Some(types::JSON), idempotency_key: None, condition: None, body }
     }
 
     /// `DELETE` of one key.
     pub fn delete(address: &str, key: &str) -> Publish {
         let url = format!("/v1/{address}?key={key}");
-        Publish { method: "DELETE", url, content_type: None, idempotency_key: None, body: String::new() }
+        Publish {
+            method: "DELETE",
+            url,
+            content_type: None,
+            idempotency_key: None,
+            condition: None,
+            body: String::new(),
+        }
     }
 
     /// With a key that makes repeats safe.
     pub fn once(self, key: &str) -> Publish {
         Publish { idempotency_key: Some(key.to_owned()), ..self }
+    }
+
+    /// Under a condition, such as `If-None-Match: *`.
+    pub fn when(self, condition: impl Into<String>) -> Publish {
+        Publish { condition: Some(condition.into()), ..self }
+    }
+
+    fn request(&self, server: SocketAddr) -> Vec<u8> {
+        let mut headers = Vec::new();
+        headers.extend(self.content_type.map(|own| format!("Content-Type: {own}")));
+        headers.extend(self.idempotency_key.as_ref().map(|key| format!("Idempotency-Key: {key}")));
+        headers.extend(self.condition.clone());
+        request(server, self.method, &self.url, &headers, self.body.as_bytes())
     }
 }
 
@@ -74,10 +96,7 @@ impl Publisher {
     /// # Errors
     /// The connection broke: whether it was done is unknown.
     pub async fn send(&mut self, publish: &Publish) -> Result<Answer, Ended> {
-        let mut headers = Vec::new();
-        headers.extend(publish.content_type.map(|own| format!("Content-Type: {own}")));
-        headers.extend(publish.idempotency_key.as_ref().map(|key| format!("Idempotency-Key: {key}")));
-        let bytes = request(self.server, publish.method, &publish.url, &headers, publish.body.as_bytes());
+        let bytes = publish.request(self.server);
         let mut wire = match self.wire.take() {
             Some(wire) => wire,
             None => Wire::connect(self.server, None).await?,
@@ -95,10 +114,7 @@ impl Publisher {
     /// # Errors
     /// No connection.
     pub async fn send_and_leave(&mut self, publish: &Publish) -> Result<(), Ended> {
-        let mut headers = Vec::new();
-        headers.extend(publish.content_type.map(|own| format!("Content-Type: {own}")));
-        headers.extend(publish.idempotency_key.as_ref().map(|key| format!("Idempotency-Key: {key}")));
-        let bytes = request(self.server, publish.method, &publish.url, &headers, publish.body.as_bytes());
+        let bytes = publish.request(self.server);
         self.wire = None;
         Wire::connect(self.server, None).await?.send(&bytes).await
     }

@@ -10,6 +10,7 @@
 //! Nothing is deterministic but what is *asked*: the seed makes the same plans, the machine makes
 //! the interleaving. A difference therefore comes with the last frames of its watcher.
 
+mod conditions;
 mod filters;
 mod heard;
 mod look;

@@ -19,6 +19,10 @@ pub struct Report {
     pub retries: u64,
     /// Answers that were said to be a repeat of the first.
     pub replays: u64,
+    /// Writes under a condition that were accepted.
+    pub won: u64,
+    /// The same that were refused for their condition.
+    pub lost: u64,
     /// Frames that watchers took.
     pub frames: u64,
     /// Connections that we cut.
@@ -54,6 +58,8 @@ impl Report {
         self.batches += other.batches;
         self.retries += other.retries;
         self.replays += other.replays;
+        self.won += other.won;
+        self.lost += other.lost;
         self.frames += other.frames;
         self.cuts += other.cuts;
         self.compared += other.compared;
@@ -78,13 +84,15 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "histories {} (seed {}): {} batches, {} retries, {} replays, {} frames, {} cuts, resumes {:?}, \
+            "histories {} (seed {}): {} batches, {} retries, {} replays, conditions {} won {} lost, {} frames, {} cuts, resumes {:?}, \
              {} switches, {} resets, {} gaps, {} kills, {} drains, {} fell behind, caught up within {} ms, {} cursors compared, heard {:?}, {} differences",
             self.histories,
             self.seed,
             self.batches,
             self.retries,
             self.replays,
+            self.won,
+            self.lost,
             self.frames,
             self.cuts,
             self.resumes,

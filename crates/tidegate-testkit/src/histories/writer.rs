@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tidegate_core::Op;
 use tokio::sync::watch;
 
+use super::conditions::{Conditions, Expected, Place, etag};
 use super::plan::{KEYS, PARTS, PLACES, Plan, rng};
 use super::report::Report;
 use super::truth::Truth;
@@ -38,13 +39,14 @@ pub(super) async fn write(
         plan,
         rng: rng(seed, plan.number, 99),
         publisher: Publisher::new(server),
+        conditions: Conditions::new(server, plan.trims && !plan.keyed),
         serial: 0,
         report: Report::default(),
         truth: Truth { channel: Channel::new(&plan.channel, plan.keyed), trims: plan.trims },
     };
     for done in 1..=plan.batches {
-        let (publish, changes) = writer.batch(&format!("{seed}-{}-{done}", plan.number));
-        writer.publish(&publish, &changes).await?;
+        let write = writer.batch(&format!("{seed}-{}-{done}", plan.number));
+        writer.write(write).await?;
         written.send_replace(done);
         progress.fetch_add(1, Ordering::Relaxed);
         let pause = writer.rng.random_range(0..writer.plan.pace_ms);
@@ -54,42 +56,86 @@ pub(super) async fn write(
     Ok((writer.truth, writer.report))
 }
 
+/// One request and what it means.
+struct Write {
+    publish: Publish,
+    changes: Vec<Change>,
+    /// What its URL names, where all of the changes are there.
+    place: Option<Place>,
+}
+
 struct Writer<'p> {
     plan: &'p Plan,
     rng: StdRng,
     publisher: Publisher,
+    conditions: Conditions,
     serial: u64,
     report: Report,
     truth: Truth,
 }
 
 impl Writer<'_> {
-    async fn publish(&mut self, publish: &Publish, changes: &[Change]) -> Result<(), String> {
-        if self.rng.random_bool(0.04) {
+    async fn write(&mut self, write: Write) -> Result<(), String> {
+        let Write { mut publish, changes, place } = write;
+        let mut expected = Expected::Wins;
+        if let Some(place) = place.as_ref().filter(|_| self.rng.random_bool(0.4)) {
+            let condition = self.conditions.choose(place, &self.truth.channel, &mut self.rng).await?;
+            expected = condition.1;
+            publish = publish.when(condition.0);
+        }
+        // A refusal is not remembered: a copy that is still on its way might be taken later.
+        if expected == Expected::Wins && self.rng.random_bool(0.04) {
             // The request goes out, the answer finds nobody.
             self.report.retries += 1;
-            drop(self.publisher.send_and_leave(publish).await);
+            drop(self.publisher.send_and_leave(&publish).await);
         }
-        let answer = self.until_acknowledged(publish).await?;
-        let at = acknowledged(&answer, publish)?;
-        self.truth.take(changes, at).map_err(|wrong| format!("{publish:?}: {wrong}"))?;
-        if self.rng.random_bool(0.04) {
-            let again = self.until_acknowledged(publish).await?;
+        let answer = self.until_answered(&publish).await?;
+        let refused = answer.head.status == 412;
+        if expected == if refused { Expected::Wins } else { Expected::Loses } {
+            return Err(format!("{publish:?} {expected:?}, and got {answer:?}; {:?}", self.truth.channel.ever.last()));
+        }
+        if publish.condition.is_some() {
+            *(if refused { &mut self.report.lost } else { &mut self.report.won }) += 1;
+        }
+        if !refused {
+            self.accepted(&publish, &changes, &answer)?;
+        }
+        let only_deletes = changes.iter().all(|change| change.op == Op::Delete);
+        if only_deletes && !refused && etag(&answer).is_some() {
+            return Err(format!("{publish:?} only deletes and got an ETag: {answer:?}"));
+        }
+        if let Some(place) = place.filter(|_| refused || !only_deletes) {
+            let last = self.truth.channel.last_change(&place.address, place.key.as_deref());
+            self.conditions
+                .note(&place, etag(&answer).as_deref(), last)
+                .map_err(|what| format!("{publish:?}: {what}"))?;
+        }
+        if !refused && self.rng.random_bool(0.04) {
+            let again = self.until_answered(&publish).await?;
             let replayed = again.head.header("idempotency-replayed") == Some("true");
-            if !replayed || acknowledged(&again, publish)? != at || again.body != answer.body {
+            let at = |answer: &Answer| acknowledged(answer, &publish);
+            if !replayed || at(&again)? != at(&answer)? || (etag(&again), &again.body) != (etag(&answer), &answer.body)
+            {
                 return Err(format!("{publish:?} again: first {answer:?}, then {again:?}"));
             }
         }
         Ok(())
     }
 
-    async fn until_acknowledged(&mut self, publish: &Publish) -> Result<Answer, String> {
+    fn accepted(&mut self, publish: &Publish, changes: &[Change], answer: &Answer) -> Result<(), String> {
+        let at = acknowledged(answer, publish)?;
+        self.truth.take(changes, at).map_err(|wrong| format!("{publish:?}: {wrong}"))?;
+        Ok(())
+    }
+
+    async fn until_answered(&mut self, publish: &Publish) -> Result<Answer, String> {
         for _ in 0..TRIES_MAX {
             match self.publisher.send(publish).await {
                 Ok(answer) if matches!(answer.head.status, 200 | 204) => {
                     self.report.replays += u64::from(answer.head.header("idempotency-replayed").is_some());
                     return Ok(answer);
                 }
+                Ok(answer) if answer.head.status == 412 && publish.condition.is_some() => return Ok(answer),
                 Ok(answer) if answer.head.status != 503 => return Err(format!("{publish:?} got {answer:?}")),
                 Err(Ended::Garbage(what)) => return Err(format!("{publish:?} got {what}")),
                 Ok(_) | Err(_) => {}
@@ -101,8 +147,7 @@ impl Writer<'_> {
         Err(format!("{publish:?} was not acknowledged in {TRIES_MAX} tries"))
     }
 
-    /// One request and what it means.
-    fn batch(&mut self, idempotency_key: &str) -> (Publish, Vec<Change>) {
+    fn batch(&mut self, idempotency_key: &str) -> Write {
         let address = self.address();
         let (publish, changes) = match (self.rng.random_range(0..8), self.plan.keyed) {
             (0, true) => {
@@ -139,7 +184,10 @@ impl Writer<'_> {
                 (Publish::post(&address, content_type, body), changes)
             }
         };
-        (publish.once(idempotency_key), changes)
+        let there = changes.iter().all(|change| change.address == address);
+        let key = changes.first().and_then(|change| change.key.clone()).filter(|_| publish.method != "POST");
+        let place = there.then_some(Place { address, key });
+        Write { publish: publish.once(idempotency_key), changes, place }
     }
 
     fn changes(&mut self, address: impl Fn(&mut Self) -> String) -> Vec<Change> {

@@ -135,6 +135,17 @@ impl Channel {
         *self = Channel { epoch: Epoch::from_bits(epoch), ..Channel::new(&name, keyed) };
     }
 
+    /// The last change of an address, or of one key: the record that made its value. `None` where nothing ever was, and for a key
+    /// without a value.
+    pub fn last_change(&self, address: &str, key: Option<&str>) -> Option<Offset> {
+        let own =
+            |change: &Change| change.address == address && key.is_none_or(|key| change.key.as_deref() == Some(key));
+        let everywhere = |change: &Change| change.op == Op::Clear || (change.op.is_channel_wide() && !self.keyed);
+        self.ever.iter().find(|record| own(&record.change))?;
+        let last = self.ever.iter().rev().find(|record| own(&record.change) || everywhere(&record.change))?;
+        (key.is_none() || last.change.op == Op::Upsert).then_some(last.offset)
+    }
+
     /// The oracle: the state at `offset`, from everything that ever happened.
     pub fn state_at(&self, offset: Offset) -> View {
         let mut view = View::default();

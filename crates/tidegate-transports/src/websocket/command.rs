@@ -9,7 +9,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use tidegate_core::suggest::nearest;
 use tidegate_core::{ErrorCode, Problem, Target};
-use tidegate_hub::{Action, Format, Idempotency, WatchEntry};
+use tidegate_hub::{Action, Format, Idempotency, Precondition, WatchEntry};
 use tidegate_wire::{Encoding, WatchName, Watcher};
 
 use crate::Gateway;
@@ -50,6 +50,10 @@ pub(super) struct Publish {
     address: Option<String>,
     key: Option<String>,
     idempotency_key: Option<String>,
+    /// As the header of the name, with its quotes.
+    if_match: Option<String>,
+    /// As the header of the name.
+    if_none_match: Option<String>,
     data: Box<RawValue>,
 }
 
@@ -121,7 +125,8 @@ pub(super) fn read(text: &str, many: bool) -> Result<Command, String> {
 fn read_publish(text: &str) -> Result<Command, Problem> {
     serde_json::from_str(text).map(Command::Publish).map_err(|error| {
         Problem::new(ErrorCode::Invalid, format!("no publish: {error}")).hint(
-            "send {\"do\":\"publish\",\"ref\":1,\"data\":…}, with `address`, `key` and `idempotency_key` where wanted",
+            "send {\"do\":\"publish\",\"ref\":1,\"data\":…}, with `address`, `key`, `idempotency_key`, `if_match` and \
+             `if_none_match` where wanted",
         )
     })
 }
@@ -186,15 +191,20 @@ async fn publish_to(
         Some(key) => Action::Put { key, body },
         None => Action::Post { format: Format::Json, body },
     };
+    let condition = Precondition::read(publish.if_match.as_deref(), publish.if_none_match.as_deref())?;
     let idempotency = publish.idempotency_key.map(|key| Idempotency { principal: ANONYMOUS.to_owned(), key });
-    let published = gateway.hub.publish(tidegate_hub::Publish { target, action, idempotency }).await?;
-    Ok(json!({
+    let published = gateway.hub.publish(tidegate_hub::Publish { target, action, idempotency, condition }).await?;
+    let mut done = json!({
         "op": "done",
         "ref": publish.r#ref,
         "cursor": published.cursor,
         "count": published.count,
         "replayed": published.replayed,
-    }))
+    });
+    if let Some(etag) = published.etag {
+        done["etag"] = etag.into();
+    }
+    Ok(done)
 }
 
 /// A `done` frame.

@@ -197,7 +197,7 @@ pub fn check(world: &World, wish: &Wish, replica: &Replica) {
                 while wanted.next_if(|(offset, _)| Some(*offset) <= at).is_some() {}
             }
             Item::Notice { .. } => panic!("{wish:?}: {item:?}"),
-            Item::Event { op, address, key, data, offset } => {
+            Item::Event { op, address, key, data, offset, .. } => {
                 let (own, record) = wanted.next().unwrap_or_else(|| panic!("{wish:?}: too much: {item:?}"));
                 assert_eq!(Some(own), *offset, "{wish:?}: lost or doubled");
                 at = *offset;
