@@ -6,7 +6,7 @@
 mod hooks;
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Poll, Waker};
 use std::time::Instant;
@@ -46,6 +46,8 @@ pub(crate) struct Tail {
     pub(crate) key: TailKey,
     /// No other tail of this process has it.
     pub(crate) number: u64,
+    /// How many hold it; changed under the lock of the channel's tails.
+    pub(crate) holds: AtomicUsize,
     memory: Arc<Memory>,
     state: Mutex<State>,
 }
@@ -131,7 +133,7 @@ impl Chunk {
 }
 
 impl Tail {
-    /// `upto` is where the pump is: the tail holds what comes after.
+    /// Held once. `upto` is where the pump is: the tail has what comes after.
     pub(crate) fn new(key: TailKey, channel: &Channel, upto: Offset, memory: Arc<Memory>) -> Tail {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let prefix = channel.cursor(&key.view, 0).prefix();
@@ -139,6 +141,7 @@ impl Tail {
         Tail {
             key,
             number: NEXT.fetch_add(1, Ordering::Relaxed),
+            holds: AtomicUsize::new(1),
             memory,
             state: Mutex::new(State {
                 chunks: VecDeque::new(),

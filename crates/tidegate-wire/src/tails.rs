@@ -1,13 +1,16 @@
 //! All tails, by channel; and how a watcher finds the boundary at which it goes live.
 
-use std::collections::HashMap;
+use std::borrow::Borrow;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+use std::hash::{Hash, Hasher};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tidegate_core::{ChannelId, Offset, Problem, Record, View};
+use tidegate_core::{ChannelId, Offset, Problem, Record, Target, View};
 use tidegate_hub::{Channel, Hub};
 use tokio::sync::Notify;
 
@@ -59,15 +62,13 @@ pub(crate) struct ChannelTails {
 struct Registry {
     /// All tails have got everything up to here.
     upto: Offset,
-    tails: HashMap<TailKey, Entry>,
+    tails: HashSet<Keyed>,
     by_address: HashMap<Arc<str>, Vec<Arc<Tail>>>,
     patterns: Vec<Arc<Tail>>,
 }
 
-struct Entry {
-    tail: Arc<Tail>,
-    watchers: usize,
-}
+/// A tail, found by its key.
+struct Keyed(Arc<Tail>);
 
 /// A place in the log from which a tail goes on.
 pub(crate) struct Boundary {
@@ -171,6 +172,17 @@ impl Tails {
         Hold { tail: tails.enter(key), tails: tails.clone() }
     }
 
+    /// The same target, in the text that those share who watch it already: what lives for long keeps
+    /// that.
+    pub fn shared_target(&self, channel: &Channel, target: &Target) -> Target {
+        let registry = self.shared.channels[&channel.log.id()].lock();
+        let known = match target {
+            Target::Address(address) => registry.by_address.get(address.as_str()).and_then(|tails| tails.first()),
+            Target::Pattern(_) => registry.patterns.iter().find(|tail| tail.key.view.scope.target == *target),
+        };
+        known.map_or(target, |tail| &tail.key.view.scope.target).clone()
+    }
+
     /// Begins to listen for records of a view, for a request that waits for the next one.
     pub fn listen(&self, channel: &Channel, view: View) -> Listener {
         let hold = self.hold(channel, TailKey { view, encoding: Encoding::Ndjson, chain: false });
@@ -236,7 +248,7 @@ impl Hold {
 
     /// Whether nobody else has the same view on the same wire.
     pub(crate) fn alone(&self) -> bool {
-        self.tails.lock().tails.get(&self.tail.key).is_none_or(|entry| entry.watchers == 1)
+        self.tail.holds.load(Ordering::Relaxed) <= 1
     }
 
     /// Where the tail is now.
@@ -319,7 +331,7 @@ impl Drop for Slot {
 impl ChannelTails {
     fn new(channel: Arc<Channel>, memory: Arc<Memory>) -> ChannelTails {
         let upto = channel.log.head();
-        let registry = Registry { upto, tails: HashMap::new(), by_address: HashMap::new(), patterns: Vec::new() };
+        let registry = Registry { upto, tails: HashSet::new(), by_address: HashMap::new(), patterns: Vec::new() };
         ChannelTails { channel, memory, registry: Mutex::new(registry), progressed: Notify::new() }
     }
 
@@ -330,24 +342,26 @@ impl ChannelTails {
     fn enter(&self, key: TailKey) -> Arc<Tail> {
         let mut registry = self.lock();
         let registry = &mut *registry;
-        if let Some(entry) = registry.tails.get_mut(&key) {
-            entry.watchers += 1;
-            return entry.tail.clone();
+        if let Some(Keyed(tail)) = registry.tails.get(&key) {
+            tail.holds.fetch_add(1, Ordering::Relaxed);
+            return tail.clone();
         }
-        let tail = Arc::new(Tail::new(key.clone(), &self.channel, registry.upto, self.memory.clone()));
-        match key.view.scope.single_address() {
-            Some(address) => registry.by_address.entry(address.shared()).or_default().push(tail.clone()),
+        let tail = Arc::new(Tail::new(key, &self.channel, registry.upto, self.memory.clone()));
+        match tail.key.view.scope.single_address() {
+            Some(address) => match registry.by_address.entry(address.shared()) {
+                // Most addresses have one.
+                Entry::Vacant(entry) => drop(entry.insert(vec![tail.clone()])),
+                Entry::Occupied(mut entry) => entry.get_mut().push(tail.clone()),
+            },
             None => registry.patterns.push(tail.clone()),
         }
-        registry.tails.insert(key, Entry { tail: tail.clone(), watchers: 1 });
+        registry.tails.insert(Keyed(tail.clone()));
         tail
     }
 
     fn leave(&self, tail: &Arc<Tail>) {
         let mut registry = self.lock();
-        let Some(entry) = registry.tails.get_mut(&tail.key) else { return };
-        entry.watchers -= 1;
-        if entry.watchers > 0 {
+        if tail.holds.fetch_sub(1, Ordering::Relaxed) > 1 {
             return;
         }
         registry.tails.remove(&tail.key);
@@ -400,8 +414,8 @@ impl ChannelTails {
         {
             let mut registry = self.lock();
             registry.upto = start;
-            for entry in registry.tails.values() {
-                entry.tail.skip(start, &mut calls);
+            for Keyed(tail) in &registry.tails {
+                tail.skip(start, &mut calls);
             }
         }
         self.call(calls);
@@ -413,15 +427,15 @@ impl ChannelTails {
         let mut calls = Calls::default();
         {
             let registry = self.lock();
-            for entry in registry.tails.values() {
-                entry.tail.bookmark(registry.upto, before, &mut calls);
+            for Keyed(tail) in &registry.tails {
+                tail.bookmark(registry.upto, before, &mut calls);
             }
         }
         self.call(calls);
     }
 
     fn shrink(&self) {
-        self.lock().tails.values().for_each(|entry| entry.tail.shrink());
+        self.lock().tails.iter().for_each(|Keyed(tail)| tail.shrink());
     }
 
     fn call(&self, calls: Calls) {
@@ -429,6 +443,26 @@ impl ChannelTails {
         calls.make();
     }
 }
+
+impl Borrow<TailKey> for Keyed {
+    fn borrow(&self) -> &TailKey {
+        &self.0.key
+    }
+}
+
+impl Hash for Keyed {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.key.hash(state);
+    }
+}
+
+impl PartialEq for Keyed {
+    fn eq(&self, other: &Keyed) -> bool {
+        self.0.key == other.0.key
+    }
+}
+
+impl Eq for Keyed {}
 
 impl Registry {
     fn push(&self, record: &Arc<Record>, dirty: &mut Vec<Arc<Tail>>) {
@@ -438,7 +472,7 @@ impl Registry {
             }
         };
         if record.op.is_channel_wide() {
-            self.tails.values().for_each(|entry| give(&entry.tail));
+            self.tails.iter().for_each(|Keyed(tail)| give(tail));
             return;
         }
         if let Some(tails) = self.by_address.get(record.address.as_str()) {

@@ -20,7 +20,8 @@ pub(super) struct LaneTail {
     pub(super) holes: usize,
     /// Watches that are here, members or not.
     pub(super) seats: usize,
-    pub(super) pass: Option<Pass>,
+    /// In a box, since most tails have none.
+    pub(super) pass: Option<Box<Pass>>,
     /// It waits for its next pass, or for the end of its rest.
     pub(super) queued: bool,
     /// It was said to have something new while it was queued.
@@ -68,6 +69,7 @@ pub(super) enum News {
 }
 
 impl LaneTail {
+    /// With one watch, which is not a member yet.
     pub(super) fn new(tail: Arc<Tail>, inbox: &Arc<Inbox>, number: u32) -> LaneTail {
         let Place { chunk, upto, .. } = tail.hook(inbox.clone(), number);
         LaneTail {
@@ -76,7 +78,7 @@ impl LaneTail {
             upto,
             members: Vec::new(),
             holes: 0,
-            seats: 0,
+            seats: 1,
             pass: None,
             queued: false,
             dirty: false,
@@ -104,12 +106,13 @@ impl LaneTail {
         }
         let bytes = join(&chunks);
         let frames = chunks.iter().map(|chunk| u64::from(chunk.last().frames)).sum();
-        self.pass = Some(Pass { chunks, bytes, frames, began: now, next: 0, count: self.members.len() });
+        let count = self.members.len();
+        self.pass = Some(Box::new(Pass { chunks, bytes, frames, began: now, next: 0, count }));
         News::Pass
     }
 
     /// Ends the pass: its members are where it went.
-    pub(super) fn finish(&mut self) -> Option<Pass> {
+    pub(super) fn finish(&mut self) -> Option<Box<Pass>> {
         let pass = self.pass.take()?;
         self.at += pass.chunks.len() as u64;
         self.upto = pass.chunks.last().map_or(self.upto, |chunk| chunk.last().upto);
@@ -127,6 +130,10 @@ impl LaneTail {
     }
 
     pub(super) fn join(&mut self, member: Member) -> u32 {
+        if self.members.is_empty() {
+            // Most tails have one.
+            self.members.reserve_exact(1);
+        }
         self.members.push(member);
         (self.members.len() - 1) as u32
     }
