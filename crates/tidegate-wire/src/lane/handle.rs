@@ -98,8 +98,7 @@ impl Connection {
         let mut walk = Walk::new(tails, &watcher, self.sink(name));
         // The same text, once for all watchers of a view.
         entry.target = walk.target().clone();
-        let listed = tails.hub().watches().enter(entry);
-        self.post(|id| Message::Watch(id, name, listed));
+        self.post(|id| Message::Watch(id, name, Box::new(entry)));
         let walk = tokio::spawn(async move {
             let arrived = walk.begin(&watcher).await;
             drop(watcher);

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 
 use bytes::Bytes;
 use rustix::event::epoll;
-use tidegate_hub::WatchGuard;
+use tidegate_hub::WatchEntry;
 use tokio::task::AbortHandle;
 
 use super::ear::Hearing;
@@ -39,8 +39,10 @@ impl Lane {
         self.queue(id.number);
     }
 
-    pub(super) fn watch(&mut self, id: ConnectionId, name: WatchName, listed: WatchGuard) {
+    pub(super) fn watch(&mut self, id: ConnectionId, name: WatchName, entry: WatchEntry) {
+        let watches = self.hub.watches().clone();
         if let Some(socket) = self.socket(id) {
+            let listed = watches.enter(entry);
             socket.watches.push(Watch { name, state: State::Walking(None), behind_since: None, listed });
         }
     }

@@ -245,7 +245,7 @@ impl Lane {
     fn told(&mut self, message: Message) {
         match message {
             Message::Open(id, opening) => self.open(id, *opening),
-            Message::Watch(id, name, listed) => self.watch(id, name, listed),
+            Message::Watch(id, name, entry) => self.watch(id, name, *entry),
             Message::Walking(id, name, walk) => self.walking(id, name, walk),
             Message::Say(id, said) => self.say(id, said),
             Message::Live(id, name, arrival) => self.live(id, name, *arrival),
