@@ -64,13 +64,18 @@ struct State {
     upto: Offset,
     cursors: Cursors,
     hooks: Hooks<Arc<Inbox>>,
-    slots: Vec<Slot>,
-    free: Vec<usize>,
+    /// Of the general path, which few tails have.
+    waiting: Option<Box<Waiting>>,
     spoke: Instant,
 }
 
-/// A watcher's place to wait at, on the general path.
-type Slot = Option<Waker>;
+/// Watchers of the general path.
+#[derive(Default)]
+struct Waiting {
+    /// Their places to wait at.
+    slots: Vec<Option<Waker>>,
+    free: Vec<usize>,
+}
 
 /// Whole records, encoded.
 #[derive(Clone)]
@@ -152,8 +157,7 @@ impl Tail {
                 upto,
                 cursors,
                 hooks: Hooks::new(),
-                slots: Vec::new(),
-                free: Vec::new(),
+                waiting: None,
                 spoke: Instant::now(),
             }),
         }
@@ -281,17 +285,19 @@ impl Tail {
     /// A place to wait at, for one watcher.
     pub(crate) fn enter(&self) -> usize {
         let mut state = self.lock();
-        state.free.pop().unwrap_or_else(|| {
-            state.slots.push(None);
-            state.slots.len() - 1
+        let Waiting { slots, free } = &mut **state.waiting.get_or_insert_default();
+        free.pop().unwrap_or_else(|| {
+            slots.push(None);
+            slots.len() - 1
         })
     }
 
     /// Gives the place back.
     pub(crate) fn leave(&self, slot: usize) {
-        let mut state = self.lock();
-        state.slots[slot] = None;
-        state.free.push(slot);
+        if let Some(Waiting { slots, free }) = self.lock().waiting.as_deref_mut() {
+            slots[slot] = None;
+            free.push(slot);
+        }
     }
 
     /// Takes chunks from number `at` on, or leaves `waker` at the watcher's place if there are
@@ -308,7 +314,9 @@ impl Tail {
             upto = Some(last.upto);
         }
         let Some(upto) = upto else {
-            state.slots[slot] = Some(waker.clone());
+            if let Some(waiting) = &mut state.waiting {
+                waiting.slots[slot] = Some(waker.clone());
+            }
             return Poll::Pending;
         };
         Poll::Ready(Take::Chunks { next, upto, frames })
@@ -381,7 +389,8 @@ impl State {
     }
 
     fn tell(&mut self, calls: &mut Calls) {
-        calls.wakers.extend(self.slots.iter_mut().filter_map(Option::take));
+        let slots = self.waiting.iter_mut().flat_map(|waiting| &mut waiting.slots);
+        calls.wakers.extend(slots.filter_map(Option::take));
         self.hooks.tell(&mut calls.lanes);
     }
 }

@@ -1,9 +1,8 @@
 //! All tails, by channel; and how a watcher finds the boundary at which it goes live.
 
-use std::borrow::Borrow;
-use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
-use std::hash::{Hash, Hasher};
+mod registry;
+
+use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -21,6 +20,7 @@ use crate::memory::{Memory, Step, Use};
 use crate::options::StreamOptions;
 use crate::pump;
 use crate::tail::{Calls, Tail, TailKey, Take};
+use registry::Registry;
 
 /// The tails of all channels, and the tasks that fill them. Cheap to clone.
 #[derive(Clone)]
@@ -58,17 +58,6 @@ pub(crate) struct ChannelTails {
     registry: Mutex<Registry>,
     progressed: Notify,
 }
-
-struct Registry {
-    /// All tails have got everything up to here.
-    upto: Offset,
-    tails: HashSet<Keyed>,
-    by_address: HashMap<Arc<str>, Vec<Arc<Tail>>>,
-    patterns: Vec<Arc<Tail>>,
-}
-
-/// A tail, found by its key.
-struct Keyed(Arc<Tail>);
 
 /// A place in the log from which a tail goes on.
 pub(crate) struct Boundary {
@@ -159,7 +148,7 @@ impl Tails {
 
     /// How many tails there are now.
     pub fn count(&self) -> usize {
-        self.shared.channels.values().map(|tails| tails.lock().tails.len()).sum()
+        self.shared.channels.values().map(|tails| tails.lock().len()).sum()
     }
 
     pub(crate) fn count_sent(&self, frames: u64, bytes: usize) {
@@ -176,11 +165,7 @@ impl Tails {
     /// that.
     pub fn shared_target(&self, channel: &Channel, target: &Target) -> Target {
         let registry = self.shared.channels[&channel.log.id()].lock();
-        let known = match target {
-            Target::Address(address) => registry.by_address.get(address.as_str()).and_then(|tails| tails.first()),
-            Target::Pattern(_) => registry.patterns.iter().find(|tail| tail.key.view.scope.target == *target),
-        };
-        known.map_or(target, |tail| &tail.key.view.scope.target).clone()
+        registry.watched(target).map_or(target, |tail| &tail.key.view.scope.target).clone()
     }
 
     /// Begins to listen for records of a view, for a request that waits for the next one.
@@ -331,8 +316,7 @@ impl Drop for Slot {
 impl ChannelTails {
     fn new(channel: Arc<Channel>, memory: Arc<Memory>) -> ChannelTails {
         let upto = channel.log.head();
-        let registry = Registry { upto, tails: HashSet::new(), by_address: HashMap::new(), patterns: Vec::new() };
-        ChannelTails { channel, memory, registry: Mutex::new(registry), progressed: Notify::new() }
+        ChannelTails { channel, memory, registry: Mutex::new(Registry::new(upto)), progressed: Notify::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Registry> {
@@ -341,40 +325,19 @@ impl ChannelTails {
 
     fn enter(&self, key: TailKey) -> Arc<Tail> {
         let mut registry = self.lock();
-        let registry = &mut *registry;
-        if let Some(Keyed(tail)) = registry.tails.get(&key) {
+        if let Some(tail) = registry.get(&key) {
             tail.holds.fetch_add(1, Ordering::Relaxed);
             return tail.clone();
         }
         let tail = Arc::new(Tail::new(key, &self.channel, registry.upto, self.memory.clone()));
-        match tail.key.view.scope.single_address() {
-            Some(address) => match registry.by_address.entry(address.shared()) {
-                // Most addresses have one.
-                Entry::Vacant(entry) => drop(entry.insert(vec![tail.clone()])),
-                Entry::Occupied(mut entry) => entry.get_mut().push(tail.clone()),
-            },
-            None => registry.patterns.push(tail.clone()),
-        }
-        registry.tails.insert(Keyed(tail.clone()));
+        registry.add(&tail);
         tail
     }
 
     fn leave(&self, tail: &Arc<Tail>) {
         let mut registry = self.lock();
-        if tail.holds.fetch_sub(1, Ordering::Relaxed) > 1 {
-            return;
-        }
-        registry.tails.remove(&tail.key);
-        match tail.key.view.scope.single_address() {
-            Some(address) => {
-                if let Some(tails) = registry.by_address.get_mut(address.as_str()) {
-                    tails.retain(|own| !Arc::ptr_eq(own, tail));
-                    if tails.is_empty() {
-                        registry.by_address.remove(address.as_str());
-                    }
-                }
-            }
-            None => registry.patterns.retain(|own| !Arc::ptr_eq(own, tail)),
+        if tail.holds.fetch_sub(1, Ordering::Relaxed) == 1 {
+            registry.remove(tail);
         }
     }
 
@@ -382,7 +345,7 @@ impl ChannelTails {
     /// begin at `head`.
     pub(crate) fn pumped(&self, head: Offset) -> Option<Offset> {
         let mut registry = self.lock();
-        if !registry.tails.is_empty() {
+        if !registry.is_empty() {
             return Some(registry.upto);
         }
         registry.upto = registry.upto.max(head);
@@ -414,7 +377,7 @@ impl ChannelTails {
         {
             let mut registry = self.lock();
             registry.upto = start;
-            for Keyed(tail) in &registry.tails {
+            for tail in registry.iter() {
                 tail.skip(start, &mut calls);
             }
         }
@@ -427,7 +390,7 @@ impl ChannelTails {
         let mut calls = Calls::default();
         {
             let registry = self.lock();
-            for Keyed(tail) in &registry.tails {
+            for tail in registry.iter() {
                 tail.bookmark(registry.upto, before, &mut calls);
             }
         }
@@ -435,49 +398,11 @@ impl ChannelTails {
     }
 
     fn shrink(&self) {
-        self.lock().tails.iter().for_each(|Keyed(tail)| tail.shrink());
+        self.lock().iter().for_each(|tail| tail.shrink());
     }
 
     fn call(&self, calls: Calls) {
         self.progressed.notify_waiters();
         calls.make();
-    }
-}
-
-impl Borrow<TailKey> for Keyed {
-    fn borrow(&self) -> &TailKey {
-        &self.0.key
-    }
-}
-
-impl Hash for Keyed {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.key.hash(state);
-    }
-}
-
-impl PartialEq for Keyed {
-    fn eq(&self, other: &Keyed) -> bool {
-        self.0.key == other.0.key
-    }
-}
-
-impl Eq for Keyed {}
-
-impl Registry {
-    fn push(&self, record: &Arc<Record>, dirty: &mut Vec<Arc<Tail>>) {
-        let mut give = |tail: &Arc<Tail>| {
-            if tail.push(record) {
-                dirty.push(tail.clone());
-            }
-        };
-        if record.op.is_channel_wide() {
-            self.tails.iter().for_each(|Keyed(tail)| give(tail));
-            return;
-        }
-        if let Some(tails) = self.by_address.get(record.address.as_str()) {
-            tails.iter().for_each(&mut give);
-        }
-        self.patterns.iter().for_each(&mut give);
     }
 }
