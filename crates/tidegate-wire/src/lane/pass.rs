@@ -39,7 +39,8 @@ pub(super) struct Member {
     pub(super) watch: u32,
 }
 
-/// The rest of a record that is larger is shared with its chunk.
+/// The rest of a record that is larger, or of one that is most of its chunk, is shared with the chunk:
+/// others may have been cut there too.
 const REST_COPIED_MAX: usize = 4 * 1024;
 
 /// Marks the place of a member that has left.
@@ -190,9 +191,11 @@ pub(super) fn advance(mut place: Place, chunks: &[Chunk], mut taken: usize) -> (
         let mark = chunk.marks[index];
         frames += u64::from(mark.frames - told);
         let end = mark.end as usize;
+        let record = end - index.checked_sub(1).map_or(0, |before| chunk.marks[before].end as usize);
+        let small = end - stopped <= REST_COPIED_MAX && record * 2 < chunk.bytes.len();
         let rest = match end - stopped {
             0 => None,
-            1..=REST_COPIED_MAX => Some(Bytes::copy_from_slice(&chunk.bytes[stopped..end])),
+            _ if small => Some(Bytes::copy_from_slice(&chunk.bytes[stopped..end])),
             _ => Some(chunk.bytes.slice(stopped..end)),
         };
         place = match end == chunk.bytes.len() {
@@ -225,6 +228,25 @@ mod tests {
             marks.push(Mark { end: text.len() as u32, frames, upto: *upto });
         }
         Chunk { bytes: text.into(), marks: marks.into() }
+    }
+
+    /// Whoever stalls in an event that came alone holds its chunk with all the others, and else no more
+    /// than the rest of its record.
+    #[test]
+    fn a_rest_is_shared_or_small() {
+        let (one, ten) = ("x".repeat(1_000), "y".repeat(100));
+        let alone = chunk(&[(&one, 1, 1)]);
+        let many = chunk(&(1..=10).map(|upto| (ten.as_str(), 1, upto)).collect::<Vec<_>>());
+        let from = Place { chunk: 0, bytes: 0, upto: 0 };
+        for taken in (1..1_000).filter(|taken| taken % 100 != 0) {
+            let is_of = |chunk: &Chunk| {
+                let (_, rest, _) = advance(from, std::slice::from_ref(chunk), taken);
+                let rest = rest.expect("it stopped within a record");
+                (chunk.bytes.as_ptr_range().contains(&rest.as_ptr()), rest.len())
+            };
+            assert_eq!(is_of(&alone), (true, 1_000 - taken));
+            assert_eq!(is_of(&many), (false, 100 - taken % 100));
+        }
     }
 
     /// Cut after every byte: what was taken, the rest of that record, and what is there from the new
