@@ -1,12 +1,13 @@
 //! The first figures: durable publishes/s, deliveries/s and CPU time per delivery, memory per idle
 //! watcher. Quick by default, so that it stays true; `TIDEGATE_FIGURES=full` measures.
 //!
-//! Nothing is asserted of the time that something takes; that nothing is lost is.
+//! Nothing is asserted of the time that something takes; that nothing is lost is, and that an idle
+//! watcher is small.
 
 use std::path::Path;
 use std::time::Duration;
 
-use tidegate_bench::{Options, Pace, Report, Scenario, Target};
+use tidegate_bench::{Options, Pace, Report, Scenario, Target, Transport};
 use tidegate_testkit::process::Server;
 
 fn full() -> bool {
@@ -19,11 +20,13 @@ fn run(scenario: Scenario, watchers: u32, pace: Pace, seconds: u64, target: impl
         Path::new(env!("CARGO_BIN_EXE_tidegate")),
         "channels:\n  load:\n    address: load/{name}\n    access: { read: \"true\", publish: \"true\" }\n",
     );
+    // What is free goes back a second after the last has come.
+    let short = if scenario == Scenario::Idle { 2 } else { 1 };
     let mut options = Options {
         target: Target::new(server.address(), "load/hot"),
         watchers,
         pace,
-        time: Duration::from_secs(if full() { seconds } else { 1 }),
+        time: Duration::from_secs(if full() { seconds } else { short }),
         warm_up: Duration::ZERO,
         patience: Duration::from_secs(10),
         server: Some(server.process()),
@@ -71,8 +74,11 @@ fn fan_out() {
 
 #[test]
 fn idle_watchers() {
-    let count = if full() { 10_000 } else { 500 };
-    let report = run(Scenario::Idle, count, Pace::Fastest, 10, |_| {});
-    let each = report.server.and_then(|server| server.pss_bytes_per_watcher).unwrap_or_default();
-    println!("idle SSE watchers of one address: {count}, Pss {each:.0} bytes each");
+    let count = if full() { 10_000 } else { 3_000 };
+    for (transport, bytes_max) in [(Transport::Sse, 600.0), (Transport::WebSocket, 700.0)] {
+        let report = run(Scenario::Idle, count, Pace::Fastest, 10, |target| target.transport = transport);
+        let each = report.server.and_then(|server| server.pss_bytes_per_watcher).unwrap_or_default();
+        println!("idle watchers of one address: {count}, {}, Pss {each:.0} bytes each", transport.as_str());
+        assert!(each < bytes_max, "an idle watcher weighs {each:.0} bytes");
+    }
 }

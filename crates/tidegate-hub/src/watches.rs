@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use slab::Slab;
-use tidegate_core::{Millis, Target};
+use tidegate_core::{Millis, Shelves, Target};
 
 use crate::channel::Channel;
 
@@ -50,8 +49,8 @@ pub struct Watches {
 
 #[derive(Default)]
 struct Shared {
-    /// In boxes, since the slab grows by doubling. Each has its number in the order of coming.
-    live: Slab<Box<(u64, WatchEntry)>>,
+    /// Each has its number in the order of coming.
+    live: Shelves<(u64, WatchEntry)>,
     next: u64,
 }
 
@@ -67,7 +66,7 @@ impl Watches {
         let mut shared = lock(&self.shared);
         shared.next += 1;
         let number = shared.next;
-        let place = shared.live.insert(Box::new((number, entry)));
+        let place = shared.live.insert((number, entry));
         WatchGuard { shared: self.shared.clone(), place }
     }
 
@@ -79,7 +78,7 @@ impl Watches {
     /// At most `limit` of them, oldest first.
     pub fn list(&self, limit: usize) -> Vec<WatchEntry> {
         let shared = lock(&self.shared);
-        let mut live: Vec<&(u64, WatchEntry)> = shared.live.iter().map(|(_, entry)| entry.as_ref()).collect();
+        let mut live: Vec<&(u64, WatchEntry)> = shared.live.iter().collect();
         live.sort_unstable_by_key(|(number, _)| *number);
         live.into_iter().take(limit).map(|(_, entry)| entry.clone()).collect()
     }
@@ -87,8 +86,8 @@ impl Watches {
     /// How many on each transport.
     pub fn by_transport(&self) -> HashMap<&'static str, usize> {
         let mut counts = HashMap::new();
-        for (_, entry) in &lock(&self.shared).live {
-            *counts.entry(entry.1.transport).or_default() += 1;
+        for (_, entry) in lock(&self.shared).live.iter() {
+            *counts.entry(entry.transport).or_default() += 1;
         }
         counts
     }

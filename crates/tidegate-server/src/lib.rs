@@ -16,6 +16,7 @@ mod listen;
 mod metrics;
 mod server;
 pub mod tls;
+mod trim;
 mod wiring;
 
 pub use listen::ListenError;

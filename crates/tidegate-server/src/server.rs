@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::listen::{ListenError, listen};
 use crate::metrics::Metrics;
 use crate::tls::{PairError, Watch};
+use crate::trim;
 use crate::wiring;
 
 /// After the pace of a drain, watchers that take no bytes are given this long.
@@ -125,6 +126,7 @@ impl Server {
         let mut tasks = vec![
             tokio::spawn(tidegate_transports::serve(clients, gateway, encryption)),
             tokio::spawn(admin.serve(operators)),
+            tokio::spawn(trim::after_storms(tails.clone())),
         ];
         tasks.extend(tls.map(|tls| tokio::spawn(tls.run())));
         Ok(Server { address, admin_address, secure, multiplexed, hub, log, tails, sources, tasks })

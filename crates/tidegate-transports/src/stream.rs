@@ -207,7 +207,9 @@ impl Stream {
         let ear = match kind {
             Kind::Reading => None,
             Kind::WebSocket => {
-                let watched = watch.as_ref().map(|(watcher, _)| watcher.plan.view.scope.target.clone());
+                let watched = watch.as_ref().map(|(watcher, _)| {
+                    gateway.tails.shared_target(&watcher.plan.channel, &watcher.plan.view.scope.target)
+                });
                 let session = Session::new(gateway.clone(), watched, Some(peer), encoding, &heard);
                 Some(Box::new(session) as Box<dyn Ear>)
             }

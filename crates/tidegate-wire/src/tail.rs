@@ -7,7 +7,7 @@ mod hooks;
 mod ticking;
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Poll, Waker};
 use std::time::Instant;
@@ -48,6 +48,8 @@ pub(crate) struct Tail {
     pub(crate) key: TailKey,
     /// No other tail of this process has it.
     pub(crate) number: u64,
+    /// How many hold it; changed under the lock of the channel's tails.
+    pub(crate) holds: AtomicUsize,
     memory: Arc<Memory>,
     state: Mutex<State>,
 }
@@ -66,13 +68,18 @@ struct State {
     /// Of a conflated view.
     ticking: Option<Box<Ticking>>,
     hooks: Hooks<Arc<Inbox>>,
-    slots: Vec<Slot>,
-    free: Vec<usize>,
+    /// Of the general path, which few tails have.
+    waiting: Option<Box<Waiting>>,
     spoke: Instant,
 }
 
-/// A watcher's place to wait at, on the general path.
-type Slot = Option<Waker>;
+/// Watchers of the general path.
+#[derive(Default)]
+struct Waiting {
+    /// Their places to wait at.
+    slots: Vec<Option<Waker>>,
+    free: Vec<usize>,
+}
 
 /// Whole records, encoded.
 #[derive(Clone)]
@@ -153,7 +160,7 @@ impl Chunk {
 }
 
 impl Tail {
-    /// `upto` is where the pump is: the tail holds what comes after.
+    /// Held once. `upto` is where the pump is: the tail has what comes after.
     pub(crate) fn new(key: TailKey, channel: &Channel, upto: Offset, memory: Arc<Memory>) -> Tail {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let prefix = channel.cursor(&key.view, 0).prefix();
@@ -162,6 +169,7 @@ impl Tail {
         Tail {
             key,
             number: NEXT.fetch_add(1, Ordering::Relaxed),
+            holds: AtomicUsize::new(1),
             memory,
             state: Mutex::new(State {
                 chunks: VecDeque::new(),
@@ -173,8 +181,7 @@ impl Tail {
                 cursors,
                 ticking,
                 hooks: Hooks::new(),
-                slots: Vec::new(),
-                free: Vec::new(),
+                waiting: None,
                 spoke: Instant::now(),
             }),
         }
@@ -320,17 +327,19 @@ impl Tail {
     /// A place to wait at, for one watcher.
     pub(crate) fn enter(&self) -> usize {
         let mut state = self.lock();
-        state.free.pop().unwrap_or_else(|| {
-            state.slots.push(None);
-            state.slots.len() - 1
+        let Waiting { slots, free } = &mut **state.waiting.get_or_insert_default();
+        free.pop().unwrap_or_else(|| {
+            slots.push(None);
+            slots.len() - 1
         })
     }
 
     /// Gives the place back.
     pub(crate) fn leave(&self, slot: usize) {
-        let mut state = self.lock();
-        state.slots[slot] = None;
-        state.free.push(slot);
+        if let Some(Waiting { slots, free }) = self.lock().waiting.as_deref_mut() {
+            slots[slot] = None;
+            free.push(slot);
+        }
     }
 
     /// Takes chunks from number `at` on, or leaves `waker` at the watcher's place if there are
@@ -347,7 +356,9 @@ impl Tail {
             upto = Some(last.upto);
         }
         let Some(upto) = upto else {
-            state.slots[slot] = Some(waker.clone());
+            if let Some(waiting) = &mut state.waiting {
+                waiting.slots[slot] = Some(waker.clone());
+            }
             return Poll::Pending;
         };
         Poll::Ready(Take::Chunks { next, upto, frames })
@@ -468,7 +479,8 @@ impl State {
     }
 
     fn tell(&mut self, calls: &mut Calls) {
-        calls.wakers.extend(self.slots.iter_mut().filter_map(Option::take));
+        let slots = self.waiting.iter_mut().flat_map(|waiting| &mut waiting.slots);
+        calls.wakers.extend(slots.filter_map(Option::take));
         self.hooks.tell(&mut calls.lanes);
     }
 }

@@ -1,6 +1,7 @@
 //! All tails, by channel, with what all of them share: options, figures, memory, blocks, lanes.
 
 mod audience;
+mod channel;
 mod hold;
 mod registry;
 
@@ -9,11 +10,11 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tidegate_core::{ChannelId, Problem};
+use tidegate_core::{ChannelId, Problem, Target};
 use tidegate_hub::{Channel, Hub, View};
 
+pub(crate) use channel::ChannelTails;
 pub(crate) use hold::{Hold, Subscription};
-pub(crate) use registry::ChannelTails;
 
 use crate::blocks::{BlockFigures, Blocks};
 use crate::encoding::{Coding, Encoding};
@@ -144,6 +145,13 @@ impl Tails {
     pub(crate) fn hold(&self, channel: &Channel, key: TailKey) -> Hold {
         let tails = &self.shared.channels[&channel.log.id()];
         Hold::new(tails, key)
+    }
+
+    /// The same target, in the text that those share who watch it already: what lives for long keeps
+    /// that.
+    pub fn shared_target(&self, channel: &Channel, target: &Target) -> Target {
+        let registry = self.shared.channels[&channel.log.id()].lock();
+        registry.watched(target).unwrap_or_else(|| target.clone())
     }
 
     /// Begins to listen for records of a view, for a request that waits for the next one.

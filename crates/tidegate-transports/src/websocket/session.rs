@@ -178,6 +178,10 @@ impl Ear for Session {
         }
     }
 
+    fn settle(self: Box<Self>) -> Box<dyn Ear> {
+        Box::new(*self)
+    }
+
     fn goodbye(&self, code: ErrorCode) -> Bytes {
         close_frame(code.close_code(), code.as_str()).into()
     }

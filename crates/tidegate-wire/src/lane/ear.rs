@@ -16,6 +16,10 @@ pub trait Ear: Send {
     /// A watch of the socket has ended, whoever ended it, or will not begin.
     fn ended(&mut self, name: WatchName);
 
+    /// The same in memory of the calling thread, which is the lane's: thousands live for long, and are
+    /// better together than between the buffers of their handshakes.
+    fn settle(self: Box<Self>) -> Box<dyn Ear>;
+
     /// The last bytes on the socket, when the server ends it for this reason.
     fn goodbye(&self, code: ErrorCode) -> Bytes;
 }

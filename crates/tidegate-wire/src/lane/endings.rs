@@ -82,7 +82,7 @@ impl Lane {
         for state in ended {
             self.release(state);
         }
-        if let Some(socket) = self.sockets[id.number as usize].as_deref_mut() {
+        if let Some(socket) = self.sockets.get_mut(id.number as usize) {
             socket.arm(&self.poll);
         }
         self.endings.push_back((now + LINGER, id));
@@ -131,7 +131,7 @@ impl Lane {
 
     /// The socket is gone, and all that it had.
     pub(super) fn drop_socket(&mut self, number: u32) {
-        let Some(socket) = self.sockets.get_mut(number as usize).and_then(Option::take) else { return };
+        let Some(socket) = self.sockets.remove(number as usize) else { return };
         self.full.remove(&number);
         self.gone.push(number);
         for watch in socket.watches {
@@ -143,7 +143,7 @@ impl Lane {
     pub(super) fn look_at_full(&mut self) {
         let (now, options) = (self.now, &self.options);
         let late = |number: &u32| {
-            let socket = self.sockets[*number as usize].as_deref()?;
+            let socket = self.sockets.get(*number as usize)?;
             let stalled = socket.output.as_ref().is_some_and(|output| now - output.moved > options.write_timeout);
             let behind = socket
                 .watches
@@ -183,11 +183,11 @@ impl Lane {
         let part = (self.now - began).as_secs_f64() / pace.as_secs_f64().max(f64::MIN_POSITIVE);
         // At its end all that is there, also who came meanwhile.
         let (from, upto) = match part < 1.0 {
-            true => (done, (self.sockets.len() as f64 * part) as usize),
-            false => (0, self.sockets.len()),
+            true => (done, (self.sockets.end() as f64 * part) as usize),
+            false => (0, self.sockets.end()),
         };
         for number in from..upto {
-            let Some(id) = self.sockets[number].as_deref().map(|socket| socket.id) else { continue };
+            let Some(id) = self.sockets.get(number).map(|socket| socket.id) else { continue };
             let problem = self.hub.draining_problem();
             self.end_all(id, &problem);
         }

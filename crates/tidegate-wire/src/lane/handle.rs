@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use tidegate_core::Problem;
 use tidegate_hub::{Drain, WatchEntry};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::inbox::{ConnectionId, Inbox};
 use super::line::Line;
@@ -25,12 +25,13 @@ const UNWRITTEN_BYTES_MAX: usize = 64 * 1024;
 pub struct Lanes {
     inboxes: Vec<Arc<Inbox>>,
     next: AtomicUsize,
+    came: Notify,
 }
 
 impl Lanes {
     pub(crate) fn new(options: &StreamOptions) -> io::Result<Lanes> {
         let inboxes = (0..options.lanes.max(1)).map(|_| Inbox::new().map(Arc::new)).collect::<io::Result<_>>()?;
-        Ok(Lanes { inboxes, next: AtomicUsize::new(0) })
+        Ok(Lanes { inboxes, next: AtomicUsize::new(0), came: Notify::new() })
     }
 
     /// Starts the threads. They hold no handle of the tails, so that these can be dropped.
@@ -62,6 +63,16 @@ impl Lanes {
         self.inboxes.iter().map(|inbox| inbox.counts.full.load(Ordering::Relaxed)).sum()
     }
 
+    /// How many sockets they have been given since the start.
+    pub fn opened(&self) -> usize {
+        self.next.load(Ordering::Relaxed)
+    }
+
+    /// Returns when one was given since the last call, to one who asks.
+    pub async fn came(&self) {
+        self.came.notified().await;
+    }
+
     /// Gives a socket, after its handshake, to the lane whose turn it is.
     ///
     /// # Errors
@@ -71,6 +82,7 @@ impl Lanes {
         let inbox = &self.inboxes[self.next.fetch_add(1, Ordering::Relaxed) % self.inboxes.len()];
         let connection = Connection { id: inbox.reserve(), inbox: inbox.clone() };
         connection.post(|id| Message::Open(id, Box::new(Opening { line, terms })));
+        self.came.notify_one();
         Ok(connection)
     }
 }
@@ -98,8 +110,7 @@ impl Connection {
         let mut walk = Walk::new(tails, &watcher, self.sink(name));
         // The same text, once for all watchers of a view.
         entry.target = walk.target().clone();
-        let listed = tails.hub().watches().enter(entry);
-        self.post(|id| Message::Watch(id, name, listed));
+        self.post(|id| Message::Watch(id, name, Box::new(entry)));
         let walk = tokio::spawn(async move {
             let arrived = walk.begin(&watcher).await;
             drop(watcher);

@@ -3,6 +3,8 @@
 //! A lane that works is not woken, it looks when it is through; one that sleeps is woken once,
 //! however many messages come before it has got up.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::AtomicUsize;
@@ -39,7 +41,8 @@ pub(super) struct ConnectionId {
 
 #[derive(Default)]
 struct Numbers {
-    free: Vec<u32>,
+    /// The lowest is used first, so that those who stay come to be together.
+    free: BinaryHeap<Reverse<u32>>,
     next: u32,
     generation: u32,
 }
@@ -78,7 +81,7 @@ impl Inbox {
         let mut numbers = self.numbers();
         let numbers = &mut *numbers;
         numbers.generation = numbers.generation.wrapping_add(1);
-        let number = numbers.free.pop().unwrap_or_else(|| {
+        let number = numbers.free.pop().map(|Reverse(free)| free).unwrap_or_else(|| {
             numbers.next += 1;
             numbers.next - 1
         });
@@ -89,7 +92,7 @@ impl Inbox {
     /// and if the lane has nothing else to do, it may sleep: the next message wakes it.
     pub(super) fn take(&self, gone: &mut Vec<u32>, messages: &mut Vec<Message>, idle: bool) {
         if !gone.is_empty() {
-            self.numbers().free.append(gone);
+            self.numbers().free.extend(gone.drain(..).map(Reverse));
         }
         self.letters.take(messages, idle);
     }

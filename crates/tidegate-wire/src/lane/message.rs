@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tidegate_core::Problem;
-use tidegate_hub::WatchGuard;
+use tidegate_hub::WatchEntry;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
@@ -21,8 +21,9 @@ pub type WatchName = u32;
 pub(super) enum Message {
     /// A socket is the lane's from now on.
     Open(ConnectionId, Box<Opening>),
-    /// A watch of it begins; the guard takes it off the list.
-    Watch(ConnectionId, WatchName, WatchGuard),
+    /// A watch of it begins, and is to be listed: by the lane, as what lives for long is better not
+    /// between what its handshake leaves behind.
+    Watch(ConnectionId, WatchName, Box<WatchEntry>),
     /// What brings it to its tail, to be ended with the socket.
     Walking(ConnectionId, WatchName, AbortHandle),
     /// Bytes of one watch, or of none, to be written in their turn.

@@ -31,7 +31,8 @@ struct Piece {
 
 impl Output {
     pub(super) fn new(now: Instant) -> Output {
-        Output { pieces: VecDeque::new(), moved: now, full: false, answer_bytes: 0 }
+        // A socket that stalls has one: the rest of what was cut.
+        Output { pieces: VecDeque::with_capacity(1), moved: now, full: false, answer_bytes: 0 }
     }
 
     pub(super) fn push(&mut self, bytes: Bytes, written: Option<oneshot::Sender<()>>) {

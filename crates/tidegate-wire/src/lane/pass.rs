@@ -20,7 +20,8 @@ pub(super) struct LaneTail {
     pub(super) holes: usize,
     /// Watches that are here, members or not.
     pub(super) seats: usize,
-    pub(super) pass: Option<Pass>,
+    /// In a box, since most tails have none.
+    pub(super) pass: Option<Box<Pass>>,
     /// It waits for its next pass, or for the end of its rest.
     pub(super) queued: bool,
     /// It was said to have something new while it was queued.
@@ -38,7 +39,8 @@ pub(super) struct Member {
     pub(super) watch: u32,
 }
 
-/// The rest of a record that is larger is shared with its chunk.
+/// The rest of a record that is larger, or of one that is most of its chunk, is shared with the chunk:
+/// others may have been cut there too.
 const REST_COPIED_MAX: usize = 4 * 1024;
 
 /// Marks the place of a member that has left.
@@ -68,6 +70,7 @@ pub(super) enum News {
 }
 
 impl LaneTail {
+    /// With one watch, which is not a member yet.
     pub(super) fn new(tail: Arc<Tail>, inbox: &Arc<Inbox>, number: u32) -> LaneTail {
         let Place { chunk, upto, .. } = tail.hook(inbox.clone(), number);
         LaneTail {
@@ -76,7 +79,7 @@ impl LaneTail {
             upto,
             members: Vec::new(),
             holes: 0,
-            seats: 0,
+            seats: 1,
             pass: None,
             queued: false,
             dirty: false,
@@ -104,12 +107,13 @@ impl LaneTail {
         }
         let bytes = join(&chunks);
         let frames = chunks.iter().map(|chunk| u64::from(chunk.last().frames)).sum();
-        self.pass = Some(Pass { chunks, bytes, frames, began: now, next: 0, count: self.members.len() });
+        let count = self.members.len();
+        self.pass = Some(Box::new(Pass { chunks, bytes, frames, began: now, next: 0, count }));
         News::Pass
     }
 
     /// Ends the pass: its members are where it went.
-    pub(super) fn finish(&mut self) -> Option<Pass> {
+    pub(super) fn finish(&mut self) -> Option<Box<Pass>> {
         let pass = self.pass.take()?;
         self.at += pass.chunks.len() as u64;
         self.upto = pass.chunks.last().map_or(self.upto, |chunk| chunk.last().upto);
@@ -127,6 +131,10 @@ impl LaneTail {
     }
 
     pub(super) fn join(&mut self, member: Member) -> u32 {
+        if self.members.is_empty() {
+            // Most tails have one.
+            self.members.reserve_exact(1);
+        }
         self.members.push(member);
         (self.members.len() - 1) as u32
     }
@@ -183,9 +191,11 @@ pub(super) fn advance(mut place: Place, chunks: &[Chunk], mut taken: usize) -> (
         let mark = chunk.marks[index];
         frames += u64::from(mark.frames - told);
         let end = mark.end as usize;
+        let record = end - index.checked_sub(1).map_or(0, |before| chunk.marks[before].end as usize);
+        let small = end - stopped <= REST_COPIED_MAX && record * 2 < chunk.bytes.len();
         let rest = match end - stopped {
             0 => None,
-            1..=REST_COPIED_MAX => Some(Bytes::copy_from_slice(&chunk.bytes[stopped..end])),
+            _ if small => Some(Bytes::copy_from_slice(&chunk.bytes[stopped..end])),
             _ => Some(chunk.bytes.slice(stopped..end)),
         };
         place = match end == chunk.bytes.len() {
@@ -218,6 +228,25 @@ mod tests {
             marks.push(Mark { end: text.len() as u32, frames, upto: *upto });
         }
         Chunk { bytes: text.into(), marks: marks.into() }
+    }
+
+    /// Whoever stalls in an event that came alone holds its chunk with all the others, and else no more
+    /// than the rest of its record.
+    #[test]
+    fn a_rest_is_shared_or_small() {
+        let (one, ten) = ("x".repeat(1_000), "y".repeat(100));
+        let alone = chunk(&[(&one, 1, 1)]);
+        let many = chunk(&(1..=10).map(|upto| (ten.as_str(), 1, upto)).collect::<Vec<_>>());
+        let from = Place { chunk: 0, bytes: 0, upto: 0 };
+        for taken in (1..1_000).filter(|taken| taken % 100 != 0) {
+            let is_of = |chunk: &Chunk| {
+                let (_, rest, _) = advance(from, std::slice::from_ref(chunk), taken);
+                let rest = rest.expect("it stopped within a record");
+                (chunk.bytes.as_ptr_range().contains(&rest.as_ptr()), rest.len())
+            };
+            assert_eq!(is_of(&alone), (true, 1_000 - taken));
+            assert_eq!(is_of(&many), (false, 100 - taken % 100));
+        }
     }
 
     /// Cut after every byte: what was taken, the rest of that record, and what is there from the new

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::pass::{HOLE, Member, News, Pass, advance};
+use super::pass::{HOLE, Member, News, advance};
 use super::socket::State;
 use super::thread::Lane;
 
@@ -79,7 +79,7 @@ impl Lane {
         let Some(pass) = &tail.pass else { return broken };
         for Offer { at, taken } in offers.drain(..) {
             let Member { socket: number, watch } = tail.members[at];
-            let Some(socket) = self.sockets[number as usize].as_deref_mut() else { continue };
+            let Some(socket) = self.sockets.get_mut(number as usize) else { continue };
             let Ok(taken) = taken else {
                 broken.push(number);
                 continue;
@@ -118,7 +118,7 @@ impl Lane {
             if number == HOLE {
                 continue;
             }
-            let Some(socket) = self.sockets[number as usize].as_deref_mut() else { continue };
+            let Some(socket) = self.sockets.get_mut(number as usize) else { continue };
             let taken = match &socket.output {
                 Some(_) => Ok(0),
                 None if self.batch.is_some() && socket.many.is_none() && socket.line.is_plain() => {
@@ -144,14 +144,14 @@ impl Lane {
         let Some(batch) = self.batch.as_mut().filter(|_| !together.is_empty()) else { return };
         let sockets: Vec<BorrowedFd<'_>> = together
             .iter()
-            .filter_map(|(_, number)| Some(self.sockets[*number as usize].as_deref()?.line.tcp().as_fd()))
+            .filter_map(|(_, number)| Some(self.sockets.get(*number as usize)?.line.tcp().as_fd()))
             .collect();
         batch.send(&sockets, bytes, &mut self.taken);
         let mut all_taken = std::mem::take(&mut self.taken);
         for ((offer, number), taken) in together.iter().zip(all_taken.drain(..)) {
             let full = taken.as_ref().is_ok_and(|taken| *taken < bytes.len());
             offers[*offer].taken = taken;
-            if full && let Some(socket) = self.sockets[*number as usize].as_deref_mut() {
+            if full && let Some(socket) = self.sockets.get_mut(*number as usize) {
                 socket.output(self.now).full = true;
                 self.rest(*number);
             }
@@ -162,13 +162,13 @@ impl Lane {
     fn finish(&mut self, number: u32) {
         let tail = &mut self.tails[number as usize];
         tail.queued = false;
-        let Some(Pass { began, .. }) = tail.finish() else { return };
+        let Some(began) = tail.finish().map(|pass| pass.began) else { return };
         let ended = Instant::now();
         let took = ended - began;
         tail.rest_until = Some(began + self.options.batch_delay.max(took + took / REST_PART));
         let sockets = &mut self.sockets;
         tail.tidy(|member, place| {
-            let socket = sockets[member.socket as usize].as_deref_mut();
+            let socket = sockets.get_mut(member.socket as usize);
             let watch = socket.and_then(|socket| socket.watches.get_mut(member.watch as usize));
             if let Some(State::Live(seat)) = watch.map(|watch| &mut watch.state) {
                 seat.member = place;
@@ -196,7 +196,7 @@ impl Lane {
         let (place, members) = self.tails[number as usize].skip();
         self.meet(number);
         for Member { socket, watch } in members.into_iter().filter(|member| member.socket != HOLE) {
-            if let Some(socket) = self.sockets[socket as usize].as_deref_mut() {
+            if let Some(socket) = self.sockets.get_mut(socket as usize) {
                 let watch = &mut socket.watches[watch as usize];
                 watch.behind_since.get_or_insert(self.now);
                 watch.fall_late(place);

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use rustix::event::epoll::{self, EventFlags};
+use smallvec::SmallVec;
 use tidegate_hub::WatchGuard;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::task::AbortHandle;
@@ -28,7 +29,8 @@ pub(super) struct Socket {
     pub(super) line: Line,
     pub(super) encoding: Encoding,
     pub(super) ear: Option<Box<dyn Ear>>,
-    pub(super) watches: Vec<Watch>,
+    /// Most sockets have one.
+    pub(super) watches: SmallVec<[Watch; 1]>,
     /// On a socket of many watches: whose run of frames is being written.
     pub(super) many: Option<Run>,
     /// What has to be written first.
@@ -90,8 +92,8 @@ impl Socket {
             id,
             line,
             encoding,
-            ear,
-            watches: Vec::new(),
+            ear: ear.map(Ear::settle),
+            watches: SmallVec::new(),
             many: many.then_some(Run(None)),
             output: None,
             queued: false,

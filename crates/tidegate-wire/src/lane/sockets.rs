@@ -5,7 +5,7 @@ use std::net::TcpStream;
 
 use bytes::Bytes;
 use rustix::event::epoll;
-use tidegate_hub::WatchGuard;
+use tidegate_hub::WatchEntry;
 use tokio::task::AbortHandle;
 
 use super::ear::Hearing;
@@ -28,14 +28,10 @@ impl Lane {
         let Opening { line, mut terms } = opening;
         let head = std::mem::take(&mut terms.head);
         bound_unsent(line.tcp());
-        let mut socket = Box::new(Socket::new(id, line, terms));
+        let mut socket = Socket::new(id, line, terms);
         socket.say(None, head, None, self.now);
-        let number = id.number as usize;
-        if number >= self.sockets.len() {
-            self.sockets.resize_with(number + 1, || None);
-        }
         let watched = epoll::add(&self.poll, socket.line.tcp(), id.data(), socket.armed);
-        self.sockets[number] = Some(socket);
+        self.sockets.put(id.number as usize, socket);
         if let Err(error) = watched {
             tracing::error!(%error, "a socket cannot be waited for");
             return self.drop_socket(id.number);
@@ -43,12 +39,10 @@ impl Lane {
         self.queue(id.number);
     }
 
-    pub(super) fn watch(&mut self, id: ConnectionId, name: WatchName, listed: WatchGuard) {
+    pub(super) fn watch(&mut self, id: ConnectionId, name: WatchName, entry: WatchEntry) {
+        let watches = self.hub.watches().clone();
         if let Some(socket) = self.socket(id) {
-            if socket.watches.is_empty() {
-                // Most sockets have one.
-                socket.watches.reserve_exact(1);
-            }
+            let listed = watches.enter(entry);
             socket.watches.push(Watch { name, state: State::Walking(None), behind_since: None, listed });
         }
     }
@@ -78,7 +72,7 @@ impl Lane {
         }
         socket.say(said.watch, said.bytes, said.written, now);
         let unheard = socket.unheard;
-        if let Some(socket) = self.sockets[id.number as usize].as_deref_mut() {
+        if let Some(socket) = self.sockets.get_mut(id.number as usize) {
             socket.arm(&self.poll);
         }
         self.queue(id.number);
@@ -108,10 +102,9 @@ impl Lane {
             self.tails[number as usize].seats += 1;
             return number;
         }
-        let entry = self.tails.vacant_entry();
-        let number = entry.key() as u32;
-        let lane_tail = entry.insert(LaneTail::new(tail.clone(), &self.inbox, number));
-        lane_tail.seats = 1;
+        let number = self.tails.vacancy() as u32;
+        let lane_tail = LaneTail::new(tail.clone(), &self.inbox, number);
+        self.tails.put(number as usize, lane_tail);
         number
     }
 
@@ -136,7 +129,7 @@ impl Lane {
 
     /// Puts a socket in the line of those that have something to write.
     pub(super) fn queue(&mut self, number: u32) {
-        let Some(socket) = self.sockets.get_mut(number as usize).and_then(Option::as_deref_mut) else { return };
+        let Some(socket) = self.sockets.get_mut(number as usize) else { return };
         let full = socket.output.as_ref().is_some_and(|output| output.full);
         if !full && !std::mem::replace(&mut socket.queued, true) {
             self.outputs.push_back(socket.id);
@@ -161,7 +154,7 @@ impl Lane {
 
     fn write_out(&mut self, id: ConnectionId) {
         let now = self.now;
-        let Some(socket) = self.sockets[id.number as usize].as_deref_mut().filter(|socket| socket.id == id) else {
+        let Some(socket) = self.sockets.get_mut(id.number as usize).filter(|socket| socket.id == id) else {
             return;
         };
         socket.queued = false;
@@ -191,7 +184,7 @@ impl Lane {
 
     /// A socket that is full waits until it is not.
     pub(super) fn rest(&mut self, number: u32) {
-        if let Some(socket) = self.sockets[number as usize].as_deref_mut() {
+        if let Some(socket) = self.sockets.get_mut(number as usize) {
             self.full.insert(number);
             socket.arm(&self.poll);
         }
@@ -201,7 +194,7 @@ impl Lane {
     /// can take more.
     fn take_rest(&mut self, id: ConnectionId, at: u32) -> bool {
         let now = self.now;
-        let Some(socket) = self.sockets[id.number as usize].as_deref_mut().filter(|socket| socket.id == id) else {
+        let Some(socket) = self.sockets.get_mut(id.number as usize).filter(|socket| socket.id == id) else {
             return false;
         };
         loop {
@@ -260,7 +253,7 @@ impl Lane {
         let sink = |name| Connection { inbox: self.inbox.clone(), id }.sink(name);
         let Some(tails) = self.tails() else { return };
         tails.stats().behind.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let Some(socket) = self.sockets[id.number as usize].as_deref_mut() else { return };
+        let Some(socket) = self.sockets.get_mut(id.number as usize) else { return };
         let watch = &mut socket.watches[at as usize];
         let name = watch.name;
         let State::Late(seat, _) = std::mem::replace(&mut watch.state, State::Walking(None)) else { return };
@@ -281,12 +274,14 @@ impl Lane {
     }
 
     pub(super) fn forget(&mut self, number: u32) {
-        self.tails.remove(number as usize).tail.unhook(&self.inbox);
+        if let Some(forgotten) = self.tails.remove(number as usize) {
+            forgotten.tail.unhook(&self.inbox);
+        }
     }
 
     /// Reads what the client said; `broken` is a socket on which nothing more can be.
     pub(super) fn readable(&mut self, id: ConnectionId, buffer: &mut [u8], broken: bool) {
-        let Some(socket) = self.sockets[id.number as usize].as_deref_mut().filter(|socket| socket.id == id) else {
+        let Some(socket) = self.sockets.get_mut(id.number as usize).filter(|socket| socket.id == id) else {
             return;
         };
         if !socket.hears() {
@@ -329,7 +324,7 @@ impl Lane {
             Hearing::Wait => socket.listening = false,
             Hearing::On => socket.listening = true,
         }
-        if let Some(socket) = self.sockets[id.number as usize].as_deref_mut() {
+        if let Some(socket) = self.sockets.get_mut(id.number as usize) {
             socket.arm(&self.poll);
         }
         if !answer.is_empty() {

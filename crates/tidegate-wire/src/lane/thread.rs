@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use std::os::fd::OwnedFd;
+use tidegate_core::Shelves;
 use tidegate_hub::Hub;
 use tokio::runtime::Handle;
 
@@ -45,9 +46,9 @@ pub(super) struct Lane {
     /// Weak, or a lane would keep what ends it.
     shared: Weak<Shared>,
     /// By number.
-    pub(super) sockets: Vec<Option<Box<Socket>>>,
+    pub(super) sockets: Shelves<Socket>,
     /// By number, with the free ones.
-    pub(super) tails: slab::Slab<LaneTail>,
+    pub(super) tails: Shelves<LaneTail>,
     /// Tails that have a pass to make or to go on with, in turn.
     pub(super) ready: VecDeque<u32>,
     /// Tails that wait for the end of their rest.
@@ -101,8 +102,8 @@ impl Lane {
             options: tails.options().clone(),
             runtime: Handle::current(),
             shared: Arc::downgrade(tails.shared()),
-            sockets: Vec::new(),
-            tails: slab::Slab::new(),
+            sockets: Shelves::default(),
+            tails: Shelves::default(),
             ready: VecDeque::new(),
             resting: BinaryHeap::new(),
             outputs: VecDeque::new(),
@@ -244,7 +245,7 @@ impl Lane {
     fn told(&mut self, message: Message) {
         match message {
             Message::Open(id, opening) => self.open(id, *opening),
-            Message::Watch(id, name, listed) => self.watch(id, name, listed),
+            Message::Watch(id, name, entry) => self.watch(id, name, *entry),
             Message::Walking(id, name, walk) => self.walking(id, name, walk),
             Message::Say(id, said) => self.say(id, said),
             Message::Live(id, name, arrival) => self.live(id, name, *arrival),
@@ -278,6 +279,6 @@ impl Lane {
 
     /// The socket of this name, if it is still there.
     pub(super) fn socket(&mut self, id: ConnectionId) -> Option<&mut Socket> {
-        self.sockets.get_mut(id.number as usize)?.as_deref_mut().filter(|socket| socket.id == id)
+        self.sockets.get_mut(id.number as usize).filter(|socket| socket.id == id)
     }
 }

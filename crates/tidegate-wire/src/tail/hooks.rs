@@ -19,6 +19,8 @@ impl<L: Clone> Hooks<L> {
 
     /// A lane comes; it has been told nothing.
     pub(crate) fn add(&mut self, lane: L, number: u32) {
+        // Most tails have watchers in one lane.
+        self.hooks.reserve_exact(1);
         self.hooks.push(Hook { lane, number, told: false });
     }
 

@@ -1,12 +1,14 @@
 //! A watcher's hold on a tail, and the boundary at which it goes live.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use tidegate_core::Offset;
 use tidegate_hub::Channel;
 
-use super::registry::{ChannelTails, Registry};
+use super::channel::ChannelTails;
+use super::registry::Registry;
 use crate::tail::{Boundary, Calls, Tail, TailKey, Take};
 
 /// A watcher's hold on a tail; the last one to let go drops the tail.
@@ -27,7 +29,7 @@ impl Hold {
 
     /// Whether nobody else has the same view on the same wire.
     pub(crate) fn alone(&self) -> bool {
-        self.tails.watchers(&self.tail) <= 1
+        self.tail.holds.load(Ordering::Relaxed) <= 1
     }
 
     /// Where the tail is now.
@@ -36,7 +38,7 @@ impl Hold {
     }
 
     fn boundary_in(&self, registry: &Registry) -> Boundary {
-        self.tail.boundary(registry.upto())
+        self.tail.boundary(registry.upto)
     }
 
     /// Where the tail is, once it has got everything up to `offset`.
@@ -58,7 +60,7 @@ impl Hold {
         let mut calls = Calls::default();
         let boundary = {
             let registry = self.tails.lock();
-            self.tail.stand_at(registry.upto(), &mut calls);
+            self.tail.stand_at(registry.upto, &mut calls);
             self.boundary_in(&registry)
         };
         calls.make();

@@ -1,228 +1,111 @@
-//! The tails of one channel: which there are, who holds them, and how far they all are.
+//! The tails of one channel: found by their key by those who come, by their address by records.
 //!
-//! The pump is the only one that feeds them. Whoever takes the lock reads or writes a whole truth:
-//! `upto` and the ends of all tails belong together.
+//! There may be as many as watchers, so an entry is no more than a pointer: what it is found by is in
+//! its tail.
 
+use std::borrow::Borrow;
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::time::Instant;
 
-use tidegate_core::{Offset, Record};
-use tidegate_hub::{Channel, Sight};
-use tokio::sync::Notify;
-use tokio::sync::futures::Notified;
+use tidegate_core::{Address, Offset, Target};
+use tidegate_hub::Sight;
 
 use super::audience::Audience;
-use crate::memory::Memory;
-use crate::tail::{Calls, Pushed, Tail, TailKey};
+use crate::tail::{Pushed, Tail, TailKey};
 
-/// The tails of one channel.
-pub(crate) struct ChannelTails {
-    pub(crate) channel: Arc<Channel>,
-    memory: Arc<Memory>,
-    registry: Mutex<Registry>,
-    progressed: Notify,
-    /// A tick may be due sooner than any that was.
-    sooner: Notify,
-}
-
-/// What its lock guards.
+/// See the module.
 pub(super) struct Registry {
     /// All tails have got everything up to here.
-    upto: Offset,
-    tails: HashMap<TailKey, Entry>,
-    by_address: HashMap<Arc<str>, Audience>,
+    pub(super) upto: Offset,
+    tails: HashSet<Keyed>,
+    by_address: HashSet<Here>,
     patterns: Audience,
     /// When the ticks of conflated tails end that have something to tell, with the numbers of the tails.
-    ticks: BinaryHeap<Reverse<(Instant, u64)>>,
+    pub(super) ticks: BinaryHeap<Reverse<(Instant, u64)>>,
     /// Conflated tails by number.
-    conflated: HashMap<u64, Arc<Tail>>,
+    pub(super) conflated: HashMap<u64, Arc<Tail>>,
 }
 
-struct Entry {
-    tail: Arc<Tail>,
-    watchers: usize,
-}
-
-impl ChannelTails {
-    pub(super) fn new(channel: Arc<Channel>, memory: Arc<Memory>) -> ChannelTails {
-        let upto = channel.log.head();
-        let registry = Registry {
-            upto,
-            tails: HashMap::new(),
-            by_address: HashMap::new(),
-            patterns: Audience::default(),
-            ticks: BinaryHeap::new(),
-            conflated: HashMap::new(),
-        };
-        let registry = Mutex::new(registry);
-        ChannelTails { channel, memory, registry, progressed: Notify::new(), sooner: Notify::new() }
-    }
-
-    pub(super) fn lock(&self) -> MutexGuard<'_, Registry> {
-        self.registry.lock().expect("no holder of this lock panics")
-    }
-
-    /// How many tails there are.
-    pub(super) fn count(&self) -> usize {
-        self.lock().tails.len()
-    }
-
-    /// How many watch a tail.
-    pub(super) fn watchers(&self, tail: &Tail) -> usize {
-        self.lock().tails.get(&tail.key).map_or(0, |entry| entry.watchers)
-    }
-
-    /// Ends when the tails have got further.
-    pub(super) fn progressed(&self) -> Notified<'_> {
-        self.progressed.notified()
-    }
-
-    pub(super) fn enter(&self, key: TailKey) -> Arc<Tail> {
-        let mut registry = self.lock();
-        let registry = &mut *registry;
-        if let Some(entry) = registry.tails.get_mut(&key) {
-            entry.watchers += 1;
-            return entry.tail.clone();
-        }
-        let tail = Arc::new(Tail::new(key.clone(), &self.channel, registry.upto, self.memory.clone()));
-        match key.view.scope.single_address() {
-            Some(address) => registry.by_address.entry(address.shared()).or_default().add(&tail),
-            None => registry.patterns.add(&tail),
-        }
-        if tail.key.view.rate().is_some() {
-            registry.conflated.insert(tail.number, tail.clone());
-        }
-        registry.tails.insert(key, Entry { tail: tail.clone(), watchers: 1 });
-        tail
-    }
-
-    pub(super) fn leave(&self, tail: &Arc<Tail>) {
-        let mut registry = self.lock();
-        let Some(entry) = registry.tails.get_mut(&tail.key) else { return };
-        entry.watchers -= 1;
-        if entry.watchers > 0 {
-            return;
-        }
-        registry.tails.remove(&tail.key);
-        match tail.key.view.scope.single_address() {
-            Some(address) => {
-                if let Some(tails) = registry.by_address.get_mut(address.as_str()) {
-                    tails.remove(tail);
-                    if tails.is_empty() {
-                        registry.by_address.remove(address.as_str());
-                    }
-                }
-            }
-            None => registry.patterns.remove(tail),
-        }
-        registry.conflated.remove(&tail.number);
-    }
-
-    /// How far the tails are; `None` if there are none, which then needs no reading: they will
-    /// begin at `head`.
-    pub(crate) fn pumped(&self, head: Offset) -> Option<Offset> {
-        let mut registry = self.lock();
-        if !registry.tails.is_empty() {
-            return Some(registry.upto);
-        }
-        registry.upto = registry.upto.max(head);
-        drop(registry);
-        self.progressed.notify_waiters();
-        None
-    }
-
-    /// Gives records, all there are up to `upto`, to the tails.
-    pub(crate) fn feed(&self, records: &[Arc<Record>], upto: Offset) {
-        let mut calls = Calls::default();
-        {
-            let mut registry = self.lock();
-            let mut fed = Fed::default();
-            for record in records {
-                registry.push(&Sight::new(record, &self.channel.config), &mut fed);
-            }
-            registry.upto = upto;
-            for tail in fed.dirty {
-                tail.seal(&mut calls);
-            }
-            if !fed.ticks.is_empty() {
-                registry.ticks.extend(fed.ticks.into_iter().map(Reverse));
-                self.sooner.notify_one();
-            }
-        }
-        self.call(calls);
-    }
-
-    /// Ends the ticks that are due, as long as there are conflated tails.
-    pub(crate) async fn tick(&self) {
-        let due = self.lock().ticks.peek().map(|Reverse((due, _))| *due);
-        match due {
-            None => return self.sooner.notified().await,
-            Some(due) => tokio::select! {
-                () = tokio::time::sleep_until(due.into()) => {}
-                () = self.sooner.notified() => return,
-            },
-        }
-        let mut calls = Calls::default();
-        {
-            let mut registry = self.lock();
-            let registry = &mut *registry;
-            let now = Instant::now();
-            while let Some(Reverse((due, number))) = registry.ticks.peek().copied()
-                && due <= now
-            {
-                registry.ticks.pop();
-                if let Some(tail) = registry.conflated.get(&number) {
-                    tail.tick(&self.channel.config, now, &mut calls);
-                }
-            }
-        }
-        self.call(calls);
-    }
-
-    /// Records up to `start` were trimmed before the tails got them.
-    pub(crate) fn skip(&self, start: Offset) {
-        let mut calls = Calls::default();
-        {
-            let mut registry = self.lock();
-            registry.upto = start;
-            for entry in registry.tails.values() {
-                entry.tail.skip(start, &mut calls);
-            }
-        }
-        self.call(calls);
-    }
-
-    /// Says in each tail that was silent for `silence` that it is current.
-    pub(crate) fn bookmark(&self, silence: Duration) {
-        let Some(before) = Instant::now().checked_sub(silence) else { return };
-        let mut calls = Calls::default();
-        {
-            let registry = self.lock();
-            for entry in registry.tails.values() {
-                entry.tail.bookmark(registry.upto, before, &mut calls);
-            }
-        }
-        self.call(calls);
-    }
-
-    pub(super) fn shrink(&self) {
-        self.lock().tails.values().for_each(|entry| entry.tail.shrink());
-    }
-
-    fn call(&self, calls: Calls) {
-        self.progressed.notify_waiters();
-        calls.make();
-    }
+/// What came of records.
+#[derive(Default)]
+pub(super) struct Fed {
+    /// Tails that have something to seal.
+    pub(super) dirty: Vec<Arc<Tail>>,
+    /// Ticks that have begun.
+    pub(super) ticks: Vec<(Instant, u64)>,
 }
 
 impl Registry {
-    pub(super) fn upto(&self) -> Offset {
-        self.upto
+    pub(super) fn new(upto: Offset) -> Registry {
+        Registry {
+            upto,
+            tails: HashSet::new(),
+            by_address: HashSet::new(),
+            patterns: Audience::default(),
+            ticks: BinaryHeap::new(),
+            conflated: HashMap::new(),
+        }
     }
 
-    fn push(&self, sight: &Sight<'_>, fed: &mut Fed) {
+    pub(super) fn get(&self, key: &TailKey) -> Option<&Arc<Tail>> {
+        self.tails.get(key).map(|Keyed(tail)| tail)
+    }
+
+    /// An address in the text of those who watch it, if somebody does. Patterns would have to be looked through.
+    pub(super) fn watched(&self, target: &Target) -> Option<Target> {
+        match target {
+            Target::Address(address) => self.by_address.get(address.as_str()).map(Here::target),
+            Target::Pattern(_) => None,
+        }
+    }
+
+    /// A tail whose key none here has.
+    pub(super) fn add(&mut self, tail: &Arc<Tail>) {
+        match tail.key.view.scope.single_address() {
+            Some(address) => {
+                let here = match self.by_address.take(address.as_str()) {
+                    None => Here::One(tail.clone()),
+                    Some(here) => here.with(address, tail),
+                };
+                self.by_address.insert(here);
+            }
+            None => self.patterns.add(tail),
+        }
+        if tail.key.view.rate().is_some() {
+            self.conflated.insert(tail.number, tail.clone());
+        }
+        self.tails.insert(Keyed(tail.clone()));
+    }
+
+    pub(super) fn remove(&mut self, tail: &Arc<Tail>) {
+        self.tails.remove(&tail.key);
+        match tail.key.view.scope.single_address() {
+            Some(address) => {
+                let left = self.by_address.take(address.as_str()).and_then(|here| here.without(tail));
+                self.by_address.extend(left);
+            }
+            None => self.patterns.remove(tail),
+        }
+        self.conflated.remove(&tail.number);
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Tail>> {
+        self.tails.iter().map(|Keyed(tail)| tail)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.tails.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.tails.is_empty()
+    }
+
+    /// Gives a record to the tails that it may belong to.
+    pub(super) fn push(&self, sight: &Sight<'_>, fed: &mut Fed) {
         let mut give = |tail: &Arc<Tail>| {
             let Pushed { fresh, tick } = tail.push(sight, self.upto);
             if fresh {
@@ -231,21 +114,103 @@ impl Registry {
             fed.ticks.extend(tick.map(|due| (due, tail.number)));
         };
         if sight.record().op.is_channel_wide() {
-            self.tails.values().for_each(|entry| give(&entry.tail));
+            self.iter().for_each(give);
             return;
         }
-        if let Some(tails) = self.by_address.get(sight.record().address.as_str()) {
-            tails.of(sight, &mut give);
+        match self.by_address.get(sight.record().address.as_str()) {
+            None => {}
+            Some(Here::One(tail)) => give(tail),
+            Some(Here::Several(crowd)) => crowd.audience.of(sight, &mut give),
         }
         self.patterns.of(sight, &mut give);
     }
 }
 
-/// What came of records.
-#[derive(Default)]
-struct Fed {
-    /// Tails that have something to seal.
-    dirty: Vec<Arc<Tail>>,
-    /// Ticks that have begun.
-    ticks: Vec<(Instant, u64)>,
+/// A tail, found by its key.
+struct Keyed(Arc<Tail>);
+
+impl Borrow<TailKey> for Keyed {
+    fn borrow(&self) -> &TailKey {
+        &self.0.key
+    }
 }
+
+impl Hash for Keyed {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.key.hash(state);
+    }
+}
+
+impl PartialEq for Keyed {
+    fn eq(&self, other: &Keyed) -> bool {
+        self.0.key == other.0.key
+    }
+}
+
+impl Eq for Keyed {}
+
+/// The tails of one address, found by it; never none, and mostly one.
+enum Here {
+    One(Arc<Tail>),
+    Several(Box<Crowd>),
+}
+
+struct Crowd {
+    address: Address,
+    audience: Audience,
+}
+
+impl Here {
+    fn address(&self) -> Option<&Address> {
+        match self {
+            Here::One(tail) => tail.key.view.scope.single_address(),
+            Here::Several(crowd) => Some(&crowd.address),
+        }
+    }
+
+    fn target(&self) -> Target {
+        match self {
+            Here::One(tail) => tail.key.view.scope.target.clone(),
+            Here::Several(crowd) => Target::Address(crowd.address.clone()),
+        }
+    }
+
+    fn with(self, address: &Address, tail: &Arc<Tail>) -> Here {
+        let mut crowd = match self {
+            Here::One(own) => {
+                let mut audience = Audience::default();
+                audience.add(&own);
+                Box::new(Crowd { address: address.clone(), audience })
+            }
+            Here::Several(crowd) => crowd,
+        };
+        crowd.audience.add(tail);
+        Here::Several(crowd)
+    }
+
+    fn without(self, tail: &Arc<Tail>) -> Option<Here> {
+        let Here::Several(mut crowd) = self else { return None };
+        crowd.audience.remove(tail);
+        (!crowd.audience.is_empty()).then_some(Here::Several(crowd))
+    }
+}
+
+impl Borrow<str> for Here {
+    fn borrow(&self) -> &str {
+        self.address().map_or("", Address::as_str)
+    }
+}
+
+impl Hash for Here {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Borrow::<str>::borrow(self).hash(state);
+    }
+}
+
+impl PartialEq for Here {
+    fn eq(&self, other: &Here) -> bool {
+        Borrow::<str>::borrow(self) == Borrow::<str>::borrow(other)
+    }
+}
+
+impl Eq for Here {}
