@@ -191,8 +191,11 @@ impl<S: Sink> Walk<S> {
             if let Some(problem) = self.given_up() {
                 return Ok(Err(problem));
             }
+            // Between the last cursor of a tail and where it is nothing was told. But rows may have been read amid a tick
+            // that came to nothing, so a snapshot of a conflated view cannot end at a cursor before them.
+            let behind = reader.position().is_some() || self.hold.tail.key.view.rate().is_some();
             match needs {
-                Some(needs) if self.hold.tail.key.chain && reader.position().is_some() => {
+                Some(needs) if self.hold.tail.key.chain && behind => {
                     boundary = self.hold.boundary_standing_past(needs).await;
                 }
                 Some(needs) => boundary = self.hold.boundary_past(needs).await,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tidegate_core::{Frame, Key, Offset, Op, Record};
+use tidegate_core::{Frame, Key, Offset, Record};
 
 use super::sight::Sight;
 use super::view::View;
@@ -37,16 +37,16 @@ impl Tick {
         self.keys.len()
     }
 
-    /// Adds a change, later than those before, if it is in the scope of the view; not one that concerns the whole
-    /// channel, which has its own place in the order of frames.
+    /// Adds a change, later than those before, if the view sees it; not one that concerns the whole channel, which has
+    /// its own place in the order of frames.
     pub fn push(&mut self, sight: &Sight<'_>, view: &View) {
         let record = sight.record();
         if !view.scope.matches(record.address.as_str(), record.key.as_deref()) {
             return;
         }
-        // An event that does not pass must not stand for one that did. (Of a key the value before the first change and
-        // the newest one decide, at the end.)
-        if record.op == Op::Append && !sight.after().is_some_and(|image| view.admits(image)) {
+        // An event that does not pass must not stand for one that did, and nothing, not even a time, may say that a row
+        // changes which is not seen.
+        if ![sight.after(), sight.before()].into_iter().flatten().any(|image| view.admits(image)) {
             return;
         }
         self.last = record.offset;
@@ -92,12 +92,21 @@ mod tests {
 
     /// What a watch at a rate is told of everything that was published, as one tick: data and cursors.
     fn told(hub: &TestHub, path: &str, request: impl FnOnce(&mut WatchRequest)) -> Vec<(String, Option<Offset>)> {
+        told_after(hub, 0, path, request)
+    }
+
+    fn told_after(
+        hub: &TestHub,
+        after: Offset,
+        path: &str,
+        request: impl FnOnce(&mut WatchRequest),
+    ) -> Vec<(String, Option<Offset>)> {
         let mut asked = WatchRequest::new(target(path));
         asked.rate = Some("1/s".parse().expect("a rate"));
         request(&mut asked);
         let Plan { channel, view, .. } = hub.plan(&asked).expect("a plan");
         let limit = ReadLimit { records: 100, bytes: 100_000 };
-        let page = channel.log.read(0, channel.log.head(), &view.scope, limit).expect("records");
+        let page = channel.log.read(after, channel.log.head(), &view.scope, limit).expect("records");
         let mut found = Vec::new();
         view.tell(&page.records, &channel.config, |frame| {
             let cursor = frame.cursor();
@@ -115,6 +124,18 @@ mod tests {
         let told = told(&hub, "kv/eu", |request| request.filter = Some("data.n < 4".into()));
         // At 2 the state has `k`, which the watch is not told of: resumed there it would hear of its end.
         assert_eq!(told, [(r#"{"id":"j","n":2}"#.to_owned(), Some(3))]);
+    }
+
+    #[tokio::test]
+    async fn a_row_that_is_not_seen_changes_in_silence() {
+        let hub = TestHub::new();
+        let rows = r#"[{"id":"k","n":1},{"id":"k","n":5},{"id":"k","n":6},{"id":"j","n":2}]"#;
+        hub.post("kv/eu", Format::Json, r#"{"id":"k","n":0}"#).await.expect("published");
+        let before = hub.head("kv");
+        hub.post("kv/eu", Format::Json, rows).await.expect("published");
+        let told = told_after(&hub, before, "kv/eu", |request| request.filter = Some("data.n < 4".into()));
+        // It left at 3, before the other came at 5, and what was at 4 is nobody's business.
+        assert_eq!(told, [(r#"{"id":"k","n":5}"#.to_owned(), None), (r#"{"id":"j","n":2}"#.to_owned(), Some(5))]);
     }
 
     #[tokio::test]

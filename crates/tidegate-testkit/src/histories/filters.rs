@@ -58,7 +58,7 @@ pub(super) const FILTERS: &[Filter] = &[
         or(Some(param(image, 2) == "x"), image.data.get("flag").and_then(Value::as_bool))
     }),
     // Indexed.
-    all(&["data.place == \"a\"", "\"a\" == data.place", "data[\"place\"] == \"a\""], |image| is(image, "place", "a")),
+    all(&["data.place == \"a\"", "data[\"place\"]==\"a\""], |image| is(image, "place", "a")),
     all(&["data.kind == \"red\""], |image| is(image, "kind", "red")),
     all(&["data.kind in [\"red\", \"blue\"]"], |image| or(is(image, "kind", "red"), is(image, "kind", "blue"))),
     all(&["data.kind == \"blue\" || data.kind == \"green\""], |image| {
@@ -81,7 +81,7 @@ pub(super) const FILTERS: &[Filter] = &[
     }),
     Filter { spellings: &["key == \"k1\""], on: On::Keyed, passes: |image| Some(image.key? == "k1") },
     Filter {
-        spellings: &["key in [\"k2\", \"5\"] && data.n < 8", "data.n < 8 && key in [\"k2\", \"5\"]"],
+        spellings: &["key in [\"k2\", \"5\"] && data.n < 8", "(key in [\"k2\",\"5\"]) && (data.n < 8)"],
         on: On::Keyed,
         passes: |image| and(Some(matches!(image.key?, "k2" | "5")), number(image, "n").map(|n| n < 8.0)),
     },

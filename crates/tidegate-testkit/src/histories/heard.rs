@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::Value;
-use tidegate_core::{Kind, Offset, Op};
+use tidegate_core::{Offset, Op};
 
 use super::look::{Look, Manner};
 use super::truth::Truth;
@@ -163,9 +163,10 @@ impl Stretch {
             // A long-poll from the start does not say where that is.
             told.drain(..told.len().saturating_sub(said.len()));
         }
-        let differs = said.iter().zip(&told).position(|(said, told)| !said.is(told, *manner, eye));
+        let differs = said.iter().zip(&told).position(|(said, told)| !said.is(told, *manner));
         if let Some(at) = differs.or_else(|| (said.len() != told.len()).then_some(said.len().min(told.len()))) {
-            let wanted: Vec<String> = told.iter().map(|told| format!("{} {:x}", told.op(), told.offset())).collect();
+            let wanted: Vec<String> =
+                told.iter().map(|told| format!("{} {:x} of {}", told.op(), told.offset(), told.count)).collect();
             return Err(format!("change {at} of {said:x?} differs from the wanted {wanted:?}: {:?}", told.get(at)));
         }
         for (said, told) in said.iter().zip(&told) {
@@ -183,7 +184,7 @@ impl Stretch {
 }
 
 impl Said {
-    fn is(&self, told: &Told<'_>, manner: Manner, eye: &Eye) -> bool {
+    fn is(&self, told: &Told<'_>, manner: Manner) -> bool {
         let change = &told.record.change;
         let (address, key) = (&change.address, change.key.as_deref().unwrap_or_default());
         let value = match (&told.shown, self.data) {
@@ -195,8 +196,8 @@ impl Said {
         };
         let count = match (self.conflated, manner.rate) {
             (None, None) => true,
-            // A tail that is found by an index is not given what it would not tell.
-            (Some(count), Some(_)) if eye.kind == Kind::State => (1..=told.count).contains(&count),
+            // Ticks of a key may have come to nothing before.
+            (Some(count), Some(_)) if change.key.is_some() => (1..=told.count).contains(&count),
             (Some(count), Some(_)) => count == told.count,
             _ => false,
         };

@@ -1,6 +1,7 @@
 //! What the model says a watcher must hold, and must have been told.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Instant;
 
 use serde_json::Value;
 use tidegate_core::{Offset, Op};
@@ -14,6 +15,8 @@ pub(super) struct Truth {
     /// Its offsets are those of the server.
     pub(super) channel: Channel,
     pub(super) trims: bool,
+    /// When the last batch was acknowledged.
+    pub(super) since: Instant,
 }
 
 impl Truth {
@@ -35,6 +38,7 @@ impl Truth {
             return Err(format!("{} records were acknowledged as ({before}, {at}]", batch.len()));
         }
         self.channel.append(&batch);
+        self.since = Instant::now();
         Ok(())
     }
 

@@ -114,8 +114,6 @@ impl Watcher {
                 Next::Again => self.cut(),
                 Next::Done => {
                     self.settle().await?;
-                    let begun = deadline.map_or_else(Instant::now, |deadline| deadline - CATCH_UP);
-                    self.report.catch_up_max = begun.elapsed();
                     return Ok(());
                 }
             }
@@ -318,6 +316,7 @@ impl Watcher {
     /// the result. Then compares everything.
     async fn settle(&mut self) -> Result<(), String> {
         let Some(truth) = self.truth.borrow().clone() else { return Ok(()) };
+        self.report.catch_up_max = truth.since.elapsed();
         self.note("-- settling".to_owned());
         self.manner.rate = None;
         let deadline = Instant::now() + CATCH_UP;

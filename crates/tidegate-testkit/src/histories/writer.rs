@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -42,7 +42,7 @@ pub(super) async fn write(
         conditions: Conditions::new(server, plan.trims && !plan.keyed),
         serial: 0,
         report: Report::default(),
-        truth: Truth { channel: Channel::new(&plan.channel, plan.keyed), trims: plan.trims },
+        truth: Truth { channel: Channel::new(&plan.channel, plan.keyed), trims: plan.trims, since: Instant::now() },
     };
     for done in 1..=plan.batches {
         let write = writer.batch(&format!("{seed}-{}-{done}", plan.number));

@@ -6,7 +6,7 @@ use serde_json::Value;
 use tidegate_core::{Offset, Op};
 
 use super::eye::{Eye, Image, Shown};
-use super::log::Record;
+use super::log::{Change, Record};
 use super::view::RowId;
 
 /// One thing that a watch is told.
@@ -44,14 +44,16 @@ pub fn each<'r>(eye: &Eye, records: &[&'r Record], before: impl Fn(&'r Record) -
     records.iter().filter_map(told).collect()
 }
 
-/// What is told of the records of a tick: each key that changed, once, in the order of the newest changes; of events
-/// the newest of each address that passes.
+/// What is told of the records of a tick: each key that was seen to change, once, in the order of the newest of these
+/// changes; of events the newest of each address that passes.
 pub fn tick<'r>(eye: &Eye, records: &[&'r Record], before: impl Fn(&'r Record) -> Option<&'r Value>) -> Vec<Told<'r>> {
     let mut by_key: BTreeMap<RowId, Vec<&'r Record>> = BTreeMap::new();
     for record in records {
-        let (address, key, data) = (&record.change.address, record.change.key.as_deref(), &record.change.data);
-        if record.change.op != Op::Append || eye.sees(&Image { address, key, op: Op::Append, data }) {
-            by_key.entry((address.clone(), key.unwrap_or_default().to_owned())).or_default().push(record);
+        let Change { op, address, key, data } = &record.change;
+        let sees = |op, data| eye.sees(&Image { address, key: key.as_deref(), op, data });
+        let after = *op != Op::Delete && sees(*op, data);
+        if after || before(record).is_some_and(|data| sees(Op::Delete, data)) {
+            by_key.entry((address.clone(), key.clone().unwrap_or_default())).or_default().push(record);
         }
     }
     let told = by_key.into_values().filter_map(|of_key| {

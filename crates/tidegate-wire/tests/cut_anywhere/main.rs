@@ -6,6 +6,7 @@
 mod check;
 mod look;
 mod sink;
+mod ticks;
 mod world;
 
 use rand::random;

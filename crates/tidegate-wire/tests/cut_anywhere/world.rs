@@ -66,10 +66,20 @@ impl World {
 
     /// One batch of one to four changes.
     pub(crate) fn write(&mut self) {
+        let count = self.random.random_range(1..=4);
+        self.batch(count, World::change);
+    }
+
+    /// One batch of one change.
+    pub(crate) fn put(&mut self, change: &Change) {
+        self.batch(1, |_| change.clone());
+    }
+
+    fn batch(&mut self, count: usize, change: impl Fn(&mut World) -> Change) {
         let mut batch = Vec::new();
         let mut after = Vec::new();
-        for _ in 0..self.random.random_range(1..=4) {
-            let change = self.change();
+        for _ in 0..count {
+            let change = change(self);
             batch.push(self.entry(&change));
             let key = change.key.as_deref();
             let before = key.and_then(|key| self.view.get(&change.address, key)).cloned();
@@ -177,7 +187,7 @@ impl World {
         }
     }
 
-    fn watcher(&self, (encoding, chain): Wire, after: Option<Cursor>) -> Watcher {
+    pub(crate) fn watcher(&self, (encoding, chain): Wire, after: Option<Cursor>) -> Watcher {
         let Look { eye, filter, fields, mode, rate } = &self.look;
         let history = eye.kind == Kind::History;
         let request = WatchRequest {

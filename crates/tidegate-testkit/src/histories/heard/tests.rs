@@ -1,14 +1,16 @@
+use std::time::Instant;
+
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde_json::json;
-use tidegate_core::{ChannelId, Cursor, Epoch, Fingerprint, Scope, Target};
+use tidegate_core::{ChannelId, Cursor, Epoch, Fingerprint, Kind, Scope, Target};
 
 use super::*;
 use crate::model::{Change, Channel};
 
 /// Four events at two addresses.
 fn truth(trims: bool) -> Truth {
-    let mut truth = Truth { channel: Channel::new("c", false), trims };
+    let mut truth = Truth { channel: Channel::new("c", false), trims, since: Instant::now() };
     for at in 1..=4 {
         let address = if at == 2 { "c/b" } else { "c/a" };
         truth.take(&[Change::append(address, json!({"n": at}))], at).expect("an event");
