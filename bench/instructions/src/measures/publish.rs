@@ -42,7 +42,7 @@ fn prepare(format: Format, body: Vec<u8>, times: u64) -> Round {
         let _ = &folder;
         for _ in 0..times {
             let action = Action::Post { format, body: body.clone() };
-            let publish = Publish { target: target.clone(), action, idempotency: None };
+            let publish = Publish { target: target.clone(), action, idempotency: None, condition: None };
             wait(&waker, hub.publish(publish)).expect("published");
         }
     })
