@@ -321,18 +321,23 @@ export const watch = (address, options) => new Watch(address, options);
 /**
  * Publishes one event, or all of an array as one batch; resolves once it is durable. With `key` it is a PUT.
  * Retries carry the same Idempotency-Key, so the event is there once however often the answer was lost.
+ * `ifMatch`: only if nothing came after this cursor or ETag, the last of the address (of the key); `create`: only if there is
+ * nothing yet. Else it rejects with the code `precondition-failed`, and `problem.etag` is what holds now.
  *
  * @param {string} address
  * @param {any} data
- * @param {{url?: string|URL, key?: string, idempotencyKey?: string, token?: Token, attempts?: number}} [options]
+ * @param {{url?: string|URL, key?: string, ifMatch?: string, create?: boolean, idempotencyKey?: string, token?: Token,
+ *   attempts?: number}} [options]
  * @returns {Promise<{cursor: string, count: number}>} rejects with a {@link TidegateError}
  */
-export async function publish(address, data, { url, key, idempotencyKey = randomId(), token, attempts = PUBLISH_ATTEMPTS } = {}) {
+export async function publish(address, data, options = {}) {
+  const { url, key, ifMatch, create = false, idempotencyKey = randomId(), token, attempts = PUBLISH_ATTEMPTS } = options;
   const body = JSON.stringify(data);
+  const condition = { ...(ifMatch !== undefined && { "If-Match": quoted(ifMatch) }), ...(create && { "If-None-Match": "*" }) };
   for (let failures = 1; ; failures++) {
     let refused;
     try {
-      const headers = { "Content-Type": "application/json", "Idempotency-Key": idempotencyKey, ...(await bearer(token)) };
+      const headers = { "Content-Type": "application/json", "Idempotency-Key": idempotencyKey, ...condition, ...(await bearer(token)) };
       const method = key === undefined ? "POST" : "PUT";
       const signal = AbortSignal.timeout(PUBLISH_WAIT_MS);
       const response = await fetch(endpoint(url, address, { key }), { method, headers, body, signal });
@@ -345,6 +350,9 @@ export async function publish(address, data, { url, key, idempotencyKey = random
     await pause(backoff(failures, refused.retry_ms));
   }
 }
+
+/** A cursor is an ETag but for its quotes. */
+const quoted = (etag) => (etag === "*" || etag.includes('"') ? etag : `"${etag}"`);
 
 function apply(rows, frame) {
   const { op, address, key, time } = frame;

@@ -160,14 +160,14 @@ fn what_is_durable_is_judged_the_same_after_drains_kills_and_power_losses() {
     };
     for round in 0..12 {
         let log = world.open();
-        for which in 0..2 {
+        for (which, last) in last.iter_mut().enumerate() {
             if round == 0 {
-                assert_eq!(refused(log.append(when(Condition::Exists, entry(which)))).1, false);
-                last[which] = offset(log.append(when(Condition::Absent, entry(which))));
+                assert!(!refused(log.append(when(Condition::Exists, entry(which)))).1);
+                *last = offset(log.append(when(Condition::Absent, entry(which))));
             }
-            assert_eq!(refused(log.append(when(last_is(last[which] + 1), entry(which)))), (Some(last[which]), true));
-            assert_eq!(refused(log.append(when(Condition::Absent, entry(which)))), (Some(last[which]), true));
-            last[which] = offset(log.append(when(last_is(last[which]), entry(which))));
+            assert_eq!(refused(log.append(when(last_is(*last + 1), entry(which)))), (Some(*last), true));
+            assert_eq!(refused(log.append(when(Condition::Absent, entry(which)))), (Some(*last), true));
+            *last = offset(log.append(when(last_is(*last), entry(which))));
             // Others come and go.
             log.append(batch([append("plain", "a/c", "1"), upsert("keyed", "a/b", "other", "1")])).expect("appended");
         }

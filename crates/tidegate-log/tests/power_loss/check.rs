@@ -1,10 +1,11 @@
 //! What the log shows, compared with the model in full.
 
 use rand::Rng;
-use tidegate_log::{ReadError, SteppedLog, loaded_mark};
+use tidegate_core::{ChannelId, Op};
+use tidegate_log::{AppendError, Batch, Condition, Expect, Health, ReadError, Standing, SteppedLog, loaded_mark};
 
 use super::History;
-use super::common::{ALL, names, scope};
+use super::common::{ALL, address, names, scope};
 use super::model::{CHANNELS, Known, Rows, as_known};
 
 impl History {
@@ -58,6 +59,8 @@ impl History {
         let tail: Vec<u64> = expected[expected.len().saturating_sub(3)..].iter().map(|(offset, _)| *offset).collect();
         assert_eq!(newest, tail, "{name} {at}");
 
+        self.check_standing(log, name, start, &at);
+
         if channel.keyed() {
             let page = channel.rows(&scope("a/*"), None, ALL)?;
             assert_eq!((page.at, page.next), (channel.head(), None));
@@ -73,5 +76,36 @@ impl History {
             }
         }
         Ok(())
+    }
+
+    /// What conditions of batches are judged by. One that never holds asks without writing anything.
+    fn check_standing(&self, log: &SteppedLog, name: &str, start: u64, at: &str) {
+        let keyed = name.starts_with("keyed");
+        let empty = Vec::new();
+        let known = self.model.records.get(name).unwrap_or(&empty);
+        // Retention forgets plain addresses; keyed ones are remembered for good.
+        let from = if keyed { 0 } else { start };
+        let last = |wanted: &dyn Fn(&Known) -> bool| {
+            known.iter().rposition(wanted).map(|index| index as u64 + 1).filter(|offset| *offset > from)
+        };
+        let own = last(&|known| known.address == at && !known.op.is_channel_wide());
+        let wide = match keyed {
+            true => last(&|known| known.op == Op::Clear).filter(|_| own.is_some()),
+            false => last(&|known| known.op.is_channel_wide()),
+        };
+        let mut places = vec![(None, Standing { last: own.max(wide).or(Some(from)), exists: own.is_some() })];
+        for key in (0..5).filter(|_| keyed).map(|key| format!("k{key}")) {
+            let rows = self.model.rows.get(name);
+            let last = rows.and_then(|rows| rows.get(&(at.to_owned(), key.clone()))).map(|(_, offset)| *offset);
+            places.push((Some(key.as_str().into()), Standing { last, exists: last.is_some() }));
+        }
+        for (key, expected) in places {
+            let (channel, condition) = (ChannelId::of(name), Condition::LastIs(Vec::new()));
+            let expect = Some(Expect { channel, address: address(at), key: key.clone(), condition });
+            match log.append(Batch { expect, ..Batch::default() }) {
+                Err(AppendError::Unexpected(standing)) => assert_eq!(standing, expected, "{name} {at} {key:?}"),
+                other => assert!(self.disk.is_off() || log.health() != Health::Good, "{name} {at} {key:?}: {other:?}"),
+            }
+        }
     }
 }
