@@ -163,10 +163,10 @@ async function readNewest(address, view) {
 }
 
 function showStatus({ state, transport, error, retry_ms }) {
-  const words = { connecting: "connecting", open: transport === "poll" ? "live, by long-poll" : "live", waiting: `back in ${((retry_ms ?? 0) / 1000).toFixed(1)} s`, closed: "ended" };
+  const words = { connecting: "connecting", open: transport === "poll" ? "polling" : "live", waiting: `back in ${((retry_ms ?? 0) / 1000).toFixed(1)} s`, closed: "ended" };
   $("state").textContent = words[state];
   $("state").dataset.state = state;
-  $("state").title = error?.message ?? "";
+  $("state").title = error?.message ?? (transport === "poll" ? "Something between this page and the server holds streams back, so it asks by long-poll." : "");
 }
 
 /** What the server says beside the data. That a channel is loading ends with its first state, the rest stays to be read. */

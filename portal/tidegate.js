@@ -14,6 +14,7 @@
  *   patches?: object[]}} Frame
  *   Of a row that is patched, `data` is what it became.
  * @typedef {{address: string, key: string, time: string, data: any}} Row
+ *   `time` is empty where a long-poll for one key had its value alone.
  * @typedef {{type?: string, title?: string, status?: number, code: string, detail?: string, hint?: string, column?: number}} Problem
  * @typedef {{state: "connecting"|"open"|"waiting"|"closed", transport: "sse"|"ndjson"|"poll", failures: number,
  *   retry_ms?: number, error?: TidegateError}} Status
@@ -173,16 +174,19 @@ export class Watch extends Replica {
   /** One stream, to its end; resolves to why it ended. A cut gives nothing to say. */
   async #stream() {
     this.#due = true;
-    let start = null;
+    let [start, due] = [null, true];
     const end = await this.#talk([], async (signal, alive) => {
-      // Anything that comes is a sign of life, comments too.
-      const patience = () => alive(Math.min(this.#due ? this.#fallback.afterMs : Infinity, this.#heartbeat * 2.5));
+      // Anything that comes is a sign of life, comments too; but half a frame has another half, which was sent with it.
+      const patience = ({ half } = {}) => {
+        due = half || this.#due;
+        alive(Math.min(due ? this.#fallback.afterMs : Infinity, this.#heartbeat * 2.5));
+      };
       patience();
       const response = await this.#open(signal);
       start = response.headers.get("Tidegate-Cursor");
       return this.#follow(framesOf(response), patience);
     });
-    if (!end.silent || !this.#due || this.#fallback.afterMs === Infinity) return end;
+    if (!end.silent || !due || this.#fallback.afterMs === Infinity) return end;
     this.cursor ??= start; // the head may have come through, and says where the watch begins
     this.fallbacks++;
     return { transport: "poll" };
@@ -218,7 +222,7 @@ export class Watch extends Replica {
         if (this.#over.signal.aborted) return {};
         if (frame.op === "close") return failure(frame.message, frame.retry_ms ?? null, { problem: frame });
       }
-      each?.();
+      each?.(frames);
     }
     return {};
   }
@@ -411,7 +415,7 @@ function endpoint(url = new URL(".", import.meta.url), address, options) {
   return target;
 }
 
-/** The frames of a stream, those of each piece that comes together. */
+/** The frames of a stream, those of each piece that comes together; `half`: it ends with half a line. */
 async function* framesOf(response) {
   const decoder = new TextDecoder();
   let rest = "";
@@ -421,7 +425,7 @@ async function* framesOf(response) {
     if (rest.length > FRAME_CHARS_MAX) throw failure("a frame is too large", null);
     // Both encodings keep a frame on one line, and it says all that ids, event names and `retry` say.
     const texts = lines.map((line) => (line.startsWith("data:") ? line.slice(5) : line).trimStart());
-    yield texts.filter((text) => text.startsWith("{")).map((text) => JSON.parse(text));
+    yield Object.assign(texts.filter((text) => text.startsWith("{")).map((text) => JSON.parse(text)), { half: rest !== "" });
   }
 }
 

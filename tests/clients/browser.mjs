@@ -91,6 +91,6 @@ export function strict(page) {
   const faults = [];
   page.on("pageerror", (error) => faults.push(String(error)));
   page.on("dialog", (dialog) => (faults.push(`a dialog: ${dialog.message()}`), dialog.dismiss()));
-  page.on("console", (message) => message.type() === "error" && !/status of 400|ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|net::ERR_FAILED/.test(message.text()) && faults.push(message.text()));
+  page.on("console", (message) => message.type() === "error" && !/status of 400|ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED|ERR_CONNECTION_RESET|ERR_SOCKET_NOT_CONNECTED|ERR_EMPTY_RESPONSE|net::ERR_FAILED/.test(message.text()) && faults.push(message.text()));
   return () => assert.deepEqual(faults, []);
 }

@@ -75,6 +75,19 @@ test("the demo survives its button", { timeout: 120_000 }, async (t) => {
     await mkdir(process.env.SHOTS, { recursive: true });
     await page.screenshot({ path: path.join(process.env.SHOTS, "demo.png") });
   }
+
+  await t.test("what a filter leaves out is not lost, and another filter is no reset", async () => {
+    await page.goto(`${url}/v1/synthetic-market/*`);
+    await untilText(page, "#events", /price/);
+    for (const [filter, cost] of [["data.size > 250", /^Evaluated/], ['data.symbol == "TIDE"', /^Indexed by data\.symbol/]]) {
+      await page.getByLabel("Filter").fill(filter);
+      await untilText(page, "#view-cost", cost);
+      await more("frames", (await number("frames")) + 20);
+    }
+    const { seen, kept } = await page.evaluate(() => ({ seen: [...document.querySelectorAll("#events li")].map((line) => line.textContent), kept: window.tidegate.status.state }));
+    assert.ok(seen.length > 3 && seen.every((line) => line.includes("TIDE")), seen.join("\n"));
+    assert.deepEqual([kept, await Promise.all(ZEROS.map(number))], ["open", [0, 0, 0, 0]]);
+  });
   faultless();
 });
 
@@ -84,7 +97,7 @@ test("the demo's counters see what they are for", { timeout: 60_000 }, async (t)
   const counted = await page.evaluate(async () => {
     const { Line } = await import("/_assets/proof.js");
     const { Replica } = await import("/tidegate.js");
-    const [line, replica] = [new Line("a", "none"), new Replica()];
+    let [line, replica] = [new Line("a", "none"), new Replica()];
     const feed = (frame) => (line.changes(replica.take(frame)), line.frame(frame, replica));
     const trade = (cursor, prev, sequence) => feed({ op: "append", address: "a", cursor, prev, data: { sequence } });
     const seen = [];
@@ -97,7 +110,9 @@ test("the demo's counters see what they are for", { timeout: 60_000 }, async (t)
     trade("c7", "c6", 5), note(); // a number again
     feed({ op: "gap", from: "c7", to: "c9", reason: "retention" }), trade("c10", "c9", 90), note();
     feed({ op: "begin" }), feed({ op: "reset", reason: "view" }), note();
+    [replica] = [new Replica(), line.again()]; // another watch of the page
+    feed({ op: "begin" }), feed({ op: "reset", reason: "start" }), trade("d9", "d8", 7), note();
     return seen;
   });
-  assert.deepEqual(counted, [[0, 0, 0, 0, 0], [1, 0, 0, 0, 0], [2, 0, 0, 0, 0], [2, 1, 0, 0, 0], [2, 2, 0, 0, 0], [2, 2, 1, 0, 0], [2, 2, 1, 1, 1]]);
+  assert.deepEqual(counted, [[0, 0, 0, 0, 0], [1, 0, 0, 0, 0], [2, 0, 0, 0, 0], [2, 1, 0, 0, 0], [2, 2, 0, 0, 0], [2, 2, 1, 0, 0], [2, 2, 1, 1, 1], [1, 1, 0, 1, 1]]);
 });

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { launch, quietPage } from "./browser.mjs";
+import { launch, quietPage, untilText } from "./browser.mjs";
 import { tidegate } from "./clients.mjs";
 import { asState, Gateway } from "./gateway.mjs";
 import { BUFFERING, nginx } from "./nginx.mjs";
@@ -58,6 +58,9 @@ test("behind an nginx that buffers, rows and events arrive by long-poll", { time
     const client = await open(t, "tidegate.js", "notes/*");
     await client.until("the end of its rows", ({ frames }) => frames.some(({ last }) => last));
     assert.deepEqual(await page.evaluate(() => [window.watching.status.transport, window.watching.rows.size]), ["poll", 301]);
+    await page.goto(`${proxied}/v1/notes/*?filter=${encodeURIComponent("data.n == 9")}`);
+    await untilText(page, "#state", /^polling$/);
+    await untilText(page, "#count", /[1-9] rows?$/);
   });
 });
 

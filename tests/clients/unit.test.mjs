@@ -195,6 +195,7 @@ const polls = (requests) => requests.filter(({ headers }) => headers.accept === 
 for (const [what, stream] of [
   ["of which only padding comes", ": padding\n\n"],
   ["that is stuck amid its rows", encode.sse([begin(), { op: "reset", reason: "start" }, row("1", 1)])],
+  ["that is stuck amid a frame", encode.sse([begin(), { op: "bookmark", cursor: "c0" }]).slice(0, -9)],
   ["that is stuck amid a tick", encode.sse([begin(), upsert("1", 1)])],
 ]) {
   test(`a stream ${what} is given up for long-poll, which ends in the state at its cursor`, async (t) => {
