@@ -1,5 +1,6 @@
 //! What an evaluation sees: the values of the variables.
 
+use crate::json::Json;
 use crate::value::Value;
 
 /// The values of variables for one evaluation, or for one folding those that are known.
@@ -7,6 +8,11 @@ pub trait Activation {
     /// The value of the variable that was declared as number `slot`, from 0; `None` where there is
     /// none. It is asked for as often as the expression names the variable: what is dear is kept.
     fn variable(&self, slot: usize) -> Option<Value<'_>>;
+
+    /// The same value, where it is JSON: it is asked for first, and compared without a conversion.
+    fn json(&self, _slot: usize) -> Option<&Json<'_>> {
+        None
+    }
 }
 
 /// Knows no variable.

@@ -24,6 +24,8 @@ pub(crate) struct Part {
     depth: usize,
     /// The byte of the source where it begins.
     at: usize,
+    /// The last thing that was asked of it was a field.
+    is_field: bool,
 }
 
 /// An operator between two operands.
@@ -89,7 +91,7 @@ impl Operator {
 
 impl Part {
     pub(crate) fn constant(value: Value<'static>, at: usize) -> Part {
-        Part { kinds: value.kind().into(), node: Node::Constant(value), depth: 1, at }
+        Part { kinds: value.kind().into(), node: Node::Constant(value), depth: 1, at, is_field: false }
     }
 
     /// The same, beginning where its first operand does.
@@ -104,7 +106,7 @@ impl Part {
             Node::Constant(value) => (value.kind().into(), constant_depth(value)),
             _ => (kinds, depth_below + 1),
         };
-        if depth > DEPTH_MAX { Err(Refusal::deep(at)) } else { Ok(Part { node, kinds, depth, at }) }
+        if depth > DEPTH_MAX { Err(Refusal::deep(at)) } else { Ok(Part { node, kinds, depth, at, is_field: false }) }
     }
 }
 
@@ -127,7 +129,7 @@ pub(crate) fn local(name: &str, level: usize, at: usize) -> Part {
 }
 
 fn read(root: Root, kinds: Kinds, at: usize) -> Part {
-    Part { node: Node::Read(FieldPath { root, segments: Vec::new() }), kinds, depth: 1, at }
+    Part { node: Node::Read(FieldPath { root, segments: Vec::new() }), kinds, depth: 1, at, is_field: false }
 }
 
 /// `part.name`, or `part["name"]`.
@@ -148,11 +150,11 @@ pub(crate) fn field(part: Part, name: &str, at: usize, variables: &Variables) ->
                 })?;
             }
             path.segments.push(Segment::Field(name.into()));
-            Ok(Part { node: Node::Read(path), kinds, depth: 1, at: part.at })
+            Ok(Part { node: Node::Read(path), kinds, depth: 1, at: part.at, is_field: true })
         }
         node => {
             let node = Node::Select(Box::new(node), name.into());
-            Ok(Part::above(part.depth, node, Kinds::ANY, at)?.from(part.at))
+            Ok(Part { is_field: true, ..Part::above(part.depth, node, Kinds::ANY, at)?.from(part.at) })
         }
     }
 }
@@ -168,7 +170,7 @@ pub(crate) fn index(part: Part, index: Part, at: usize, variables: &Variables) -
         }
         (Node::Read(mut path), Node::Constant(Value::Int(place))) => {
             path.segments.push(Segment::Index(place));
-            Ok(Part { node: Node::Read(path), kinds: Kinds::ANY, depth: 1, at: part.at })
+            Ok(Part { node: Node::Read(path), kinds: Kinds::ANY, depth: 1, at: part.at, is_field: false })
         }
         (subject, place) => {
             let depth = part.depth.max(index.depth);
@@ -182,6 +184,8 @@ pub(crate) fn has(part: Part, at: usize) -> Result<Part, Refusal> {
     let (depth, node) = match part.node {
         Node::Read(path) if matches!(path.segments.last(), Some(Segment::Field(_))) => (0, Node::Has(path)),
         Node::Select(subject, name) => (part.depth - 1, Node::HasSelected(subject, name)),
+        // It was there, or it would not be folded.
+        Node::Constant(_) if part.is_field => (0, Node::Constant(Value::Bool(true))),
         _ => return Err(Refusal::new(at, "`has` takes a field, such as `has(data.price)`")),
     };
     Part::above(depth, node, Kind::Bool.into(), at)

@@ -7,7 +7,7 @@ use crate::activation::Activation;
 use crate::json::{Json, Object};
 use crate::kind::{Kind, Kinds};
 use crate::moment::Timestamp;
-use crate::value::{Map, Value};
+use crate::value::Value;
 use crate::variables::Variables;
 
 const DATA: usize = 0;
@@ -21,15 +21,15 @@ const OP: usize = 4;
 pub struct Event<'e> {
     data: &'e [u8],
     decoded: OnceCell<Json<'e>>,
-    key: Option<&'e str>,
+    key: Json<'e>,
     time: Timestamp,
     params: &'e Params<'e>,
-    op: Option<&'e str>,
+    op: Option<Json<'e>>,
 }
 
 /// The parameters of an address, for all events of it.
-#[derive(Debug, Default)]
-pub struct Params<'p>(Object<'p>);
+#[derive(Debug)]
+pub struct Params<'p>(Json<'p>);
 
 impl<'e> Event<'e> {
     /// The variables of a filter: `data`, `key`, `time`, `params` with its fields, and `op` where it is
@@ -45,13 +45,14 @@ impl<'e> Event<'e> {
 
     /// `data` is JSON that was validated; `key` of an event without one is null.
     pub fn new(data: &'e [u8], key: Option<&'e str>, time: Timestamp, params: &'e Params<'e>) -> Event<'e> {
+        let key = key.map_or(Json::Null, |key| Json::String(Cow::Borrowed(key)));
         Event { data, decoded: OnceCell::new(), key, time, params, op: None }
     }
 
     /// With what happened to the key: `upsert`, `delete` or `append`.
     #[must_use]
     pub fn with_op(self, op: &'e str) -> Event<'e> {
-        Event { op: Some(op), ..self }
+        Event { op: Some(Json::String(Cow::Borrowed(op))), ..self }
     }
 
     /// The data, decoded.
@@ -64,11 +65,18 @@ impl Activation for Event<'_> {
     #[inline]
     fn variable(&self, slot: usize) -> Option<Value<'_>> {
         match slot {
-            DATA => Some(self.data().into()),
-            KEY => Some(self.key.map_or(Value::Null, Value::text)),
             TIME => Some(Value::Timestamp(self.time)),
-            PARAMS => Some(Value::Map(Map::Json(&self.params.0))),
-            OP => self.op.map(Value::text),
+            _ => self.json(slot).map(Value::from),
+        }
+    }
+
+    #[inline]
+    fn json(&self, slot: usize) -> Option<&Json<'_>> {
+        match slot {
+            DATA => Some(self.data()),
+            KEY => Some(&self.key),
+            PARAMS => Some(&self.params.0),
+            OP => self.op.as_ref(),
             _ => None,
         }
     }
@@ -79,6 +87,12 @@ impl<'p> Params<'p> {
     pub fn new(params: impl IntoIterator<Item = (&'p str, &'p str)>) -> Params<'p> {
         let params = params.into_iter();
         let members = params.map(|(name, value)| (Cow::Borrowed(name), Json::String(Cow::Borrowed(value))));
-        Params(Object::new(members.collect()))
+        Params(Json::Object(Object::new(members.collect())))
+    }
+}
+
+impl Default for Params<'_> {
+    fn default() -> Self {
+        Params(Json::Object(Object::default()))
     }
 }

@@ -24,6 +24,8 @@ pub struct Expression(Arc<Compiled>);
 
 struct Compiled {
     root: Node,
+    /// The root can only be a bool, or fail.
+    is_boolean: bool,
     kinds: Kinds,
     canonical: String,
     equalities: Vec<Equality>,
@@ -67,12 +69,12 @@ impl Expression {
     /// It is neither true nor false of it.
     #[inline]
     pub fn matches(&self, activation: &dyn Activation) -> Result<bool, Failure> {
-        match self.0.root.is_boolean() {
-            true => Evaluation::new(activation).truth(&self.0.root),
-            false => match self.evaluate(activation)? {
-                Value::Bool(value) => Ok(value),
-                _ => Err(Failure::NotBool),
-            },
+        if self.0.is_boolean {
+            return Evaluation::new(activation).truth(&self.0.root);
+        }
+        match self.evaluate(activation)? {
+            Value::Bool(value) => Ok(value),
+            _ => Err(Failure::NotBool),
         }
     }
 
@@ -128,7 +130,7 @@ impl Expression {
     fn compile(root: Node, kinds: Kinds) -> Expression {
         let canonical = canonical::print(&root);
         let (equalities, reads) = (index::equalities(&root), reads::reads(&root));
-        Expression(Arc::new(Compiled { root, kinds, canonical, equalities, reads }))
+        Expression(Arc::new(Compiled { is_boolean: root.is_boolean(), root, kinds, canonical, equalities, reads }))
     }
 }
 

@@ -32,6 +32,8 @@ mod event;
 mod expression;
 mod fold;
 mod functions;
+#[cfg(any(test, feature = "fuzzed"))]
+pub mod fuzzed;
 mod index;
 mod json;
 mod kind;

@@ -6,7 +6,8 @@ use crate::activation::Activation;
 use crate::canonical;
 use crate::error::Failure;
 use crate::index::IndexKey;
-use crate::value::{Map, Value};
+use crate::json::Json;
+use crate::value::Value;
 
 /// A variable, and which part of it. It prints as CEL.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -80,8 +81,12 @@ impl FieldPath {
         IndexKey::of(self.value(activation).ok()?)
     }
 
-    fn walk<'a>(&self, segments: &[Segment], activation: &'a dyn Activation) -> Result<Value<'a>, Failure> {
+    /// Follows segments from the variable on.
+    pub(crate) fn walk<'a>(&self, segments: &[Segment], activation: &'a dyn Activation) -> Result<Value<'a>, Failure> {
         let Root::Variable { slot, .. } = self.root else { return Err(Failure::NoSuchVariable) };
+        if let Some(json) = activation.json(slot) {
+            return segments.iter().try_fold(json, |json, segment| segment.of_json(json)).map(Value::from);
+        }
         let root = activation.variable(slot).ok_or(Failure::NoSuchVariable)?;
         segments.iter().try_fold(root, |value, segment| segment.of(&value))
     }
@@ -92,17 +97,26 @@ impl FieldPath {
 }
 
 impl Segment {
+    /// What it leads to in JSON.
     #[inline]
+    pub(crate) fn of_json<'e>(&self, json: &'e Json<'e>) -> Result<&'e Json<'e>, Failure> {
+        let found = match (json, self) {
+            (Json::Object(object), Segment::Field(name)) => object.get(name),
+            (Json::Array(list), Segment::Index(at)) => usize::try_from(*at).ok().and_then(|at| list.get(at)),
+            (Json::Object(_), Segment::Index(_)) => None,
+            _ => return Err(Failure::NoSuchOverload),
+        };
+        found.ok_or(Failure::NoSuchField)
+    }
+
+    /// What it leads to in any value.
     pub(crate) fn of<'e>(&self, value: &Value<'e>) -> Result<Value<'e>, Failure> {
         match (value, self) {
             (Value::Map(map), Segment::Field(name)) => map.field(name).ok_or(Failure::NoSuchField),
             (Value::List(list), Segment::Index(at)) => {
                 usize::try_from(*at).ok().and_then(|at| list.get(at)).ok_or(Failure::NoSuchField)
             }
-            (Value::Map(map @ Map::Values(_)), Segment::Index(at)) => {
-                map.get(&Value::Int(*at)).ok_or(Failure::NoSuchField)
-            }
-            (Value::Map(Map::Json(_)), Segment::Index(_)) => Err(Failure::NoSuchField),
+            (Value::Map(map), Segment::Index(at)) => map.get(&Value::Int(*at)).ok_or(Failure::NoSuchField),
             _ => Err(Failure::NoSuchOverload),
         }
     }

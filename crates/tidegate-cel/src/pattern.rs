@@ -5,10 +5,11 @@ use std::sync::Arc;
 use regex_automata::meta::Regex;
 use regex_automata::nfa::thompson;
 
-use crate::limits::{PATTERN_BYTES_MAX, PATTERN_STATES_MAX};
+use crate::limits::{PATTERN_BYTES_MAX, PATTERN_SOURCE_BYTES_MAX, PATTERN_STATES_MAX};
 
-/// States times bytes that cost one step: with the slowest of its engines a few tenths of a microsecond.
-const WORK_PER_STEP: usize = 256;
+/// States times bytes that cost one step: half a microsecond with the slowest of its engines, and next to
+/// nothing with those that most texts take.
+const WORK_PER_STEP: usize = 128;
 
 /// A compiled pattern.
 #[derive(Debug, Clone)]
@@ -22,6 +23,9 @@ impl Pattern {
     /// # Errors
     /// What is wrong with it, for people.
     pub(crate) fn new(source: &str) -> Result<Pattern, String> {
+        if source.len() > PATTERN_SOURCE_BYTES_MAX {
+            return Err(format!("it is longer than {PATTERN_SOURCE_BYTES_MAX} bytes"));
+        }
         let config = thompson::Config::new().nfa_size_limit(Some(PATTERN_BYTES_MAX));
         let automaton = thompson::Compiler::new().configure(config).build(source).map_err(|error| reason(&error))?;
         let states = automaton.states().len();
@@ -65,4 +69,25 @@ fn reason(error: &thompson::BuildError) -> String {
 
 fn too_large() -> String {
     format!("it is too large: at most {PATTERN_STATES_MAX} states")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_write_fits() {
+        for source in [
+            "^[A-Z]+$",
+            r"^[\w.+-]+@[\w-]+\.[\w.]+$",
+            r"(?i)error|warn(ing)?",
+            r"^\d{4}-\d\d-\d\d",
+            r"^\pL+$",
+            "^.{1,100}$",
+        ] {
+            let begin = std::time::Instant::now();
+            let pattern = Pattern::new(source).unwrap_or_else(|reason| panic!("{source}: {reason}"));
+            println!("{source}: {} states, {:?}", pattern.states, begin.elapsed());
+        }
+    }
 }

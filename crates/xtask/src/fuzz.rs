@@ -7,11 +7,10 @@ use crate::target;
 
 /// The name of the part, and what it shows.
 pub(crate) const NAME: &str = "fuzz";
-pub(crate) const SHOWS: &str =
-    "what clients send, and patches of any values, 10 minutes a target: no panic, no bad memory access, one meaning";
+pub(crate) const SHOWS: &str = "what clients send, expressions, and patches of any values, 10 minutes a target: no panic, no bad memory access, one meaning";
 
 const CARGO_FUZZ: &str = "0.13.2";
-const TARGETS: [&str; 4] = ["client_frames", "extension_offers", "patches", "cursors"];
+const TARGETS: [&str; 5] = ["client_frames", "extension_offers", "patches", "cursors", "expressions"];
 /// How long each target runs, unless `TIDEGATE_FUZZ_SECONDS` says otherwise.
 const SECONDS: u64 = 600;
 

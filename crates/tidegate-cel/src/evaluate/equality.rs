@@ -1,6 +1,8 @@
 //! Equality of any two values, and membership, which is made of it.
 
-use super::Evaluation;
+use std::ops::Deref;
+
+use super::{Evaluation, borrowed};
 use crate::compare;
 use crate::error::Failure;
 use crate::value::{List, Map, Value};
@@ -25,23 +27,30 @@ impl<'e> Evaluation<'e> {
     /// `member in of`.
     pub(super) fn contains(&mut self, of: &Value<'_>, member: &Value<'_>) -> Result<bool, Failure> {
         match of {
-            Value::List(list) => {
-                for at in 0..list.len() {
-                    self.step()?;
-                    if let Some(own) = list.get(at)
-                        && self.equal(member, &own)?
-                    {
-                        return Ok(true);
-                    }
-                }
-                Ok(false)
-            }
+            Value::List(list) => match list {
+                List::Values(list) => self.any_equal(list.iter(), member),
+                List::Json(list) => self.any_equal(list.iter().map(borrowed), member),
+            },
             Value::Map(map) => {
                 self.charge_search(map)?;
                 Ok(map.get(member).is_some())
             }
             _ => Err(Failure::NoSuchOverload),
         }
+    }
+
+    fn any_equal<'v, V: Deref<Target = Value<'v>>>(
+        &mut self,
+        list: impl Iterator<Item = V>,
+        member: &Value<'_>,
+    ) -> Result<bool, Failure> {
+        for own in list {
+            self.step()?;
+            if self.equal(member, &own)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Pays for comparing a value with another one: the shorter text decides, but the longer one may

@@ -7,7 +7,7 @@
 use std::hash::Hash;
 
 use tidegate_cel::{
-    Activation, Equality, Expression, FieldPath, IndexKey, Kind as CelKind, Kinds, Timestamp, Value, Variables,
+    Activation, Equality, Expression, FieldPath, IndexKey, Json, Kind as CelKind, Kinds, Timestamp, Value, Variables,
 };
 use tidegate_core::{ErrorCode, Kind, Problem};
 
@@ -82,11 +82,17 @@ impl Activation for Image<'_> {
     fn variable(&self, slot: usize) -> Option<Value<'_>> {
         let place = self.place();
         match (slot, place.key) {
-            (DATA, _) => Some(self.decoded().into()),
-            (PARAMS, _) => Some(self.params().into()),
             (KEY, Some(key)) => Some(Value::text(key)),
             (KEYED_TIME, Some(_)) | (PLAIN_TIME, None) => Some(Value::Timestamp(Timestamp::from_millis(place.time.0))),
             (OP, Some(_)) => Some(Value::text(place.op.as_str())),
+            _ => self.json(slot).map(Value::from),
+        }
+    }
+
+    fn json(&self, slot: usize) -> Option<&Json<'_>> {
+        match slot {
+            DATA => Some(self.decoded()),
+            PARAMS => Some(self.params()),
             _ => None,
         }
     }
