@@ -92,7 +92,8 @@ fn who_writes_reads_its_own_writes() {
                     let rows = Raw::to(server).get(&at).json();
                     let of = |key: usize| {
                         let rows = rows["rows"].as_array().expect("rows");
-                        let row = rows.iter().find(|row| row["key"] == key.to_string());
+                        let key = key.to_string();
+                        let row = rows.iter().find(|row| row["key"] == key);
                         row.and_then(|row| row["data"]["n"].as_u64()).unwrap_or_default()
                     };
                     assert_eq!(of(writer), n, "{rows}");

@@ -44,13 +44,12 @@ impl Rig {
         };
         let log = Log::open(LogOptions::new(folder.path()), CHANNELS.iter().map(spec).collect()).expect("a log");
         let config = |(name, template, key, _): &(&str, &str, &[&str], bool)| ChannelConfig {
-            name: (*name).to_owned(),
-            title: None,
-            template: Template::parse(template).expect("a template"),
-            key: KeySpec::new(key.iter().copied()),
-            source: None,
             access: Access { read: true, publish: true },
-            batch_bytes_max: 8 * MIB,
+            ..ChannelConfig::new(
+                name,
+                Template::parse(template).expect("a template"),
+                KeySpec::new(key.iter().copied()),
+            )
         };
         let hub = Hub::new(log.clone(), CHANNELS.iter().map(config).collect(), HubOptions::default());
         let options = StreamOptions { memory_max, lanes: 1, ..StreamOptions::default() };

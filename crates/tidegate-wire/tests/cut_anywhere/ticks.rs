@@ -8,7 +8,7 @@ use tidegate_core::Kind;
 use tidegate_hub::Mode;
 use tidegate_testkit::model::Change;
 use tidegate_testkit::replica::Replica;
-use tidegate_wire::{Encoding, Sink, follow};
+use tidegate_wire::{Coding, Encoding, Sink, follow};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::check::check;
@@ -21,7 +21,7 @@ struct Teller(UnboundedSender<Value>);
 
 impl Sink for Teller {
     async fn write(&mut self, chunks: &[Bytes]) -> io::Result<()> {
-        for frame in frames(Encoding::Ndjson, &chunks.concat()) {
+        for frame in frames(Encoding::Ndjson(Coding::Identity), &chunks.concat()) {
             self.0.send(frame).map_err(|_| io::ErrorKind::ConnectionReset)?;
         }
         Ok(())
@@ -30,7 +30,7 @@ impl Sink for Teller {
 
 fn watch(world: &World, chain: bool) -> UnboundedReceiver<Value> {
     let (teller, told) = unbounded_channel();
-    let (tails, watcher) = (world.tails.clone(), world.watcher((Encoding::Ndjson, chain), None));
+    let (tails, watcher) = (world.tails.clone(), world.watcher((Encoding::Ndjson(Coding::Identity), chain), None));
     tokio::spawn(async move { follow(&tails, &watcher, &mut Teller(teller)).await });
     told
 }
