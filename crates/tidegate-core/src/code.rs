@@ -216,9 +216,9 @@ pub struct Problem {
     /// Line of the body, from 1.
     pub line: Option<usize>,
     /// Place in an expression, in characters from 1.
-    pub column: Option<usize>,
+    pub column: Option<u32>,
     /// What a condition that does not hold would have to name, as in the header: with its quotes.
-    pub etag: Option<String>,
+    pub etag: Option<Box<str>>,
 }
 
 impl Problem {
@@ -240,11 +240,11 @@ impl Problem {
 
     /// Names the place in an expression.
     pub fn column(self, column: usize) -> Problem {
-        Problem { column: Some(column), ..self }
+        Problem { column: u32::try_from(column).ok(), ..self }
     }
 
     /// Tells the ETag that holds now.
-    pub fn etag(self, etag: impl Into<String>) -> Problem {
+    pub fn etag(self, etag: impl Into<Box<str>>) -> Problem {
         Problem { etag: Some(etag.into()), ..self }
     }
 
@@ -259,13 +259,13 @@ impl Problem {
             "hint": self.hint,
             "retry_ms": self.retry_ms,
         });
-        for (name, place) in [("line", self.line), ("column", self.column)] {
+        for (name, place) in [("line", self.line), ("column", self.column.map(|column| column as usize))] {
             if let Some(place) = place {
                 object[name] = place.into();
             }
         }
         if let Some(etag) = &self.etag {
-            object["etag"] = etag.as_str().into();
+            object["etag"] = (**etag).into();
         }
         object
     }
