@@ -2,9 +2,10 @@
 //! and what who has none notices of a hundred thousand.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tidegate_bench::{Acknowledged, Error, Options as Wanted, Pace, Scenario as What, Step, Subject, Target};
@@ -23,8 +24,6 @@ const WATCHERS: u32 = 1_000;
 const PACE: Pace = Pace::PerSecond(50.0);
 /// Installing a watch takes the server some 50 microseconds.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How often the sockets of the filtered watches are emptied.
-const LOOK: Duration = Duration::from_millis(20);
 
 pub(super) const FILTERS: Scenario = Scenario { name: "filters", number: 21, measure };
 
@@ -119,10 +118,10 @@ impl Subject for Tagged {
     }
 }
 
-/// Watches with a filter each, a thousand on a socket, which are read by a thread of their own until dropped.
+/// Watches with a filter each, a thousand on a socket, which is read by a thread of its own until this is dropped.
 struct Filtered {
-    over: Arc<AtomicBool>,
-    reader: Option<std::thread::JoinHandle<()>>,
+    sockets: Vec<TcpStream>,
+    readers: Vec<JoinHandle<()>>,
 }
 
 impl Filtered {
@@ -130,28 +129,27 @@ impl Filtered {
         let address = running.subject.watch_address();
         let firsts = (0..count).step_by(WATCHES_OF_ONE as usize);
         let sockets = firsts.map(|first| socket(address, first..count.min(first + WATCHES_OF_ONE), filter));
-        let mut sockets = sockets.collect::<std::io::Result<Vec<TcpStream>>>()?;
-        let over = Arc::new(AtomicBool::new(false));
-        let reader = std::thread::spawn({
-            let over = over.clone();
-            move || {
+        let sockets = sockets.collect::<std::io::Result<Vec<TcpStream>>>()?;
+        let mut readers = Vec::new();
+        for socket in &sockets {
+            let mut socket = socket.try_clone()?;
+            readers.push(std::thread::spawn(move || {
                 let mut buffer = vec![0; 64 * 1024];
-                while !over.load(Ordering::Relaxed) {
-                    for socket in &mut sockets {
-                        while matches!(socket.read(&mut buffer), Ok(bytes) if bytes == buffer.len()) {}
-                    }
-                    std::thread::sleep(LOOK);
-                }
-            }
-        });
-        Ok(Filtered { over, reader: Some(reader) })
+                while matches!(socket.read(&mut buffer), Ok(1..)) {}
+            }));
+        }
+        Ok(Filtered { sockets, readers })
     }
 }
 
 impl Drop for Filtered {
     fn drop(&mut self) {
-        self.over.store(true, Ordering::Relaxed);
-        drop(self.reader.take().map(std::thread::JoinHandle::join));
+        for socket in &self.sockets {
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+        for reader in self.readers.drain(..) {
+            let _ = reader.join();
+        }
     }
 }
 
@@ -171,7 +169,7 @@ fn socket(address: SocketAddr, numbers: std::ops::Range<u32>, filter: fn(u32) ->
             hear(&mut socket, format!(r#""op":"done","ref":{number},"#).as_bytes())?;
         }
     }
-    socket.set_nonblocking(true)?;
+    socket.set_read_timeout(None)?;
     Ok(socket)
 }
 

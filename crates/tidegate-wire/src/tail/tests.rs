@@ -39,7 +39,9 @@ fn a_place_is_never_beyond_what_the_chunks_hold() {
     };
     let tail = Tail::new(key, channel, 0, Arc::new(Memory::new(usize::MAX)));
     let place = |chunk, upto| Place { chunk, bytes: 0, upto };
-    let push = |offset| drop(tail.push(&Sight::new(&record(offset), &channel.config), 0));
+    let push = |offset| {
+        tail.push(&Sight::new(&record(offset), &channel.config), 0);
+    };
     push(1);
     let inbox = Arc::new(Inbox::new().expect("an inbox"));
     assert_eq!(tail.hook(inbox, 0), place(0, 0), "what is being built is no chunk yet");

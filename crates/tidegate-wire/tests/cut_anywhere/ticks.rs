@@ -9,7 +9,7 @@ use tidegate_hub::Mode;
 use tidegate_testkit::model::Change;
 use tidegate_testkit::replica::Replica;
 use tidegate_wire::{Coding, Encoding, Sink, follow};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::check::check;
 use crate::look::Look;
@@ -17,25 +17,28 @@ use crate::sink::frames;
 use crate::world::World;
 
 /// Tells what is written.
-struct Teller(UnboundedSender<Value>);
+/// More than a watch here is told.
+const FRAMES: usize = 1_024;
+
+struct Teller(Sender<Value>);
 
 impl Sink for Teller {
     async fn write(&mut self, chunks: &[Bytes]) -> io::Result<()> {
         for frame in frames(Encoding::Ndjson(Coding::Identity), &chunks.concat()) {
-            self.0.send(frame).map_err(|_| io::ErrorKind::ConnectionReset)?;
+            self.0.send(frame).await.map_err(|_| io::ErrorKind::ConnectionReset)?;
         }
         Ok(())
     }
 }
 
-fn watch(world: &World, chain: bool) -> UnboundedReceiver<Value> {
-    let (teller, told) = unbounded_channel();
+fn watch(world: &World, chain: bool) -> Receiver<Value> {
+    let (teller, told) = channel(FRAMES);
     let (tails, watcher) = (world.tails.clone(), world.watcher((Encoding::Ndjson(Coding::Identity), chain), None));
     tokio::spawn(async move { follow(&tails, &watcher, &mut Teller(teller)).await });
     told
 }
 
-async fn until(told: &mut UnboundedReceiver<Value>, replica: &mut Replica, holds: impl Fn(&Value) -> bool) {
+async fn until(told: &mut Receiver<Value>, replica: &mut Replica, holds: impl Fn(&Value) -> bool) {
     loop {
         let frame = told.recv().await.expect("the watch goes on");
         replica.apply(&frame).unwrap_or_else(|violation| panic!("{violation}"));
