@@ -47,9 +47,9 @@ fn unknown_option_names_the_nearest() {
         let answer = Raw::to(server).get("/v1/rooms/lobby/messages?aftr=x");
         let body = problem(&answer, 400, "unknown-option");
         assert_eq!(body["hint"], "did you mean `after`?");
-        let answer = Raw::to(server).get("/v1/rooms/lobby/messages?filter=true");
+        let answer = Raw::to(server).get("/v1/rooms/lobby/messages?ticket=true");
         let body = problem(&answer, 501, "not-built");
-        assert!(body["detail"].as_str().expect("detail").contains("`filter`"));
+        assert!(body["detail"].as_str().expect("detail").contains("`ticket`"));
     });
 }
 

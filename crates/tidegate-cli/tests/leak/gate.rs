@@ -153,7 +153,9 @@ impl Gate {
     fn held(&self) -> Vec<String> {
         const ACCOUNTS: [&str; 3] = ["tidegate_watches{", "tidegate_tails ", "tidegate_memory_bytes{"];
         let metrics = Raw::admin(&self.server).get("/metrics").text();
-        let accounts = metrics.lines().filter(|line| ACCOUNTS.iter().any(|name| line.starts_with(name)));
+        // Answers are kept until there is too little room for them: they are no client's.
+        let kept = |line: &str| line.starts_with("tidegate_memory_bytes{use=\"answers\"}");
+        let accounts = metrics.lines().filter(|line| ACCOUNTS.iter().any(|name| line.starts_with(name)) && !kept(line));
         let mut held: Vec<String> = accounts.filter(|line| !line.ends_with(" 0.0")).map(str::to_owned).collect();
         let listed = Raw::admin(&self.server).get("/watches").json();
         if listed["count"] != 0 {
