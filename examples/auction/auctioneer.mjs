@@ -55,8 +55,13 @@ async function judge({ address, time, data }) {
 /** Writes what `next` makes of a lot; resolves to that, or to nothing where there is nothing to write. */
 async function change(lot, next) {
   for (;;) {
-    const answer = await fetch(`${SERVER}/v1/${HALL}?key=${encodeURIComponent(lot)}`);
-    if (answer.status === 404) return null;
+    // While the server is away it is asked again; the watches and `publish` do that by themselves.
+    const answer = await fetch(`${SERVER}/v1/${HALL}?key=${encodeURIComponent(lot)}`).catch(() => null);
+    if (answer?.status === 404) return null;
+    if (!answer?.ok) {
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      continue;
+    }
     const [held, ifMatch] = [await answer.json(), answer.headers.get("etag")];
     const changed = next(held);
     if (!changed) return null;

@@ -60,7 +60,8 @@ test("the example of an auction", { timeout: 120_000 }, async (t) => {
     const now = new Date().toISOString();
     for (const key of ["vase", "clock", "map"]) {
       const lot = await (await fetch(`${example.gateway}/v1/lots/main?key=${key}`)).json();
-      await fetch(`${example.gateway}/v1/lots/main?key=${key}`, { method: "PUT", body: JSON.stringify({ ...lot, closes: now }) });
+      const put = { method: "PUT", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ ...lot, closes: now }) };
+      assert.equal((await fetch(`${example.gateway}/v1/lots/main?key=${key}`, put)).status, 200);
     }
     await example.type("node auctioneer.mjs");
     for (const page of [hall, phone]) {
