@@ -36,7 +36,8 @@ test("WebSocket", { timeout: 60_000 }, async (t) => {
     };
     assert.deepEqual(await ask('{"do":"ping","ref":1}', "done"), { op: "done", ref: 1 });
     const say = '{"do":"publish","ref":2,"data":{"n":1},"idempotency_key":"once"}';
-    const { cursor, ...done } = await ask(say, "done");
+    const { cursor, etag, ...done } = await ask(say, "done");
+    assert.equal(etag, `"${cursor}"`);
     assert.deepEqual(done, { op: "done", ref: 2, count: 1, replayed: false });
     assert.equal((await client.untilNumber(1)).frames.find(({ data }) => data?.n === 1).cursor, cursor);
     assert.equal((await ask(say, "done")).replayed, true);

@@ -113,11 +113,22 @@ fn read_rows(
     mut page: impl FnMut(Option<&(Address, Key)>, ReadLimit) -> Result<Read, ReadError>,
 ) -> Result<RowPage, ReadError> {
     for _ in 0..RESTARTS_MAX {
-        if let Some(whole) = join_pages(after.clone(), limit, true, &mut page)? {
-            return Ok(whole);
+        if let Some(whole) = join_pages(after.clone(), limit + 1, true, &mut page)? {
+            return Ok(cut(whole, limit));
         }
     }
-    Ok(join_pages(after, limit, false, &mut page)?.expect("pages of several heads are joined when asked for"))
+    let whole = join_pages(after, limit + 1, false, &mut page)?;
+    Ok(cut(whole.expect("pages of several heads are joined when asked for"), limit))
+}
+
+/// One row more than a page has was asked for: only so it is known whether there is a next page. That the log has more
+/// to look through says nothing of that, and changes with rows that are not of the scope.
+fn cut(mut page: RowPage, limit: usize) -> RowPage {
+    if page.rows.len() > limit {
+        page.rows.truncate(limit);
+        page.next = page.rows.last().map(|row| (row.address.clone(), row.key.clone()));
+    }
+    page
 }
 
 /// Looks back further where a filter shows few, up to a bound.
@@ -126,7 +137,9 @@ fn newest_shown(channel: &Channel, view: &View, limit: usize) -> Result<Vec<Arc<
     loop {
         let mut records = channel.log.newest(&view.scope, wanted)?;
         let all = records.len() < wanted || wanted >= LOOKED_BACK_MAX;
-        records.retain(|record| shown(&Sight::new(record, &channel.config), view, true).is_some());
+        records.retain(|record| {
+            record.op.is_channel_wide() || shown(&Sight::new(record, &channel.config), view, true).is_some()
+        });
         if all || records.len() >= limit {
             records.drain(..records.len().saturating_sub(limit));
             return Ok(records);
