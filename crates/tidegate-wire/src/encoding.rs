@@ -26,6 +26,18 @@ pub enum Encoding {
 }
 
 impl Encoding {
+    /// Each of them.
+    pub const ALL: [Encoding; 8] = [
+        Encoding::Sse(Coding::Identity),
+        Encoding::Sse(Coding::Gzip),
+        Encoding::Sse(Coding::Zstd),
+        Encoding::Ndjson(Coding::Identity),
+        Encoding::Ndjson(Coding::Gzip),
+        Encoding::Ndjson(Coding::Zstd),
+        Encoding::WebSocket,
+        Encoding::WebSocketDeflated,
+    ];
+
     /// The word in listings and metrics.
     pub fn as_str(self) -> &'static str {
         match self {

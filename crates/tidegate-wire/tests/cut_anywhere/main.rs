@@ -13,29 +13,18 @@ use rand::random;
 use tidegate_core::Kind;
 use tidegate_hub::Mode;
 use tidegate_testkit::replica::{Replica, offset};
-use tidegate_wire::{Coding, Encoding};
+use tidegate_wire::Encoding;
 
 use check::check;
 use look::{Look, green, red_or_low};
 use world::World;
-
-const ENCODINGS: [Encoding; 8] = [
-    Encoding::Sse(Coding::Identity),
-    Encoding::Sse(Coding::Gzip),
-    Encoding::Sse(Coding::Zstd),
-    Encoding::Ndjson(Coding::Identity),
-    Encoding::Ndjson(Coding::Gzip),
-    Encoding::Ndjson(Coding::Zstd),
-    Encoding::WebSocket,
-    Encoding::WebSocketDeflated,
-];
 
 /// An encoding, and whether frames chain.
 type Wire = (Encoding, bool);
 
 /// Every other encoding is watched by others too, with a chain and without.
 fn wire(round: usize) -> Wire {
-    (ENCODINGS[round % 8], !(round / 64).is_multiple_of(3))
+    (Encoding::ALL[round % 8], !(round / 64).is_multiple_of(3))
 }
 
 async fn world(look: Look) -> World {
@@ -59,7 +48,7 @@ async fn cut_everywhere(kind: Kind) {
     let bytes = std::env::var("TIDEGATE_CUTS").map_or(6_000, |text| text.parse().expect("a number"));
     for cut in 1..=bytes {
         let round = cut;
-        let (first, second) = (wire(round), (ENCODINGS[round / 8 % 8], !(round / 192).is_multiple_of(3)));
+        let (first, second) = (wire(round), (Encoding::ALL[round / 8 % 8], !(round / 192).is_multiple_of(3)));
         let mut replica = fresh(kind);
         world.watch(&mut replica, first, cut).await;
         if replica.cursor.is_some() && kind == Kind::State {
@@ -100,7 +89,7 @@ async fn resumed_and_cut_everywhere(look: Look) {
         if round % 4 == 3 {
             world.trim();
         }
-        for encoding in ENCODINGS {
+        for encoding in Encoding::ALL {
             for cut in 1.. {
                 let mut replica = held.clone();
                 let whole = world.watch(&mut replica, (encoding, cut % 3 > 0), cut).await;

@@ -10,22 +10,12 @@ use rand::{Rng, SeedableRng};
 use serde_json::Value;
 use tidegate_core::Kind;
 use tidegate_testkit::replica::{Item, Replica, offset};
-use tidegate_wire::{Coding, Connection, Encoding, WatchName, websocket_text};
+use tidegate_wire::{Connection, Encoding, WatchName, websocket_text};
 use tokio::io::AsyncReadExt;
 
 use crate::frames::Frames;
 use crate::world::{PARTS, Pair, Shape, Wish, World, gone};
 
-const ENCODINGS: [Encoding; 8] = [
-    Encoding::Sse(Coding::Identity),
-    Encoding::Sse(Coding::Gzip),
-    Encoding::Sse(Coding::Zstd),
-    Encoding::Ndjson(Coding::Identity),
-    Encoding::Ndjson(Coding::Gzip),
-    Encoding::Ndjson(Coding::Zstd),
-    Encoding::WebSocket,
-    Encoding::WebSocketDeflated,
-];
 /// Watches on a socket of many.
 const WATCHES_MAX: usize = 6;
 
@@ -52,7 +42,7 @@ impl Client {
     pub fn new(world: Arc<World>, seed: u64) -> Client {
         let mut random = StdRng::seed_from_u64(seed);
         let many = random.random_ratio(1, 4);
-        let encoding = *ENCODINGS[if many { 6 } else { 0 }..].choose(&mut random).expect("encodings");
+        let encoding = *Encoding::ALL[if many { 6 } else { 0 }..].choose(&mut random).expect("encodings");
         let wishes = if many { random.random_range(1..=WATCHES_MAX) } else { 1 };
         let watches = (0..wishes).map(|_| Watch::new(&mut random)).collect();
         let buffer_bytes = [None, Some(16 * 1024), Some(64 * 1024)][random.random_range(0..3)];
