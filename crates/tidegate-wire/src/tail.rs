@@ -3,6 +3,7 @@
 //! A watcher is a [`Place`] in the ring. Lanes hear of new chunks once for all their watchers
 //! ([`hooks`]); watchers of the general path wait each for itself.
 
+mod chunk;
 mod hooks;
 mod ticking;
 
@@ -16,6 +17,8 @@ use bytes::Bytes;
 use tidegate_core::frame::Cursors;
 use tidegate_core::{Frame, Offset};
 use tidegate_hub::{Channel, ChannelConfig, Sight, View, changes};
+
+pub(crate) use chunk::{Boundary, Chunk, Mark, Place};
 
 use crate::encoding::{Coding, Encoding};
 use crate::lane::Inbox;
@@ -81,46 +84,6 @@ struct Waiting {
     free: Vec<usize>,
 }
 
-/// Whole records, encoded.
-#[derive(Clone)]
-pub(crate) struct Chunk {
-    pub(crate) bytes: Bytes,
-    /// The ends of its records, or of all of them where they are packed together; never empty.
-    pub(crate) marks: Arc<[Mark]>,
-}
-
-/// The end of a record in a chunk, or of a run of them that are packed together: a cut here is
-/// between frames.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Mark {
-    /// Bytes of the chunk up to here.
-    pub(crate) end: u32,
-    /// Frames of the chunk up to here.
-    pub(crate) frames: u32,
-    /// Everything of the view up to this offset has been said here.
-    pub(crate) upto: Offset,
-}
-
-/// A watcher's place in a tail, between two frames.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    /// The number of the chunk that it takes next.
-    pub(crate) chunk: u64,
-    /// So much of that chunk it has taken.
-    pub(crate) bytes: u32,
-    /// Where it reads the log from if the chunk is gone by then.
-    pub(crate) upto: Offset,
-}
-
-/// A place in the log from which a tail goes on.
-pub(crate) struct Boundary {
-    /// The tail has everything after here, in chunks from `chunk` on.
-    pub(crate) upto: Offset,
-    pub(crate) chunk: u64,
-    /// The last cursor in the tail, not above `upto`.
-    pub(crate) last: Offset,
-}
-
 /// What came of a record.
 pub(crate) struct Pushed {
     /// The tail has something to seal that it had not before.
@@ -150,12 +113,6 @@ impl Calls {
         for (inbox, number) in self.lanes {
             inbox.dirty(number);
         }
-    }
-}
-
-impl Chunk {
-    pub(crate) fn last(&self) -> Mark {
-        *self.marks.last().expect("a chunk has records")
     }
 }
 

@@ -20,7 +20,6 @@ use tokio::time::Instant;
 
 use crate::blocks::Packed;
 use crate::encoding::Encoding;
-
 use crate::memory::{Step, Use};
 use crate::tail::{Boundary, ENVELOPE_BYTES, Place, TailKey};
 use crate::tails::{Hold, Tails};
