@@ -63,6 +63,9 @@ impl Tick {
     /// them some changes have been told whose records come later. It is that of the last change even if that is not
     /// shown: else the changes behind it would be told again, from a value that nobody was shown.
     pub fn end(&mut self, view: &View, config: &ChannelConfig, mut each: impl FnMut(Frame)) {
+        if self.is_empty() {
+            return;
+        }
         let Tick { keys, last } = std::mem::take(self);
         let mut changed: Vec<Pending> = keys.into_values().collect();
         changed.sort_unstable_by_key(|pending| pending.newest.offset);

@@ -94,12 +94,13 @@ impl View {
     pub fn tell(&self, records: &[Arc<Record>], config: &ChannelConfig, mut each: impl FnMut(Frame)) {
         let mut tick = Tick::default();
         for record in records {
+            let sight = Sight::new(record, config);
             if self.rate().is_some() && !record.op.is_channel_wide() {
-                tick.push(&Sight::new(record, config), self);
-                continue;
+                tick.push(&sight, self);
+            } else {
+                tick.end(self, config, &mut each);
+                changes(&sight, self, true, &mut each);
             }
-            tick.end(self, config, &mut each);
-            changes(&Sight::new(record, config), self, true, &mut each);
         }
         tick.end(self, config, &mut each);
     }
