@@ -66,28 +66,27 @@ pub(super) fn negated(value: Value<'_>) -> Result<Value<'_>, Failure> {
     }
 }
 
+/// The same for both kinds of whole numbers, which have no trait in common.
+macro_rules! checked {
+    ($operator:expr, $a:expr, $b:expr) => {{
+        let result = match $operator {
+            Arithmetic::Add => $a.checked_add($b),
+            Arithmetic::Subtract => $a.checked_sub($b),
+            Arithmetic::Multiply => $a.checked_mul($b),
+            Arithmetic::Divide | Arithmetic::Remainder if $b == 0 => return Err(Failure::DivisionByZero),
+            Arithmetic::Divide => $a.checked_div($b),
+            Arithmetic::Remainder => $a.checked_rem($b),
+        };
+        result.ok_or(Failure::OutOfRange)
+    }};
+}
+
 fn ints(operator: Arithmetic, a: i64, b: i64) -> Result<i64, Failure> {
-    let result = match operator {
-        Arithmetic::Add => a.checked_add(b),
-        Arithmetic::Subtract => a.checked_sub(b),
-        Arithmetic::Multiply => a.checked_mul(b),
-        Arithmetic::Divide | Arithmetic::Remainder if b == 0 => return Err(Failure::DivisionByZero),
-        Arithmetic::Divide => a.checked_div(b),
-        Arithmetic::Remainder => a.checked_rem(b),
-    };
-    result.ok_or(Failure::OutOfRange)
+    checked!(operator, a, b)
 }
 
 fn uints(operator: Arithmetic, a: u64, b: u64) -> Result<u64, Failure> {
-    let result = match operator {
-        Arithmetic::Add => a.checked_add(b),
-        Arithmetic::Subtract => a.checked_sub(b),
-        Arithmetic::Multiply => a.checked_mul(b),
-        Arithmetic::Divide | Arithmetic::Remainder if b == 0 => return Err(Failure::DivisionByZero),
-        Arithmetic::Divide => a.checked_div(b),
-        Arithmetic::Remainder => a.checked_rem(b),
-    };
-    result.ok_or(Failure::OutOfRange)
+    checked!(operator, a, b)
 }
 
 fn doubles(operator: Arithmetic, a: f64, b: f64) -> Result<f64, Failure> {
