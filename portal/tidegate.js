@@ -128,6 +128,7 @@ export class Watch extends Replica {
   #heartbeat = HEARTBEAT_MS;
   #due = true; // more comes at once: `begin`, or what follows a frame that is not the end of anything
   #over = new AbortController();
+  #changed = new AbortController();
 
   constructor(address, options = {}) {
     const history = options.from !== undefined || options.snapshot === false;
@@ -144,6 +145,16 @@ export class Watch extends Replica {
     this.#over.abort();
   }
 
+  /**
+   * Goes on with another view, from where it is; what is not given is not asked for any more. With another `filter` or
+   * other `fields` the rows come anew.
+   * @param {{filter?: string, fields?: string|string[], mode?: "full"|"patch"|"json-patch", rate?: string}} [view]
+   */
+  change({ filter, fields, mode, rate } = {}) {
+    this.#options = { ...this.#options, filter, fields, mode, rate };
+    this.#changed.abort();
+  }
+
   get #format() {
     return this.#options.format ?? "sse";
   }
@@ -152,6 +163,8 @@ export class Watch extends Replica {
     for (;;) {
       this.#tell({ state: "connecting" });
       const began = Date.now();
+      this.#changed = new AbortController();
+      const changed = this.#changed.signal;
       const end = await (this.#transport === "poll" ? this.#poll() : this.#stream());
       this.cut();
       if (Date.now() - began > STEADY_MS) this.#failures = 0;
@@ -161,6 +174,7 @@ export class Watch extends Replica {
         if (error.error) throw error.error;
         return;
       }
+      if (changed.aborted) continue;
       if (end.transport) {
         this.#transport = end.transport;
         continue;
@@ -265,7 +279,7 @@ export class Watch extends Replica {
   async #talk(signals, work) {
     const dead = new AbortController();
     const end = () => dead.abort();
-    const ends = [this.#over.signal, ...signals];
+    const ends = [this.#over.signal, this.#changed.signal, ...signals];
     for (const signal of ends) signal.addEventListener("abort", end);
     let [timer, silent] = [undefined, false];
     const alive = (ms) => {

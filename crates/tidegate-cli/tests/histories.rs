@@ -9,11 +9,12 @@ use tidegate_testkit::client::Transport;
 use tidegate_testkit::histories::{Options, run};
 
 /// What watchers hear of views; each of these a few times in every ten histories.
-const HEARD: [&str; 11] = [
+const HEARD: [&str; 12] = [
     "JSON patch",
     "another manner with the same cursor",
     "another view with the same cursor",
     "came into the filter",
+    "changed amid a watch",
     "filtered",
     "left the filter",
     "merge patch",

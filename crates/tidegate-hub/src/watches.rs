@@ -60,6 +60,13 @@ pub struct WatchGuard {
     place: usize,
 }
 
+impl WatchGuard {
+    /// Its watch, as it is on the list.
+    pub fn entry(&self) -> WatchEntry {
+        lock(&self.shared).live[self.place].1.clone()
+    }
+}
+
 impl Watches {
     /// Puts a watch on the list.
     pub fn enter(&self, entry: WatchEntry) -> WatchGuard {

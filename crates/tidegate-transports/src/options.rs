@@ -141,6 +141,11 @@ impl Options {
         }
     }
 
+    /// Whether they say where a watch begins.
+    pub(crate) fn begins(&self) -> bool {
+        self.after.is_some() || self.from.is_some()
+    }
+
     /// Refuses the options that belong to JSON answers.
     pub(crate) fn for_stream(&self) -> Result<(), Problem> {
         let belongs = [("limit", self.limit.is_some()), ("wait", self.wait_in_url()), ("page", self.page.is_some())];

@@ -35,7 +35,7 @@ const PADDING: usize = 2 * 1024;
 /// One decoder of zstd in wide use fails where a read happens to end with a frame; of gzip none does.
 const FIRST: Coding = Coding::Gzip;
 /// The name of the watch on a socket of one.
-const ONLY_WATCH: WatchName = 1;
+pub(crate) const ONLY_WATCH: WatchName = 1;
 /// After the last byte the client has this long to take it, and may go on to send so much of what
 /// nobody wants any more.
 pub(crate) const LINGER: Duration = Duration::from_secs(2);

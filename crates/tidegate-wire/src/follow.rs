@@ -10,7 +10,7 @@ use std::io;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use tidegate_core::{ErrorCode, Offset, Problem};
+use tidegate_core::{Cursor, ErrorCode, Offset, Problem};
 
 use crate::tail::{Place, Take};
 use crate::tails::{Subscription, Tails};
@@ -74,7 +74,7 @@ async fn live(tails: &Tails, subscription: &Subscription, place: Place, sink: &m
         match take {
             Take::Behind => return Ok(Left::Behind { at }),
             Take::Chunks { next: after, upto, frames } => {
-                sink.write(&chunks).await?;
+                sink.write(&chunks, None).await?;
                 tails.count_sent(frames, chunks.iter().map(Bytes::len).sum());
                 (next, at) = (after, upto);
             }
@@ -83,14 +83,14 @@ async fn live(tails: &Tails, subscription: &Subscription, place: Place, sink: &m
 }
 
 async fn close(mut sink: impl Sink, watcher: &Watcher, problem: Problem) -> io::Result<ErrorCode> {
-    sink.write(&[close_frame(watcher.encoding, &problem)]).await?;
+    sink.write(&[close_frame(watcher.encoding, &problem)], None).await?;
     Ok(problem.code)
 }
 
 struct Borrowed<'s, S>(&'s mut S);
 
 impl<S: Sink> Sink for Borrowed<'_, S> {
-    async fn write(&mut self, chunks: &[Bytes]) -> io::Result<()> {
-        self.0.write(chunks).await
+    async fn write(&mut self, chunks: &[Bytes], stands: Option<Cursor>) -> io::Result<()> {
+        self.0.write(chunks, stands).await
     }
 }

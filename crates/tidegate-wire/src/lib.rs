@@ -23,7 +23,7 @@ mod walk;
 pub use blocks::BlockFigures;
 pub use encoding::{Coding, Compressed, DEFLATE_WINDOW_BITS, Encoding, deflated, websocket_text};
 pub use follow::{End, follow};
-pub use lane::{Connection, Ear, Hearing, Lanes, Line, Terms, WatchName};
+pub use lane::{Connection, Ear, Hearing, Lanes, Line, Over, Terms, WatchName};
 pub use memory::{Held, Memory, Step, Use};
 pub use options::StreamOptions;
 pub use tails::{Listener, Stats, Tails};

@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rand::Rng;
 use tidegate_core::frame::{Begin, Cursors};
-use tidegate_core::{ErrorCode, Frame, NoticeCode, Offset, Problem, Target};
+use tidegate_core::{Cursor, ErrorCode, Frame, NoticeCode, Offset, Problem, Target};
 use tidegate_hub::{Hub, Plan, Reader, Start};
 use tokio::time::Instant;
 
@@ -46,8 +46,9 @@ pub struct Watcher {
 
 /// Something that takes bytes: a socket after its handshake.
 pub trait Sink: Send {
-    /// Writes all of the chunks, in order; each is whole frames.
-    fn write(&mut self, chunks: &[Bytes]) -> impl Future<Output = io::Result<()>> + Send;
+    /// Writes all of the chunks, in order; each is whole frames. `stands` is where a client is that has taken them and
+    /// is cut; without one it has to begin anew, or where it did.
+    fn write(&mut self, chunks: &[Bytes], stands: Option<Cursor>) -> impl Future<Output = io::Result<()>> + Send;
 }
 
 /// One watcher that is not live.
@@ -56,6 +57,8 @@ pub(crate) struct Walk<S> {
     hold: Hold,
     /// Of what is written for this watcher alone.
     cursors: Cursors,
+    /// Any cursor of the view.
+    any: Cursor,
     /// A loss was announced, and no cursor has come since: cut now, the client would present the
     /// old one and be told again.
     owes_cursor: bool,
@@ -85,13 +88,19 @@ impl<S: Sink> Walk<S> {
             Start::At(offset) => Some(offset),
             _ => None,
         };
-        Walk { cursors: cursors(&hold, held), tails: tails.clone(), hold, owes_cursor: false, behind_since: None, sink }
+        Walk::of(tails.clone(), hold, held, None, sink)
     }
 
     /// Ready for [`Walk::again`]: a watcher that was live and is behind its tail.
     pub(crate) fn behind(tails: Tails, hold: Hold, sink: S) -> Walk<S> {
-        let cursors = cursors(&hold, None);
-        Walk { cursors, tails, hold, owes_cursor: false, behind_since: Some(Instant::now()), sink }
+        Walk::of(tails, hold, None, Some(Instant::now()), sink)
+    }
+
+    fn of(tails: Tails, hold: Hold, held: Option<Offset>, behind_since: Option<Instant>, sink: S) -> Walk<S> {
+        let key = &hold.tail.key;
+        let any = hold.cursor(0);
+        let cursors = Cursors::new(any.prefix(), key.chain, held);
+        Walk { tails, hold, cursors, any, owes_cursor: false, behind_since, sink }
     }
 
     /// From the first frame to the live tail; a problem ends the watch.
@@ -274,7 +283,8 @@ impl<S: Sink> Walk<S> {
 
     async fn send(&mut self, bytes: Bytes, frames: u64) -> io::Result<()> {
         let length = bytes.len();
-        self.sink.write(&[bytes]).await?;
+        let stands = self.cursors.last().map(|offset| Cursor { offset, ..self.any });
+        self.sink.write(&[bytes], stands).await?;
         self.tails.count_sent(frames, length);
         Ok(())
     }
@@ -319,11 +329,6 @@ impl Tails {
         self.stats().too_far_behind.fetch_add(1, Ordering::Relaxed);
         Problem::new(ErrorCode::TooFarBehind, why)
     }
-}
-
-fn cursors(hold: &Hold, held: Option<Offset>) -> Cursors {
-    let key = &hold.tail.key;
-    Cursors::new(hold.channel().cursor(&key.view, 0).prefix(), key.chain, held)
 }
 
 /// A `close` frame on its own, which carries no cursor. Nothing follows it.

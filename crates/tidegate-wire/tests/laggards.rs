@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::Value;
-use tidegate_core::{Address, Millis, Op, Target, Template};
+use tidegate_core::{Address, Cursor, Millis, Op, Target, Template};
 use tidegate_hub::{Access, ChannelConfig, From, Hub, HubOptions, Start, WatchEntry, WatchId, WatchRequest};
 use tidegate_log::{Batch, ChannelSpec, Entry, Log, Options};
 use tidegate_testkit::replica::{Item, Replica};
@@ -113,7 +113,7 @@ struct Gated {
 }
 
 impl Sink for Gated {
-    async fn write(&mut self, chunks: &[Bytes]) -> io::Result<()> {
+    async fn write(&mut self, chunks: &[Bytes], _: Option<Cursor>) -> io::Result<()> {
         self.open.wait_for(|open| *open).await.expect("a gate");
         let first = chunks.iter().any(|chunk| has(chunk, "{\"n\":0,"));
         if first || self.chunks.is_empty() {
@@ -214,7 +214,7 @@ async fn resume(world: &World, chain: bool) {
 struct Copied(Vec<u8>);
 
 impl Sink for Copied {
-    async fn write(&mut self, chunks: &[Bytes]) -> io::Result<()> {
+    async fn write(&mut self, chunks: &[Bytes], _: Option<Cursor>) -> io::Result<()> {
         chunks.iter().for_each(|chunk| self.0.extend_from_slice(chunk));
         // Others come to the processor too, and to the log.
         tokio::task::yield_now().await;

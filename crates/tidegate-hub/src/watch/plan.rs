@@ -93,6 +93,26 @@ pub enum Start {
     },
 }
 
+impl Plan {
+    /// Where a client stands that has not heard of it yet.
+    pub fn stands(&self) -> Option<Cursor> {
+        match &self.start {
+            Start::At(offset) => Some(self.channel.cursor(&self.view, *offset)),
+            Start::Gap { from, .. } => Some(*from),
+            Start::Snapshot(_) => None,
+        }
+    }
+
+    /// The same, but it begins where another watch of the channel has left off.
+    ///
+    /// # Errors
+    /// `cursor-invalid` for a cursor of another channel.
+    pub fn after(self, cursor: Cursor) -> Result<Plan, Problem> {
+        let start = resume(&self.channel, &self.view, cursor)?;
+        Ok(Plan { start, now: false, ..self })
+    }
+}
+
 impl Hub {
     /// Decides whether a watch is allowed, what it sees, and where it begins.
     ///

@@ -11,6 +11,8 @@ use super::{Answer, Ask, Ended};
 /// The reference of our watch; the other has another.
 const OURS: u64 = 1;
 const OTHER: u64 = 2;
+/// Of a change of ours.
+pub(super) const CHANGE: u64 = 3;
 
 /// A socket with our watch, and by the fall of a coin with another of the same address.
 pub struct Many {
@@ -25,14 +27,12 @@ impl Many {
     pub(super) async fn open(server: SocketAddr, ask: &Ask) -> Result<Many, Ended> {
         let mut socket = WebSocket::connect(server, "/v1/_ws", ask.receive_buffer, ask.cut_after).await?;
         let ask = Ask { by_header: false, ..ask.clone() };
-        let mut watch: Map<String, Value> =
-            ask.options().into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
-        watch.extend([("do".to_owned(), json!("watch")), ("address".to_owned(), json!(ask.path))]);
+        let mut watch = members(&ask, "watch", OURS);
+        watch.insert("address".to_owned(), json!(ask.path));
         let first = rand::random::<bool>();
         if first {
             socket.send_text(&other(&ask.path)).await?;
         }
-        watch.insert("ref".to_owned(), json!(OURS));
         socket.send_text(&Value::Object(watch).to_string()).await?;
         if !first && rand::random() {
             socket.send_text(&other(&ask.path)).await?;
@@ -49,19 +49,37 @@ impl Many {
         Ok(many)
     }
 
-    /// The next frame of our watch.
+    /// Asks for other options.
+    pub(super) async fn change(&mut self, ask: &Ask) -> Result<(), Ended> {
+        let mut change = members(ask, "change", CHANGE);
+        change.insert("watch".to_owned(), self.name.clone());
+        self.socket.send_text(&Value::Object(change).to_string()).await
+    }
+
+    /// The next frame of our watch, or the answer to its change.
     pub(super) async fn next_frame(&mut self) -> Result<Value, Ended> {
         loop {
             let frame = self.socket.next_frame().await?;
             match frame["op"].as_str() {
                 Some("on") => self.on = frame["watch"] == self.name,
                 Some("done" | "problem") if frame["ref"] == OTHER => {}
+                Some("problem") if frame["ref"] == CHANGE => return Err(refused(frame)),
+                Some("done") if frame["ref"] == CHANGE => {
+                    (self.name, self.on) = (frame["watch"].clone(), false);
+                    return Ok(frame);
+                }
                 Some("done" | "problem") => return Err(Ended::Garbage(format!("an answer to nothing: {frame}"))),
                 _ if self.on => return Ok(frame),
                 _ => {}
             }
         }
     }
+}
+
+/// A message of the protocol, with options.
+pub(super) fn members(ask: &Ask, command: &str, reference: u64) -> Map<String, Value> {
+    let options = ask.options().into_iter().map(|(name, value)| (name.to_owned(), json!(value)));
+    options.chain([("do".to_owned(), json!(command)), ("ref".to_owned(), json!(reference))]).collect()
 }
 
 fn other(address: &str) -> String {

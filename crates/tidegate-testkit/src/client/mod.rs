@@ -179,6 +179,20 @@ impl Watch {
         })
     }
 
+    /// Asks for other options on the same connection, where the transport can. What comes before the answer, a `done`
+    /// among the frames, is of the old ones.
+    ///
+    /// # Errors
+    /// [`Ended::Gone`].
+    pub async fn change(&mut self, ask: &Ask) -> Result<bool, Ended> {
+        match self {
+            Watch::Stream(_) | Watch::Poll(_) => return Ok(false),
+            Watch::WebSocket(socket) => socket.change(ask).await?,
+            Watch::Many(many) => many.change(ask).await?,
+        }
+        Ok(true)
+    }
+
     /// The next frame.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use serde_json::Value;
 use sha1::{Digest, Sha1};
 
 use super::http::{Wire, request};
+use super::many::{CHANGE, members};
 use super::{Ask, Ended, deflate};
 
 /// Of the RFC; it makes the accept key.
@@ -137,6 +138,12 @@ impl WebSocket {
             return self.send(DEFLATED | TEXT, &deflate::deflate(text.as_bytes())).await;
         }
         self.send(TEXT, text.as_bytes()).await
+    }
+
+    /// Asks for other options of the watch of a socket of one; the answer comes among its frames.
+    pub(super) async fn change(&mut self, ask: &Ask) -> Result<(), Ended> {
+        let change = members(ask, "change", CHANGE);
+        self.send_text(&Value::Object(change).to_string()).await
     }
 
     /// Begins the closing handshake.

@@ -148,7 +148,8 @@ impl Watcher {
             self.report.switches += u64::from(self.last_transport.is_some_and(|last| last != transport));
         }
         self.last_transport = Some(transport);
-        let resumed = ask.cursor.is_some();
+        let mut resumed = ask.cursor.is_some();
+        let mut changing = None;
         let mut truth = self.truth.clone();
         loop {
             if self.reached() {
@@ -164,7 +165,29 @@ impl Watcher {
                 Ok(frame) => frame,
                 Err(ended) => return self.ended(ended).await,
             };
+            if let (Some(changed), "done") = (changing, frame["op"].as_str().unwrap_or_default()) {
+                // Who had not got a cursor yet begins anew.
+                resumed = self.held == Some(self.look);
+                (self.look, self.manner) = changed;
+                changing = None;
+                self.cut();
+                self.note(format!("-- changed {:?} {:?}", self.look, self.manner));
+                self.heard.count("changed amid a watch");
+                continue;
+            }
             self.take(&frame, resumed)?;
+            if changing.is_none() && !writing_is_over && self.rng.random_bool(0.05) {
+                let before = (self.look, self.manner);
+                self.look_anew(transport, false);
+                let ask = Ask { from: None, cursor: None, ..self.ask(false) };
+                let changed = (self.look, self.manner);
+                (self.look, self.manner) = before;
+                match watch.change(&ask).await {
+                    Ok(true) => changing = Some(changed),
+                    Ok(false) => {}
+                    Err(ended) => return self.ended(ended).await,
+                }
+            }
             if frame["op"] == "close" {
                 let wait = frame["retry_ms"].as_u64().ok_or_else(|| format!("closed for good: {frame}"))?;
                 tokio::time::sleep(Duration::from_millis(wait.min(300))).await;
@@ -179,8 +202,7 @@ impl Watcher {
         }
     }
 
-    /// Now and then another view, and each time another manner: what may change between two connections. (A watch
-    /// that changes on its socket does the same amid one.)
+    /// Now and then another view, and each time another manner: what may change between two connections, and on a socket.
     fn look_anew(&mut self, transport: Transport, writing_is_over: bool) {
         let (keyed, kind, rng) = (self.plan.keyed, self.spec.kind, &mut self.rng);
         if !writing_is_over && rng.random_bool(0.15) {

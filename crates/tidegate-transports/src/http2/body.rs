@@ -17,6 +17,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use tidegate_core::Cursor;
 use tidegate_wire::{Sink, follow};
 
 use super::clock::Ticket;
@@ -154,7 +155,7 @@ impl Written {
 impl Sink for Written {
     /// Returns when the client's windows have taken all of it. Who asks for more polls the watch
     /// again, so there is nobody to wake.
-    async fn write(&mut self, chunks: &[Bytes]) -> io::Result<()> {
+    async fn write(&mut self, chunks: &[Bytes], _: Option<Cursor>) -> io::Result<()> {
         self.lock().extend(chunks.iter().cloned());
         std::future::poll_fn(|_| match self.lock().iter().all(Bytes::is_empty) {
             true => Poll::Ready(Ok(())),

@@ -1,21 +1,18 @@
 //! What a client can ask on an open WebSocket: `{"do":…,"ref":n,…}`, each answered by `done` or
 //! `problem` with its `ref`.
 
-use std::net::SocketAddr;
-
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 use tidegate_core::suggest::nearest;
 use tidegate_core::{ErrorCode, Problem, Target};
-use tidegate_hub::{Action, Format, Idempotency, Precondition, WatchEntry};
-use tidegate_wire::{Encoding, WatchName, Watcher};
+use tidegate_hub::{Action, Format, Idempotency, Precondition};
+use tidegate_wire::WatchName;
 
 use crate::Gateway;
 use crate::options::{Members, Options};
 use crate::publish::ANONYMOUS;
-use crate::stream::prepare;
 
 /// All that the protocol has.
 const COMMANDS: [&str; 10] =
@@ -29,6 +26,8 @@ pub(super) enum Command {
     Publish(Publish),
     /// A watch is to begin.
     Watch(Watch),
+    /// A watch is to go on with other options.
+    Change(Change),
     /// A watch is to end.
     Unwatch { reference: Option<u64>, name: WatchName },
 }
@@ -60,8 +59,8 @@ pub(super) struct Publish {
 /// A watch that is asked for.
 pub(super) struct Watch {
     pub(super) reference: Option<u64>,
-    address: String,
-    options: Options,
+    pub(super) address: String,
+    pub(super) options: Options,
 }
 
 /// `{"do":"watch",…}`: the other members are options, as in a URL.
@@ -72,6 +71,26 @@ struct WatchMembers {
     #[expect(dead_code, reason = "seen before; here so that it is no option")]
     r#ref: Option<u64>,
     address: String,
+    #[serde(flatten)]
+    options: Members,
+}
+
+/// Other options for a watch, all of them: what is not given is not asked for any more.
+pub(super) struct Change {
+    pub(super) reference: Option<u64>,
+    /// On a socket of many watches.
+    pub(super) name: Option<WatchName>,
+    pub(super) options: Options,
+}
+
+/// `{"do":"change",…}`: the other members are options, as in a URL.
+#[derive(Deserialize)]
+struct ChangeMembers {
+    #[expect(dead_code, reason = "seen before; here so that it is no option")]
+    r#do: String,
+    #[expect(dead_code, reason = "seen before; here so that it is no option")]
+    r#ref: Option<u64>,
+    watch: Option<String>,
     #[serde(flatten)]
     options: Members,
 }
@@ -107,9 +126,10 @@ pub(super) fn read(text: &str, many: bool) -> Result<Command, String> {
         }
         "watch" => read_watch(text, reference),
         "unwatch" => read_unwatch(text, reference),
+        "change" => read_change(text, reference, many),
         name if COMMANDS.contains(&name) => {
             Err(Problem::new(ErrorCode::NotBuilt, format!("`{name}` is not built yet"))
-                .hint("this release has `watch`, `unwatch`, `publish` and `ping`"))
+                .hint("this release has `watch`, `change`, `unwatch`, `publish` and `ping`"))
         }
         name => {
             let problem = Problem::new(ErrorCode::Invalid, format!("there is no `{name}`"));
@@ -144,22 +164,34 @@ fn read_unwatch(text: &str, reference: Option<u64>) -> Result<Command, Problem> 
         Problem::new(ErrorCode::Invalid, detail).hint("send {\"do\":\"unwatch\",\"ref\":2,\"watch\":\"w1\"}")
     };
     let Unwatch { watch, .. } = serde_json::from_str(text).map_err(|error| invalid(format!("no unwatch: {error}")))?;
-    let name = watch.strip_prefix('w').and_then(|number| number.parse().ok());
-    let name = name.ok_or_else(|| invalid(format!("`{watch}` is no name of a watch")))?;
+    let name = watch_name(&watch).ok_or_else(|| invalid(format!("`{watch}` is no name of a watch")))?;
     Ok(Command::Unwatch { reference, name })
 }
 
-/// Decides a watch as a request for its address would be.
-pub(super) async fn watch(
-    gateway: &Gateway,
-    watch: Watch,
-    encoding: Encoding,
-    peer: Option<SocketAddr>,
-) -> Result<(Watcher, WatchEntry), Problem> {
-    prepare(gateway, target(&watch.address)?, watch.options, encoding, peer).await
+fn read_change(text: &str, reference: Option<u64>, many: bool) -> Result<Command, Problem> {
+    let invalid = |detail: String| {
+        let named = if many { "\"watch\":\"w1\"," } else { "" };
+        let hint = format!("send {{\"do\":\"change\",\"ref\":2,{named}\"filter\":\"…\"}}, with all options that are wanted");
+        Problem::new(ErrorCode::Invalid, detail).hint(hint)
+    };
+    let ChangeMembers { watch, options, .. } =
+        serde_json::from_str(text).map_err(|error| invalid(format!("no change: {error}")))?;
+    let name = match (watch, many) {
+        (Some(watch), true) => {
+            Some(watch_name(&watch).ok_or_else(|| invalid(format!("`{watch}` is no name of a watch")))?)
+        }
+        (None, true) => return Err(invalid("which watch is to change is not said".to_owned())),
+        (Some(_), false) => return Err(invalid("the watch of this WebSocket has no name".to_owned())),
+        (None, false) => None,
+    };
+    Ok(Command::Change(Change { reference, name, options: Options::of_members(options)? }))
 }
 
-fn target(address: &str) -> Result<Target, Problem> {
+fn watch_name(text: &str) -> Option<WatchName> {
+    text.strip_prefix('w')?.parse().ok()
+}
+
+pub(super) fn target(address: &str) -> Result<Target, Problem> {
     Target::parse(address)
         .map_err(|error| Problem::new(ErrorCode::Invalid, format!("`{address}` is no address: {error}")))
 }
@@ -212,9 +244,12 @@ pub(super) fn done(reference: Option<u64>) -> String {
     json!({ "op": "done", "ref": reference }).to_string()
 }
 
-/// A `done` frame that names the watch that begins.
-pub(super) fn watching(reference: Option<u64>, name: WatchName) -> String {
-    json!({ "op": "done", "ref": reference, "watch": format!("w{name}") }).to_string()
+/// A `done` frame for a watch that begins, which has a name among many.
+pub(super) fn watching(reference: Option<u64>, name: Option<WatchName>) -> String {
+    match name {
+        None => done(reference),
+        Some(name) => json!({ "op": "done", "ref": reference, "watch": format!("w{name}") }).to_string(),
+    }
 }
 
 /// A `problem` frame.

@@ -1,14 +1,11 @@
-//! The watches of a socket of many: their names, and how they begin and end.
+//! The watches of a socket of many, by their names.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use tidegate_core::{ErrorCode, Problem};
-use tidegate_wire::{Connection, Encoding, WatchName};
+use tidegate_wire::WatchName;
 
-use super::command::{self, Watch};
-use super::session::text_frame;
-use crate::Gateway;
+use super::command;
 
 /// Watches on one socket; a client with more opens another.
 const WATCHES_MAX: usize = 1_000;
@@ -34,18 +31,23 @@ impl Many {
             let problem = Problem::new(ErrorCode::RateLimited, format!("this socket has {WATCHES_MAX} watches"));
             return Err(command::refuse(reference, &problem.hint("unwatch some, or open another socket")));
         }
-        self.last_name += 1;
-        self.live.push(self.last_name);
-        Ok(self.last_name)
+        Ok(self.name())
     }
 
-    /// The answer to who wants no more of a watch.
+    /// A name for what follows a watch that changes. Until then there are both.
+    pub(super) fn name(&mut self) -> WatchName {
+        self.last_name += 1;
+        self.live.push(self.last_name);
+        self.last_name
+    }
+
+    /// Whether a watch is there.
     ///
     /// # Errors
-    /// The answer to who names none.
-    pub(super) fn end(&self, reference: Option<u64>, name: WatchName) -> Result<String, String> {
+    /// The answer to who names one that is not.
+    pub(super) fn has(&self, reference: Option<u64>, name: WatchName) -> Result<(), String> {
         if self.live.contains(&name) {
-            return Ok(command::done(reference));
+            return Ok(());
         }
         let problem = Problem::new(ErrorCode::Invalid, format!("there is no watch `w{name}` on this socket"))
             .hint("name a watch as the answer to `watch` did; it may have ended");
@@ -55,29 +57,5 @@ impl Many {
     /// A watch is over, whoever ended it.
     pub(super) fn ended(&mut self, name: WatchName) {
         self.live.retain(|own| *own != name);
-    }
-}
-
-/// What the task needs that begins a watch.
-pub(super) struct Begin {
-    pub(super) gateway: Arc<Gateway>,
-    pub(super) encoding: Encoding,
-    pub(super) peer: Option<SocketAddr>,
-}
-
-impl Begin {
-    /// Decides a watch as a request for its address would be, answers, and lets the client be heard
-    /// again.
-    pub(super) async fn watch(self, watch: Watch, name: WatchName, connection: Connection) {
-        let Begin { gateway, encoding, peer } = self;
-        let reference = watch.reference;
-        match command::watch(&gateway, watch, encoding, peer).await {
-            Ok((watcher, entry)) => {
-                connection.say(text_frame(&command::watching(reference, name)));
-                connection.watch(&gateway.tails, name, watcher, entry);
-            }
-            Err(problem) => connection.unwatch(name, text_frame(&command::refuse(reference, &problem))),
-        }
-        connection.listen();
     }
 }

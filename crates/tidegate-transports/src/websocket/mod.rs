@@ -1,5 +1,6 @@
 //! WebSocket (RFC 6455): one watch a socket, or many.
 
+mod begin;
 mod codec;
 mod command;
 mod extensions;

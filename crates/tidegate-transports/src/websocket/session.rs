@@ -12,10 +12,12 @@ use tidegate_core::{ErrorCode, Problem, Target};
 use tidegate_wire::{Connection, Ear, Encoding, Hearing, WatchName, websocket_text};
 use tokio::runtime::Handle;
 
+use super::begin::{Begin, Names};
 use super::codec::{Decoder, Message, Violation, close_frame, control_frame};
-use super::command::{self, Command};
-use super::many::{Begin, Many};
+use super::command::{self, Change, Command};
+use super::many::Many;
 use crate::Gateway;
+use crate::stream::ONLY_WATCH;
 
 /// A client that sends so many messages that are none of the protocol is not one of ours.
 const NONSENSE_MAX: u32 = 10;
@@ -37,9 +39,34 @@ pub(crate) struct Session {
 /// What a socket watches.
 enum Watches {
     /// Its address.
-    One(Target),
+    One(One),
     /// What its client asks for.
     Many(Box<Many>),
+}
+
+/// The watch of a socket of one.
+struct One {
+    target: Target,
+    name: WatchName,
+    /// The one that follows it when it changes.
+    last_name: WatchName,
+}
+
+impl Watches {
+    /// The names of a watch that is to change and of what follows it.
+    fn change(&mut self, change: &Change) -> Result<Names, String> {
+        match (self, change.name) {
+            (Watches::Many(many), Some(old)) => {
+                many.has(change.reference, old)?;
+                Ok(Names { old, new: many.name() })
+            }
+            (Watches::One(one), _) => {
+                one.last_name += 1;
+                Ok(Names { old: one.name, new: one.last_name })
+            }
+            (Watches::Many(_), None) => unreachable!("a watch among many is named when it is read"),
+        }
+    }
 }
 
 impl Session {
@@ -52,7 +79,7 @@ impl Session {
         heard: &[u8],
     ) -> Session {
         let watches = match watched {
-            Some(target) => Watches::One(target),
+            Some(target) => Watches::One(One { target, name: ONLY_WATCH, last_name: ONLY_WATCH }),
             None => Watches::Many(Box::new(Many::new(peer))),
         };
         let mut session =
@@ -78,7 +105,7 @@ impl Session {
             (Command::Answered(text), _) => websocket_text(text.as_bytes(), answer),
             (Command::Publish(publish), watches) => {
                 let watched = match watches {
-                    Watches::One(target) => Some(target.clone()),
+                    Watches::One(one) => Some(one.target.clone()),
                     Watches::Many(_) => None,
                 };
                 let (gateway, connection) = (self.gateway.clone(), connection.clone());
@@ -91,15 +118,22 @@ impl Session {
             }
             (Command::Watch(watch), Watches::Many(many)) => match many.begin(watch.reference) {
                 Ok(name) => {
-                    let begin = Begin { gateway: self.gateway.clone(), encoding: self.encoding, peer: many.peer };
-                    self.runtime.spawn(begin.watch(watch, name, connection.clone()));
+                    let peer = many.peer;
+                    self.runtime.spawn(self.begin(connection).watch(watch, name, peer));
                     return Hearing::Wait;
                 }
                 Err(refusal) => websocket_text(refusal.as_bytes(), answer),
             },
-            (Command::Unwatch { reference, name }, Watches::Many(many)) => match many.end(reference, name) {
-                Ok(done) => {
-                    connection.unwatch(name, text_frame(&done));
+            (Command::Change(change), watches) => match watches.change(&change) {
+                Ok(names) => {
+                    self.runtime.spawn(self.begin(connection).change(change, names));
+                    return Hearing::Wait;
+                }
+                Err(refusal) => websocket_text(refusal.as_bytes(), answer),
+            },
+            (Command::Unwatch { reference, name }, Watches::Many(many)) => match many.has(reference, name) {
+                Ok(()) => {
+                    connection.unwatch(name, text_frame(&command::done(reference)));
                     // What follows is heard, and answered, after that.
                     connection.listen();
                     return Hearing::Wait;
@@ -111,6 +145,10 @@ impl Session {
             }
         }
         Hearing::On
+    }
+
+    fn begin(&self, connection: &Connection) -> Begin {
+        Begin { gateway: self.gateway.clone(), encoding: self.encoding, connection: connection.clone() }
     }
 
     fn nonsense(&mut self, refusal: &str, answer: &mut Vec<u8>) -> Hearing {
@@ -173,8 +211,11 @@ impl Ear for Session {
     }
 
     fn ended(&mut self, name: WatchName) {
-        if let Watches::Many(many) = &mut self.watches {
-            many.ended(name);
+        match &mut self.watches {
+            Watches::Many(many) => many.ended(name),
+            Watches::One(one) if one.name == name => one.name = one.last_name,
+            // One that was refused, and never began.
+            Watches::One(_) => {}
         }
     }
 

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use tidegate_core::{ErrorCode, Problem};
-use tidegate_hub::WatchGuard;
+use tidegate_core::{Cursor, ErrorCode, Problem};
+use tidegate_hub::{WatchEntry, WatchGuard};
+use tokio::sync::oneshot;
 
 use super::inbox::ConnectionId;
 use super::message::WatchName;
-use super::socket::State;
+use super::socket::{Seat, State, Walking};
 use super::thread::{Draining, Lane};
 use crate::walk::close_frame;
 
@@ -59,6 +60,33 @@ impl Lane {
             socket.say(None, answer, None, now);
             self.queue(id.number);
         }
+    }
+
+    /// Tells what a watch is, unless it is over.
+    pub(super) fn ask(&mut self, id: ConnectionId, name: WatchName, told: oneshot::Sender<WatchEntry>) {
+        if let Some(socket) = self.socket(id).filter(|socket| !socket.closing)
+            && let Some(at) = socket.watch(name)
+        {
+            // Who asked may be gone.
+            let _ = told.send(socket.watches[at].listed.entry());
+        }
+    }
+
+    /// Ends a watch without a word, and tells where it stands, unless it is over.
+    pub(super) fn leave(&mut self, id: ConnectionId, name: WatchName, told: oneshot::Sender<Option<Cursor>>) {
+        let socket = self.sockets.get(id.number as usize).filter(|socket| socket.id == id && !socket.closing);
+        let Some((socket, at)) = socket.and_then(|socket| Some((socket, socket.watch(name)?))) else { return };
+        let stands = match &socket.watches[at].state {
+            State::Walking(Walking { stands, .. }) => stands.as_deref().copied(),
+            State::Late(seat, place) => Some(seat.hold.cursor(place.upto)),
+            State::Live(Seat { tail, member, hold }) => {
+                let upto = self.tails[*tail as usize].upto_of(*member);
+                Some(hold.cursor(upto))
+            }
+            State::Ended => return,
+        };
+        drop(self.remove(id, name));
+        let _ = told.send(stands);
     }
 
     fn close_with(&mut self, id: ConnectionId, last: Bytes, code: ErrorCode) {
@@ -119,7 +147,7 @@ impl Lane {
 
     fn release(&mut self, state: State) {
         match state {
-            State::Walking(walk) => walk.into_iter().for_each(|walk| walk.abort()),
+            State::Walking(Walking { walk, .. }) => walk.into_iter().for_each(|walk| walk.abort()),
             State::Live(seat) => {
                 self.tails[seat.tail as usize].leave(seat.member);
                 self.let_go(seat.tail);

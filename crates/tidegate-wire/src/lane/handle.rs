@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use tidegate_core::Problem;
+use tidegate_core::{Cursor, Problem};
 use tidegate_hub::{Drain, WatchEntry};
 use tokio::sync::{Notify, oneshot};
 
 use super::inbox::{ConnectionId, Inbox};
 use super::line::Line;
-use super::message::{Arrival, Message, Opening, Said, Terms, WatchName};
+use super::message::{Arrival, Message, Opening, Said, Terms, WatchName, Watched};
 use super::thread::Lane;
 use crate::options::StreamOptions;
 use crate::tail::Place;
@@ -93,6 +93,10 @@ impl Drop for Lanes {
     }
 }
 
+/// A watch, or its socket, has ended.
+#[derive(Debug)]
+pub struct Over;
+
 /// A socket in a lane. What is said on it after its end is lost.
 #[derive(Clone)]
 pub struct Connection {
@@ -107,10 +111,11 @@ impl Connection {
 
     /// Begins a watch, which is on the list until its end. Names are the caller's, each used once.
     pub fn watch(&self, tails: &Tails, name: WatchName, watcher: Watcher, mut entry: WatchEntry) {
+        let stands = watcher.plan.stands().map(Box::new);
         let mut walk = Walk::new(tails, &watcher, self.sink(name));
         // The same text, once for all watchers of a view.
         entry.target = walk.target().clone();
-        self.post(|id| Message::Watch(id, name, Box::new(entry)));
+        self.post(|id| Message::Watch(id, name, Box::new(Watched { entry, stands })));
         let walk = tokio::spawn(async move {
             let arrived = walk.begin(&watcher).await;
             drop(watcher);
@@ -124,9 +129,30 @@ impl Connection {
         self.post(|id| Message::Unwatch(id, name, answer));
     }
 
+    /// A watch as it is on the list.
+    ///
+    /// # Errors
+    /// It is over.
+    pub async fn watched(&self, name: WatchName) -> Result<WatchEntry, Over> {
+        let (told, wait) = oneshot::channel();
+        self.post(|id| Message::Ask(id, name, told));
+        wait.await.map_err(|_| Over)
+    }
+
+    /// Ends a watch without a word; nothing of it comes any more. Returns where it stands; `None`: before the first cursor
+    /// of its view.
+    ///
+    /// # Errors
+    /// It is over already.
+    pub async fn leave(&self, name: WatchName) -> Result<Option<Cursor>, Over> {
+        let (told, wait) = oneshot::channel();
+        self.post(|id| Message::Leave(id, name, told));
+        wait.await.map_err(|_| Over)
+    }
+
     /// Writes bytes that belong to no watch.
     pub fn say(&self, bytes: Bytes) {
-        self.post(|id| Message::Say(id, Said { watch: None, bytes, written: None }));
+        self.post(|id| Message::Say(id, Said { watch: None, bytes, stands: None, written: None }));
     }
 
     /// Goes on to hear the client.
@@ -170,10 +196,11 @@ pub(super) struct LaneSink {
 
 impl Sink for LaneSink {
     /// Little is written without waiting; then all before it has to be on the socket.
-    async fn write(&mut self, chunks: &[Bytes]) -> io::Result<()> {
-        for bytes in chunks {
+    async fn write(&mut self, chunks: &[Bytes], stands: Option<Cursor>) -> io::Result<()> {
+        for (at, bytes) in chunks.iter().enumerate() {
             self.unwritten += bytes.len();
-            let said = |written| Said { watch: Some(self.name), bytes: bytes.clone(), written };
+            let stands = stands.filter(|_| at + 1 == chunks.len());
+            let said = |written| Said { watch: Some(self.name), bytes: bytes.clone(), stands, written };
             if self.unwritten < UNWRITTEN_BYTES_MAX {
                 self.connection.post(|id| Message::Say(id, said(None)));
                 continue;

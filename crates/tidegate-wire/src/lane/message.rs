@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use tidegate_core::Problem;
+use tidegate_core::{Cursor, Problem};
 use tidegate_hub::WatchEntry;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
@@ -23,7 +23,7 @@ pub(super) enum Message {
     Open(ConnectionId, Box<Opening>),
     /// A watch of it begins, and is to be listed: by the lane, as what lives for long is better not
     /// between what its handshake leaves behind.
-    Watch(ConnectionId, WatchName, Box<WatchEntry>),
+    Watch(ConnectionId, WatchName, Box<Watched>),
     /// What brings it to its tail, to be ended with the socket.
     Walking(ConnectionId, WatchName, AbortHandle),
     /// Bytes of one watch, or of none, to be written in their turn.
@@ -34,6 +34,10 @@ pub(super) enum Message {
     End(ConnectionId, WatchName, Problem),
     /// The client wants no more of a watch; the answer comes after its last frame.
     Unwatch(ConnectionId, WatchName, Bytes),
+    /// Somebody wants to know what a watch is on the list.
+    Ask(ConnectionId, WatchName, oneshot::Sender<WatchEntry>),
+    /// A watch ends without a word, and somebody goes on from where it stands.
+    Leave(ConnectionId, WatchName, oneshot::Sender<Option<Cursor>>),
     /// The client's next message is wanted.
     Listen(ConnectionId),
     /// The socket ends in order, after these bytes.
@@ -66,10 +70,18 @@ pub struct Terms {
     pub place: tokio::sync::OwnedSemaphorePermit,
 }
 
+pub(super) struct Watched {
+    pub(super) entry: WatchEntry,
+    /// Where the client stands that has heard nothing of it yet.
+    pub(super) stands: Option<Box<Cursor>>,
+}
+
 pub(super) struct Said {
     /// Whose frames they are.
     pub(super) watch: Option<WatchName>,
     pub(super) bytes: Bytes,
+    /// Where the watch stands after them.
+    pub(super) stands: Option<Cursor>,
     /// Told when they are written.
     pub(super) written: Option<oneshot::Sender<()>>,
 }

@@ -38,7 +38,7 @@ mod sync {
 }
 
 pub use ear::{Ear, Hearing};
-pub use handle::{Connection, Lanes};
+pub use handle::{Connection, Lanes, Over};
 pub(crate) use inbox::Inbox;
 pub use line::Line;
 pub use message::{Terms, WatchName};

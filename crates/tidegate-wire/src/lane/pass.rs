@@ -59,6 +59,13 @@ pub(super) struct Pass {
     pub(super) count: usize,
 }
 
+impl Pass {
+    /// Where its members are after it.
+    fn upto(&self) -> Offset {
+        self.chunks.last().expect("a pass has news").last().upto
+    }
+}
+
 /// What a tail has for its members.
 pub(super) enum News {
     /// Nothing.
@@ -98,6 +105,15 @@ impl LaneTail {
         Place { chunk: self.at, bytes: 0, upto: self.upto }
     }
 
+    /// Everything up to here has been told to a member.
+    pub(super) fn upto_of(&self, member: u32) -> Offset {
+        match &self.pass {
+            // It has had its turn, or came after the pass had begun.
+            Some(pass) if !(pass.next..pass.count).contains(&(member as usize)) => pass.upto(),
+            _ => self.upto,
+        }
+    }
+
     /// Looks for news and begins a pass.
     pub(super) fn begin(&mut self, inbox: &Arc<Inbox>, now: Instant) -> News {
         self.dirty = false;
@@ -116,7 +132,7 @@ impl LaneTail {
     pub(super) fn finish(&mut self) -> Option<Box<Pass>> {
         let pass = self.pass.take()?;
         self.at += pass.chunks.len() as u64;
-        self.upto = pass.chunks.last().map_or(self.upto, |chunk| chunk.last().upto);
+        self.upto = pass.upto();
         Some(pass)
     }
 

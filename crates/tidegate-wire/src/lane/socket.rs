@@ -7,6 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use rustix::event::epoll::{self, EventFlags};
 use smallvec::SmallVec;
+use tidegate_core::Cursor;
 use tidegate_hub::WatchGuard;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::task::AbortHandle;
@@ -67,13 +68,23 @@ pub(super) struct Watch {
 /// Where a watch is.
 pub(super) enum State {
     /// A task brings it to its tail.
-    Walking(Option<AbortHandle>),
+    Walking(Walking),
     /// In step with its tail, at this place among its members.
     Live(Seat),
     /// Not in step: it takes from its place when the socket takes bytes. Few are, so few pay for it.
     Late(Seat, Box<Place>),
     /// Over; it is on the list until its socket has closed.
     Ended,
+}
+
+/// What is known of a watch that walks.
+#[derive(Default)]
+pub(super) struct Walking {
+    /// Ends its task.
+    pub(super) walk: Option<AbortHandle>,
+    /// Where it stands after what it has said here; none before the first cursor of its view. In a box, for the sake of
+    /// all that do not walk.
+    pub(super) stands: Option<Box<Cursor>>,
 }
 
 /// A watch's part in a tail of the lane.
@@ -193,7 +204,7 @@ impl Socket {
 impl Watch {
     /// Out of step with its tail from now on.
     pub(super) fn fall_late(&mut self, place: Place) {
-        self.state = match std::mem::replace(&mut self.state, State::Walking(None)) {
+        self.state = match std::mem::replace(&mut self.state, State::Walking(Walking::default())) {
             State::Live(seat) | State::Late(seat, _) => State::Late(seat, Box::new(place)),
             other => other,
         };

@@ -5,15 +5,14 @@ use std::net::TcpStream;
 
 use bytes::Bytes;
 use rustix::event::epoll;
-use tidegate_hub::WatchEntry;
 use tokio::task::AbortHandle;
 
 use super::ear::Hearing;
 use super::handle::{Connection, catch_up};
 use super::inbox::ConnectionId;
-use super::message::{Arrival, Opening, Said, WatchName};
+use super::message::{Arrival, Opening, Said, WatchName, Watched};
 use super::pass::{LaneTail, Member, advance};
-use super::socket::{Seat, Socket, State, Watch};
+use super::socket::{Seat, Socket, State, Walking, Watch};
 use super::thread::Lane;
 use crate::tail::Place;
 
@@ -39,11 +38,12 @@ impl Lane {
         self.queue(id.number);
     }
 
-    pub(super) fn watch(&mut self, id: ConnectionId, name: WatchName, entry: WatchEntry) {
+    pub(super) fn watch(&mut self, id: ConnectionId, name: WatchName, watched: Watched) {
+        let Watched { entry, stands } = watched;
         let watches = self.hub.watches().clone();
         if let Some(socket) = self.socket(id) {
             let listed = watches.enter(entry);
-            socket.watches.push(Watch { name, state: State::Walking(None), behind_since: None, listed });
+            socket.watches.push(Watch { name, state: State::Walking(Walking { walk: None, stands }), behind_since: None, listed });
         }
     }
 
@@ -56,7 +56,7 @@ impl Lane {
             None => walk.abort(),
             Some(watch) => {
                 // It may have arrived, and be on another walk, before this is told.
-                if let State::Walking(own @ None) = &mut watch.state {
+                if let State::Walking(Walking { walk: own @ None, .. }) = &mut watch.state {
                     *own = Some(walk);
                 }
             }
@@ -66,9 +66,17 @@ impl Lane {
     pub(super) fn say(&mut self, id: ConnectionId, said: Said) {
         let now = self.now;
         let Some(socket) = self.socket(id) else { return };
-        // A watch that has ended has nothing to say.
-        if socket.closing || said.watch.is_some_and(|name| socket.watch(name).is_none()) {
+        if socket.closing {
             return;
+        }
+        if let Some(name) = said.watch {
+            // A watch that has ended has nothing to say.
+            let Some(at) = socket.watch(name) else { return };
+            if let State::Walking(Walking { stands, .. }) = &mut socket.watches[at].state
+                && let Some(cursor) = said.stands
+            {
+                **stands.get_or_insert_with(|| Box::new(cursor)) = cursor;
+            }
         }
         socket.say(said.watch, said.bytes, said.written, now);
         let unheard = socket.unheard;
@@ -210,7 +218,7 @@ impl Lane {
             if place.chunk == goal && place.bytes == 0 {
                 seat.member = tail.join(Member { socket: id.number, watch: at });
                 watch.behind_since = None;
-                watch.state = match std::mem::replace(&mut watch.state, State::Walking(None)) {
+                watch.state = match std::mem::replace(&mut watch.state, State::Walking(Walking::default())) {
                     State::Late(seat, _) => State::Live(seat),
                     other => other,
                 };
@@ -256,10 +264,12 @@ impl Lane {
         let Some(socket) = self.sockets.get_mut(id.number as usize) else { return };
         let watch = &mut socket.watches[at as usize];
         let name = watch.name;
-        let State::Late(seat, _) = std::mem::replace(&mut watch.state, State::Walking(None)) else { return };
-        let tail = seat.tail;
+        let State::Late(seat, _) = std::mem::replace(&mut watch.state, State::Walking(Walking::default())) else {
+            return;
+        };
+        let (tail, stands) = (seat.tail, Box::new(seat.hold.cursor(place.upto)));
         let walk = self.runtime.spawn(catch_up(tails, seat.hold, place, sink(name)));
-        watch.state = State::Walking(Some(walk.abort_handle()));
+        watch.state = State::Walking(Walking { walk: Some(walk.abort_handle()), stands: Some(stands) });
         self.let_go(tail);
     }
 
@@ -328,7 +338,7 @@ impl Lane {
             socket.arm(&self.poll);
         }
         if !answer.is_empty() {
-            self.say(id, Said { watch: None, bytes: Bytes::from(answer), written: None });
+            self.say(id, Said { watch: None, bytes: Bytes::from(answer), stands: None, written: None });
         }
     }
 }

@@ -251,6 +251,8 @@ impl Lane {
             Message::Live(id, name, arrival) => self.live(id, name, *arrival),
             Message::End(id, name, problem) => self.end(id, name, &problem),
             Message::Unwatch(id, name, answer) => self.unwatch(id, name, answer),
+            Message::Ask(id, name, told) => self.ask(id, name, told),
+            Message::Leave(id, name, told) => self.leave(id, name, told),
             Message::Listen(id) => self.listen(id),
             Message::Close(id, last) => self.close(id, last),
             Message::Dirty(tail) => self.dirty(tail),

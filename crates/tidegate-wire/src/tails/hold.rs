@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use tidegate_core::Offset;
+use tidegate_core::{Cursor, Offset};
 use tidegate_hub::Channel;
 
 use super::channel::ChannelTails;
@@ -25,6 +25,11 @@ impl Hold {
     /// The channel that is watched.
     pub(crate) fn channel(&self) -> &Arc<Channel> {
         &self.tails.channel
+    }
+
+    /// The cursor of the view at a place.
+    pub(crate) fn cursor(&self, upto: Offset) -> Cursor {
+        self.channel().cursor(&self.tail.key.view, upto)
     }
 
     /// Whether nobody else has the same view on the same wire.

@@ -7,13 +7,14 @@ use serde_json::Value;
 use tidegate_testkit::client::coding::Unpacker;
 use tidegate_testkit::client::deflate::inflate;
 use tidegate_testkit::replica::offset;
+use tidegate_core::Cursor;
 use tidegate_wire::{Encoding, Sink};
 
 /// Takes all.
 pub(crate) struct Void;
 
 impl Sink for Void {
-    async fn write(&mut self, _chunks: &[Bytes]) -> io::Result<()> {
+    async fn write(&mut self, _chunks: &[Bytes], _: Option<Cursor>) -> io::Result<()> {
         Ok(())
     }
 }
@@ -27,7 +28,7 @@ pub(crate) struct Memory {
 }
 
 impl Sink for Memory {
-    async fn write(&mut self, chunks: &[Bytes]) -> io::Result<()> {
+    async fn write(&mut self, chunks: &[Bytes], _: Option<Cursor>) -> io::Result<()> {
         for chunk in chunks {
             let room = self.cut - self.bytes.len();
             self.bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);

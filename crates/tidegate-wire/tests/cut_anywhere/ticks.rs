@@ -4,7 +4,7 @@ use std::io;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use tidegate_core::Kind;
+use tidegate_core::{Cursor, Kind};
 use tidegate_hub::Mode;
 use tidegate_testkit::model::Change;
 use tidegate_testkit::replica::Replica;
@@ -23,7 +23,7 @@ const FRAMES: usize = 1_024;
 struct Teller(Sender<Value>);
 
 impl Sink for Teller {
-    async fn write(&mut self, chunks: &[Bytes]) -> io::Result<()> {
+    async fn write(&mut self, chunks: &[Bytes], _: Option<Cursor>) -> io::Result<()> {
         for frame in frames(Encoding::Ndjson(Coding::Identity), &chunks.concat()) {
             self.0.send(frame).await.map_err(|_| io::ErrorKind::ConnectionReset)?;
         }

@@ -1,0 +1,78 @@
+//! How a watch begins on an open WebSocket, or goes on with other options: by a task, since it may wait for the disk.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tidegate_core::{ErrorCode, Problem};
+use tidegate_hub::WatchEntry;
+use tidegate_wire::{Connection, Encoding, Over, WatchName, Watcher};
+
+use super::command::{self, Change, Watch};
+use super::session::text_frame;
+use crate::Gateway;
+use crate::stream::prepare;
+
+/// What the task needs. The client is heard again when it is done.
+pub(super) struct Begin {
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) encoding: Encoding,
+    pub(super) connection: Connection,
+}
+
+/// From this watch to that.
+pub(super) struct Names {
+    pub(super) old: WatchName,
+    pub(super) new: WatchName,
+}
+
+impl Begin {
+    /// Decides a watch as a request for its address would be, and answers.
+    pub(super) async fn watch(self, watch: Watch, name: WatchName, peer: Option<SocketAddr>) {
+        let Watch { reference, address, options } = watch;
+        let decided = match command::target(&address) {
+            Ok(target) => prepare(&self.gateway, target, options, self.encoding, peer).await,
+            Err(problem) => Err(problem),
+        };
+        self.answer(decided, reference, name, true);
+    }
+
+    /// Ends a watch and begins another of its address where it stood, unless the options say where. A refusal leaves
+    /// it as it is.
+    pub(super) async fn change(self, change: Change, names: Names) {
+        let (reference, named) = (change.reference, change.name.is_some());
+        let decided = self.go_over(change, names.old).await;
+        self.answer(decided, reference, names.new, named);
+    }
+
+    async fn go_over(&self, change: Change, old: WatchName) -> Result<(Watcher, WatchEntry), Problem> {
+        let over = |Over| {
+            Problem::new(ErrorCode::Invalid, "the watch has ended").hint("begin another with the last cursor of it")
+        };
+        let WatchEntry { target, peer, .. } = self.connection.watched(old).await.map_err(over)?;
+        let begins = change.options.begins();
+        let (mut watcher, entry) = prepare(&self.gateway, target, change.options, self.encoding, peer).await?;
+        let stands = self.connection.leave(old).await.map_err(over)?;
+        if let Some(cursor) = stands.filter(|_| !begins) {
+            watcher.plan = watcher.plan.after(cursor)?;
+        }
+        Ok((watcher, entry))
+    }
+
+    fn answer(
+        self,
+        decided: Result<(Watcher, WatchEntry), Problem>,
+        reference: Option<u64>,
+        name: WatchName,
+        named: bool,
+    ) {
+        let Begin { gateway, connection, .. } = self;
+        match decided {
+            Ok((watcher, entry)) => {
+                connection.say(text_frame(&command::watching(reference, named.then_some(name))));
+                connection.watch(&gateway.tails, name, watcher, entry);
+            }
+            Err(problem) => connection.unwatch(name, text_frame(&command::refuse(reference, &problem))),
+        }
+        connection.listen();
+    }
+}
