@@ -46,7 +46,7 @@ pub struct Watcher {
 
 /// Something that takes bytes: a socket after its handshake.
 pub trait Sink: Send {
-    /// Writes all of the chunks, in order; each is whole frames. `stands` is where a client is that has taken them and
+    /// Writes all of the chunks, in order; each is whole frames. `stands` is where a client stands that has taken them and
     /// is cut; without one it has to begin anew, or where it did.
     fn write(&mut self, chunks: &[Bytes], stands: Option<Cursor>) -> impl Future<Output = io::Result<()>> + Send;
 }
@@ -57,8 +57,8 @@ pub(crate) struct Walk<S> {
     hold: Hold,
     /// Of what is written for this watcher alone.
     cursors: Cursors,
-    /// Any cursor of the view.
-    any: Cursor,
+    /// Where its client stands that has taken all of it; `None`: where it began.
+    stands: Option<Cursor>,
     /// A loss was announced, and no cursor has come since: cut now, the client would present the
     /// old one and be told again.
     owes_cursor: bool,
@@ -98,9 +98,8 @@ impl<S: Sink> Walk<S> {
 
     fn of(tails: Tails, hold: Hold, held: Option<Offset>, behind_since: Option<Instant>, sink: S) -> Walk<S> {
         let key = &hold.tail.key;
-        let any = hold.cursor(0);
-        let cursors = Cursors::new(any.prefix(), key.chain, held);
-        Walk { tails, hold, cursors, any, owes_cursor: false, behind_since, sink }
+        let cursors = Cursors::new(hold.cursor(0).prefix(), key.chain, held);
+        Walk { tails, hold, cursors, stands: None, owes_cursor: false, behind_since, sink }
     }
 
     /// From the first frame to the live tail; a problem ends the watch.
@@ -283,8 +282,10 @@ impl<S: Sink> Walk<S> {
 
     async fn send(&mut self, bytes: Bytes, frames: u64) -> io::Result<()> {
         let length = bytes.len();
-        let stands = self.cursors.last().map(|offset| Cursor { offset, ..self.any });
-        self.sink.write(&[bytes], stands).await?;
+        if !self.owes_cursor {
+            self.stands = self.cursors.last().map(|offset| self.hold.cursor(offset));
+        }
+        self.sink.write(&[bytes], self.stands).await?;
         self.tails.count_sent(frames, length);
         Ok(())
     }

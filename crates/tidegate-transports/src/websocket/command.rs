@@ -171,7 +171,8 @@ fn read_unwatch(text: &str, reference: Option<u64>) -> Result<Command, Problem> 
 fn read_change(text: &str, reference: Option<u64>, many: bool) -> Result<Command, Problem> {
     let invalid = |detail: String| {
         let named = if many { "\"watch\":\"w1\"," } else { "" };
-        let hint = format!("send {{\"do\":\"change\",\"ref\":2,{named}\"filter\":\"…\"}}, with all options that are wanted");
+        let hint =
+            format!("send {{\"do\":\"change\",\"ref\":2,{named}\"filter\":\"…\"}}, with all options that are wanted");
         Problem::new(ErrorCode::Invalid, detail).hint(hint)
     };
     let ChangeMembers { watch, options, .. } =

@@ -52,18 +52,13 @@ pub(super) struct Pass {
     /// Their bytes in one piece.
     pub(super) bytes: Bytes,
     pub(super) frames: u64,
+    /// Where its members are after it.
+    upto: Offset,
     pub(super) began: Instant,
     /// The member that is next.
     pub(super) next: usize,
     /// Who came later is behind the pass already.
     pub(super) count: usize,
-}
-
-impl Pass {
-    /// Where its members are after it.
-    fn upto(&self) -> Offset {
-        self.chunks.last().expect("a pass has news").last().upto
-    }
 }
 
 /// What a tail has for its members.
@@ -109,7 +104,7 @@ impl LaneTail {
     pub(super) fn upto_of(&self, member: u32) -> Offset {
         match &self.pass {
             // It has had its turn, or came after the pass had begun.
-            Some(pass) if !(pass.next..pass.count).contains(&(member as usize)) => pass.upto(),
+            Some(pass) if !(pass.next..pass.count).contains(&(member as usize)) => pass.upto,
             _ => self.upto,
         }
     }
@@ -124,7 +119,8 @@ impl LaneTail {
         let bytes = join(&chunks);
         let frames = chunks.iter().map(|chunk| u64::from(chunk.last().frames)).sum();
         let count = self.members.len();
-        self.pass = Some(Box::new(Pass { chunks, bytes, frames, began: now, next: 0, count }));
+        let upto = chunks.last().map_or(self.upto, |chunk| chunk.last().upto);
+        self.pass = Some(Box::new(Pass { chunks, bytes, frames, upto, began: now, next: 0, count }));
         News::Pass
     }
 
@@ -132,7 +128,7 @@ impl LaneTail {
     pub(super) fn finish(&mut self) -> Option<Box<Pass>> {
         let pass = self.pass.take()?;
         self.at += pass.chunks.len() as u64;
-        self.upto = pass.upto();
+        self.upto = pass.upto;
         Some(pass)
     }
 
@@ -146,7 +142,11 @@ impl LaneTail {
         (place, std::mem::take(&mut self.members))
     }
 
-    pub(super) fn join(&mut self, member: Member) -> u32 {
+    /// One more member, which stands at the [`goal`](LaneTail::goal). It may know better than its tail how far nothing
+    /// more has happened.
+    pub(super) fn join(&mut self, member: Member, upto: Offset) -> u32 {
+        let known = self.pass.as_mut().map_or(&mut self.upto, |pass| &mut pass.upto);
+        *known = upto.max(*known);
         if self.members.is_empty() {
             // Most tails have one.
             self.members.reserve_exact(1);

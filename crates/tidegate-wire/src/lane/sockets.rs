@@ -43,7 +43,12 @@ impl Lane {
         let watches = self.hub.watches().clone();
         if let Some(socket) = self.socket(id) {
             let listed = watches.enter(entry);
-            socket.watches.push(Watch { name, state: State::Walking(Walking { walk: None, stands }), behind_since: None, listed });
+            socket.watches.push(Watch {
+                name,
+                state: State::Walking(Walking { walk: None, stands }),
+                behind_since: None,
+                listed,
+            });
         }
     }
 
@@ -216,7 +221,7 @@ impl Lane {
                 return true;
             }
             if place.chunk == goal && place.bytes == 0 {
-                seat.member = tail.join(Member { socket: id.number, watch: at });
+                seat.member = tail.join(Member { socket: id.number, watch: at }, place.upto);
                 watch.behind_since = None;
                 watch.state = match std::mem::replace(&mut watch.state, State::Walking(Walking::default())) {
                     State::Late(seat, _) => State::Live(seat),

@@ -4,10 +4,10 @@ use std::io;
 
 use bytes::Bytes;
 use serde_json::Value;
+use tidegate_core::Cursor;
 use tidegate_testkit::client::coding::Unpacker;
 use tidegate_testkit::client::deflate::inflate;
 use tidegate_testkit::replica::offset;
-use tidegate_core::Cursor;
 use tidegate_wire::{Encoding, Sink};
 
 /// Takes all.

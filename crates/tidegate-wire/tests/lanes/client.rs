@@ -7,7 +7,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tidegate_core::Kind;
 use tidegate_testkit::replica::{Item, Replica, offset};
 use tidegate_wire::{Connection, Encoding, WatchName, websocket_text};
@@ -36,6 +36,8 @@ struct Watch {
     name: WatchName,
     /// It was asked to end, and has not been heard to.
     leaving: bool,
+    /// It follows another, and nothing of it has been heard.
+    coming: bool,
 }
 
 impl Client {
@@ -74,7 +76,8 @@ impl Client {
             match self.random.random_range(0..200) {
                 0 if !calm => return false,
                 1..=4 => tokio::time::sleep(Duration::from_millis(self.random.random_range(0..30))).await,
-                5..=6 if self.many && !calm => self.leave(&lane),
+                5..=6 if self.many && !calm => self.unwatch(&lane),
+                7..=12 if self.many && !calm => self.go_over(&lane),
                 _ => {}
             }
             let most = if self.random.random_ratio(1, 4) { 200 } else { buffer.len() };
@@ -97,14 +100,37 @@ impl Client {
     fn begin(&mut self, at: usize, lane: &Connection) {
         self.names += 1;
         let watch = &mut self.watches[at];
-        (watch.name, watch.leaving) = (self.names, false);
-        self.world.watch(lane, watch.name, self.encoding, &watch.wish, &watch.replica);
+        (watch.name, watch.leaving, watch.coming) = (self.names, false, false);
+        let after = watch.replica.cursor.as_deref().map(|cursor| cursor.parse().expect("cursor"));
+        self.world.watch(lane, watch.name, self.encoding, &watch.wish, after);
     }
 
-    fn leave(&mut self, lane: &Connection) {
+    /// From one watch to another, which begins where the lane says that the first stood.
+    fn go_over(&mut self, lane: &Connection) {
         let at = self.random.random_range(0..self.watches.len());
         let watch = &mut self.watches[at];
-        if !std::mem::replace(&mut watch.leaving, true) {
+        if watch.coming || std::mem::replace(&mut watch.leaving, true) {
+            return;
+        }
+        self.names += 1;
+        let (old, new, wish, encoding) = (watch.name, self.names, watch.wish.clone(), self.encoding);
+        let (world, lane) = (self.world.clone(), lane.clone());
+        tokio::spawn(async move {
+            // The client may have broken off meanwhile.
+            let Ok(stands) = lane.leave(old).await else { return };
+            let stood = stands.map(|cursor| cursor.to_string());
+            let done = json!({ "op": "done", "ref": old, "now": new, "stood": stood });
+            let mut answer = Vec::new();
+            websocket_text(done.to_string().as_bytes(), &mut answer);
+            lane.say(answer.into());
+            world.watch(&lane, new, encoding, &wish, stands);
+        });
+    }
+
+    fn unwatch(&mut self, lane: &Connection) {
+        let at = self.random.random_range(0..self.watches.len());
+        let watch = &mut self.watches[at];
+        if !watch.coming && !std::mem::replace(&mut watch.leaving, true) {
             let mut answer = Vec::new();
             websocket_text(format!("{{\"op\":\"done\",\"ref\":{}}}", watch.name).as_bytes(), &mut answer);
             lane.unwatch(watch.name, answer.into());
@@ -124,12 +150,25 @@ impl Client {
                 let watch = &mut self.watches[at];
                 assert!(std::mem::replace(&mut watch.leaving, false), "done twice");
                 watch.replica.cut();
-                self.begin(at, lane);
+                match frame["now"].as_u64() {
+                    None => self.begin(at, lane),
+                    Some(now) => {
+                        (watch.name, watch.coming) = (now as WatchName, true);
+                        let (stood, heard) =
+                            (frame["stood"].as_str().and_then(offset), watch.replica.cursor.as_deref());
+                        assert!(
+                            stood.is_none() || stood >= heard.and_then(offset),
+                            "{frame} {heard:?} {:?}",
+                            watch.wish
+                        );
+                    }
+                }
             }
             "close" | "closed" => panic!("{frame}"),
             _ => {
                 let watch = self.watches.iter_mut().find(|watch| Some(watch.name) == *on);
                 let watch = watch.unwrap_or_else(|| panic!("of no watch ({on:?}): {frame}"));
+                watch.coming = false;
                 let link = watch.replica.cursor.clone();
                 watch.replica.apply(frame).unwrap_or_else(|violation| panic!("{violation}"));
                 let (lost, doubled) = (watch.replica.lost, watch.replica.doubled);
@@ -142,7 +181,7 @@ impl Client {
         let head = self.world.head();
         self.watches.iter().all(|watch| {
             let at = watch.replica.cursor.as_deref().and_then(offset);
-            !watch.leaving && watch.replica.settled() && at == Some(head)
+            !watch.leaving && !watch.coming && watch.replica.settled() && at == Some(head)
         })
     }
 }
@@ -157,7 +196,7 @@ impl Watch {
         };
         let kind = if random.random_ratio(1, 3) { Kind::State } else { Kind::History };
         let replica = if kind == Kind::State { Replica::state() } else { Replica::history() };
-        Watch { wish: Wish { target, kind, chain: random.random() }, replica, name: 0, leaving: false }
+        Watch { wish: Wish { target, kind, chain: random.random() }, replica, name: 0, leaving: false, coming: false }
     }
 }
 

@@ -8,7 +8,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde_json::Value;
 use tidegate_core::Kind;
-use tidegate_testkit::replica::{Replica, offset};
+use tidegate_testkit::replica::offset;
 use tidegate_wire::{Encoding, StreamOptions};
 use tokio::io::AsyncReadExt;
 
@@ -36,7 +36,7 @@ impl Reader {
     /// Watches all there is of a part.
     pub fn watch(&self, world: &World, name: u32, part: usize) {
         let wish = Wish { target: format!("rows/{part}"), kind: Kind::History, chain: false };
-        world.watch(&self.pair.lane, name, Encoding::WebSocket, &wish, &Replica::history());
+        world.watch(&self.pair.lane, name, Encoding::WebSocket, &wish, None);
     }
 
     /// The next frame, or none when the server has closed.

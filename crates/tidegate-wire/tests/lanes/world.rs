@@ -11,10 +11,10 @@ use bytes::Bytes;
 use rand::Rng;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
-use tidegate_core::{Address, Kind, Millis, Op, Target, Template};
+use tidegate_core::{Address, Cursor, Kind, Millis, Op, Target, Template};
 use tidegate_hub::{Access, ChannelConfig, From, Hub, HubOptions, WatchEntry, WatchId, WatchRequest};
 use tidegate_log::{Batch, ChannelSpec, Entry, Log, Options, Retain};
-use tidegate_testkit::replica::{Replica, Rows};
+use tidegate_testkit::replica::Rows;
 use tidegate_wire::{Connection, Ear, Encoding, Line, StreamOptions, Tails, Terms, WatchName, Watcher};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -143,11 +143,11 @@ impl World {
         Pair { client: TcpStream::from_std(client.into()).expect("a client"), lane }
     }
 
-    /// Begins a watch where `replica` stands.
-    pub fn watch(&self, lane: &Connection, name: WatchName, encoding: Encoding, wish: &Wish, replica: &Replica) {
+    /// Begins a watch at a cursor.
+    pub fn watch(&self, lane: &Connection, name: WatchName, encoding: Encoding, wish: &Wish, after: Option<Cursor>) {
         let request = WatchRequest {
-            from: (wish.kind == Kind::History && replica.cursor.is_none()).then_some(From::Start),
-            after: replica.cursor.as_deref().map(|cursor| cursor.parse().expect("cursor")),
+            from: (wish.kind == Kind::History && after.is_none()).then_some(From::Start),
+            after,
             snapshot: (wish.kind == Kind::History).then_some(false),
             ..WatchRequest::new(Target::parse(&wish.target).expect("target"))
         };
