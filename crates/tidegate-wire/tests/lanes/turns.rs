@@ -104,12 +104,17 @@ async fn a_busy_watch_leaves_room_for_the_others_on_its_socket() {
         reader.watch(&world, part as u32, part);
         reader.live(&world, &mut random, part, part + 1).await;
     }
+    // On a socket of its own, it tells when the lane has had something for both.
+    let mut witness = Reader::new(&world, false, None).await;
+    witness.watch(&world, 1, 1);
+    witness.upto(world.head()).await;
     // A ring holds this, the socket does not.
     world.write(&mut random, 0, 130, 1_500);
     let last = world.head();
     world.write(&mut random, 1, 1, 10);
     let wanted = world.head();
     eventually("full sockets", || (world.tails.lanes().full() == 1).then_some(()), || ()).await;
+    witness.upto(wanted).await;
     loop {
         let frame = reader.next().await.expect("a frame");
         match frame.get("cursor").and_then(Value::as_str).and_then(offset) {
