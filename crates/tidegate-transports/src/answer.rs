@@ -96,15 +96,17 @@ pub(crate) fn readable_by(answer: &mut Answer, origin: &str) {
     }
 }
 
-/// The fields that let pages of a listed origin read an answer.
-pub(crate) fn cross_origin(origin: &str) -> [(HeaderName, String); 3] {
+/// Tells caches that pages of other origins get other fields: also where this request is of none, since what is
+/// stored of it may be given to one.
+pub(crate) fn varies_by_origin(answer: &mut Answer) {
+    answer.headers_mut().append(VARY, HeaderValue::from_static("origin"));
+}
+
+/// The fields that let pages of a listed origin read an answer; it varies by it.
+pub(crate) fn cross_origin(origin: &str) -> [(HeaderName, String); 2] {
     let exposed = "etag, idempotency-replayed, link, retry-after, tidegate-cursor, tidegate-heartbeat-ms, \
                    tidegate-protocol, tidegate-watch";
-    [
-        (ACCESS_CONTROL_ALLOW_ORIGIN, origin.to_owned()),
-        (ACCESS_CONTROL_EXPOSE_HEADERS, exposed.to_owned()),
-        (VARY, format!("{VARIES}, origin")),
-    ]
+    [(ACCESS_CONTROL_ALLOW_ORIGIN, origin.to_owned()), (ACCESS_CONTROL_EXPOSE_HEADERS, exposed.to_owned())]
 }
 
 /// Whether an `If-None-Match` names `etag` (weak comparison, RFC 9110, section 13.1.2).
