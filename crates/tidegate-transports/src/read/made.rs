@@ -67,7 +67,7 @@ impl What {
 
     /// Whether nothing that comes can change it.
     pub(super) fn is_fixed(self) -> bool {
-        matches!(self, What::Frames { more: true, .. })
+        matches!(self, What::Frames { more: true, .. } | What::Cleared)
     }
 
     /// Whether it ends where it does even if the channel moves on elsewhere.

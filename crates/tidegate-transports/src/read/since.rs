@@ -103,12 +103,16 @@ async fn page_of(
     let Plan { channel, view, .. } = plan;
     let share = gateway.budget.take(ANSWER_BYTES).await?;
     let cleared = view.kind == Kind::State && page.records.iter().any(|record| record.op == Op::Clear);
-    let cursor = channel.cursor(view, page.upto);
-    let (what, bytes) = match cleared {
-        true => (What::Cleared, body(channel, view, &[Frame::Reset(ResetReason::Clear)], false, None, None)),
+    let (what, cursor, bytes) = match cleared {
+        // It is so from that position on, whatever else comes.
+        true => {
+            let reset = body(channel, view, &[Frame::Reset(ResetReason::Clear)], false, None, None);
+            (What::Cleared, channel.cursor(view, from.after), reset)
+        }
         false => {
-            let frames = super::frames(channel, view, &page.records, asked.chain, from.prev, Some(cursor));
-            (What::Frames { full: page.records.len() >= asked.limit, more: page.more }, frames)
+            let cursor = channel.cursor(view, page.upto);
+            let what = What::Frames { full: page.records.len() >= asked.limit, more: page.more };
+            (what, cursor, super::frames(channel, view, &page.records, asked.chain, from.prev, Some(cursor)))
         }
     };
     let keeps = gateway.answers.takes(bytes.len());
