@@ -97,12 +97,14 @@ pub(crate) fn readable_by(answer: &mut Answer, origin: &str) {
 }
 
 /// Tells caches that pages of other origins get other fields: also where this request is of none, since what is
-/// stored of it may be given to one.
+/// stored of it may be given to one. In the one field that is there, since not all caches read a second one.
 pub(crate) fn varies_by_origin(answer: &mut Answer) {
-    answer.headers_mut().append(VARY, HeaderValue::from_static("origin"));
+    let before = answer.headers().get(VARY).and_then(|vary| vary.to_str().ok()).unwrap_or(VARIES);
+    let vary = format!("{before}, origin");
+    header(answer, VARY, &vary);
 }
 
-/// The fields that let pages of a listed origin read an answer; it varies by it.
+/// The fields that let pages of a listed origin read an answer, which varies by it.
 pub(crate) fn cross_origin(origin: &str) -> [(HeaderName, String); 2] {
     let exposed = "etag, idempotency-replayed, link, retry-after, tidegate-cursor, tidegate-heartbeat-ms, \
                    tidegate-protocol, tidegate-watch";

@@ -175,10 +175,12 @@ fn fields(gateway: &Gateway, watcher: &Watcher, origin: Option<&str>) -> Vec<(He
         fields.push((CONTENT_ENCODING, token.to_owned()));
     }
     fields.extend(begin_fields(gateway, watcher));
-    fields.push((VARY, answer::VARIES.to_owned()));
-    if let Some(origin) = origin {
-        fields.push((VARY, "origin".to_owned()));
-        fields.extend(answer::cross_origin(origin));
+    match origin {
+        None => fields.push((VARY, answer::VARIES.to_owned())),
+        Some(origin) => {
+            fields.push((VARY, format!("{}, origin", answer::VARIES)));
+            fields.extend(answer::cross_origin(origin));
+        }
     }
     fields
 }
