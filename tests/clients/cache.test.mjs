@@ -131,7 +131,7 @@ test("a thousand who long-poll through nginx cost one request a change", { timeo
   const gateway = await Gateway.start(t, { config });
   const proxy = await cache(t, gateway.url, CLIENTS);
   const { cursor } = await gateway.json(`/v1/${ROOM}`);
-  const crowd = new Crowd(proxy.url, cursor, "30s", CLIENTS);
+  const crowd = new Crowd(proxy.url, cursor, "60s", CLIENTS);
   const through = await rounds(gateway, crowd, () => inNginx(proxy, CLIENTS));
   await crowd.stop();
   assert.equal(through.MISS, CHANGES, "one fetches what is new");

@@ -24,8 +24,8 @@ use crate::options::Options;
 /// Where the next one is another answer soon. Browsers ask; who shares may give it to all who waited for it, and
 /// while it fetches the next one still to those who come late.
 const MOMENT: &str = "public, max-age=0, s-maxage=1, stale-while-revalidate=5";
-/// The same of an answer that says nothing: given for longer it would be asked for again and again.
-const MOMENT_OF_NOTHING: &str = "public, max-age=0, s-maxage=1";
+/// The same of an answer that says nothing: who does not go on where it links to asks for it again and again.
+const MOMENT_OF_NOTHING: &str = "public, max-age=0, s-maxage=1, stale-while-revalidate=2";
 /// Nobody may keep it.
 const NONE: &str = "no-store";
 /// No longer than this is anything kept (RFC 9111 has no limit, and this is what others take for one).
@@ -48,7 +48,7 @@ pub(crate) enum Held {
     Nothing,
 }
 
-/// Says on the answer who may keep it and for how long. `varies` lists what it depends on beside the URL.
+/// Says on the answer who may keep it and for how long, and that it does not vary by what its URL says already.
 pub(crate) fn mark(answer: &mut Answer, channel: &Channel, view: &View, options: &Options, held: Held) {
     let headers = answer.headers_mut();
     let control = control(channel, view, options, held, Millis::now());

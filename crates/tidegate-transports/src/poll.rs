@@ -1,7 +1,7 @@
 //! Long-poll: the frames since a cursor, or nothing and a newer cursor.
 //!
 //! A wait is a wait for the tail to speak; what came then is read once for all who waited ([`since`]). How long
-//! caches may give an answer to others is said in [`cache`](crate::cache).
+//! caches may give an answer to others is said in [`cache`].
 
 use std::time::Duration;
 
