@@ -254,9 +254,13 @@ export class Watch extends Replica {
   async #read(query, signal, alive) {
     const { filter, fields, chain = true } = this.#options;
     alive(POLL_WAIT_S * 1_000 + POLL_GRACE_MS);
-    const response = await this.#get({ ...query, filter, fields, chain: chain || undefined }, { Accept: "application/json" }, signal);
+    // A cache in between may look at the URL alone.
+    const as = query.after && "json";
+    const response = await this.#get({ ...query, as, filter, fields, chain: chain || undefined }, { Accept: "application/json" }, signal);
     const cursor = response.headers.get("Tidegate-Cursor");
-    if (response.status === 204) return { frames: [], cursor };
+    const next = /<([^>]*)>;\s*rel="next"/.exec(response.headers.get("Link"))?.[1];
+    const linked = next && new URL(next, "http://any").searchParams;
+    if (response.status === 204) return { frames: [], cursor, turn: linked?.get("turn") ?? undefined };
     // One key of one address is answered by its bare value, which has no more of its row.
     const address = this.#address;
     const bare = query.key !== undefined && !query.after && !this.#history && !address.split("/").includes("*");
@@ -266,8 +270,7 @@ export class Watch extends Replica {
     const body = await response.json();
     alive(Infinity);
     if (bare) return { rows: [{ address, key: query.key, time: "", data: body }], cursor };
-    const next = /<([^>]*)>;\s*rel="next"/.exec(response.headers.get("Link"))?.[1];
-    return { ...body, more: next !== undefined, page: next && new URL(next, "http://any").searchParams.get("page") };
+    return { ...body, more: next !== undefined, page: linked?.get("page") };
   }
 
   async #get(query, headers, signal) {
@@ -445,6 +448,7 @@ async function* framesOf(response) {
 
 /** The frames that a stream would have but for `begin`, by questions: the rows up to a cursor, then what comes after. */
 async function* polled(read, { cursor, from, key, snapshot, history, pace }, signal) {
+  let turn = Math.floor(Date.now() / (POLL_WAIT_S * 1_000)); // who begins beside others is with them: their wait is cached as one
   for (;;) {
     while (cursor === null) {
       let { rows, frames, page, ...answer } = await read({ from, key, snapshot });
@@ -466,7 +470,8 @@ async function* polled(read, { cursor, from, key, snapshot, history, pace }, sig
       }
       if (cursor !== null) yield [{ op: "snapshot", last: true, count: answer.count, cursor }];
     }
-    const answer = await read({ after: cursor, wait: `${POLL_WAIT_S}s`, key, snapshot: history ? false : undefined });
+    const answer = await read({ after: cursor, wait: `${POLL_WAIT_S}s`, turn, key, snapshot: history ? false : undefined });
+    turn = answer.turn; // without one the cursor is another
     // Without a cursor there is a `reset`, and the rows, which it comes with again, have to be asked for.
     cursor = answer.cursor;
     yield [...answer.frames.filter(({ op }) => op !== "reset"), ...(cursor === null ? [] : [{ op: "bookmark", cursor }])];

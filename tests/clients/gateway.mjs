@@ -48,6 +48,8 @@ channels:
 export class Gateway {
   /** Such as `http://127.0.0.1:40123`; the same after a restart. */
   url;
+  /** The same of its admin listener; another after a restart. */
+  admin;
   #process; #folder; #origins; #config; #log = "";
 
   /** Starts one and stops it after the test; `config` makes its config. @param {import("node:test").TestContext} t */
@@ -76,14 +78,14 @@ export class Gateway {
     const file = path.join(this.#folder, "tidegate.yaml");
     await writeFile(file, this.#config({ listen: this.url ? new URL(this.url).port : 0, origins: this.#origins, folder: this.#folder }));
     this.#process = spawn(BINARY, ["serve", "--config", file], { cwd: this.#folder, stdio: ["ignore", "pipe", "pipe"] });
-    this.url = await new Promise((resolve, reject) => {
+    [this.url, this.admin] = await new Promise((resolve, reject) => {
       const fail = (why) => reject(new Error(`${why}; it said:\n${this.#log}`));
       const timer = setTimeout(() => fail(`the server was not up within ${START_MS_MAX} ms`), START_MS_MAX);
       for (const stream of [this.#process.stdout, this.#process.stderr]) {
         stream.setEncoding("utf8").on("data", (text) => {
           this.#log = (this.#log + text).slice(-20_000);
-          const line = /^listening on (https?:\S+)$/m.exec(this.#log);
-          if (line) resolve(line[1]);
+          const lines = /^listening on (https?:\S+)\nadmin on (http:\S+)$/m.exec(this.#log);
+          if (lines) resolve(lines.slice(1));
         });
       }
       this.#process.on("exit", (code, signal) => fail(`the server ended (${code ?? signal})`));
@@ -118,6 +120,13 @@ export class Gateway {
   /** Publishes `{n}` for each number, one after the other, each acknowledged, over cuts and restarts. */
   async publishNumbers(address, from, to) {
     for (let n = from; n <= to; n++) await publish(address, { n, text: `number ${n}` }, { url: this.url, attempts: 30 });
+  }
+
+  /** The value of a metric, written as it stands there: with its labels. */
+  async metric(name) {
+    const line = (await (await fetch(`${this.admin}/metrics`)).text()).split("\n").find((line) => line.startsWith(`${name} `));
+    assert.ok(line, `there is a metric ${name}`);
+    return Number(line.slice(name.length));
   }
 
   async json(pathAndQuery) {

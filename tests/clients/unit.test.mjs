@@ -190,7 +190,7 @@ function held(stream, answers) {
   };
 }
 
-const polls = (requests) => requests.filter(({ headers }) => headers.accept === "application/json").map(({ path }) => path);
+const polls = (requests) => requests.filter(({ headers }) => headers.accept === "application/json").map(({ path }) => path.replace(/&turn=\d{8,}/, "&turn=now"));
 
 for (const [what, stream] of [
   ["of which only padding comes", ": padding\n\n"],
@@ -203,7 +203,7 @@ for (const [what, stream] of [
       { body: { rows: [row("1", 1), row("2", 2)], cursor: "c1" }, headers: { Link: '</v1/a/*?chain=true&page=p2>; rel="next"' } },
       { body: { rows: [row("3", 3)], cursor: "c1" } },
       { body: { frames: [upsert("1", "while the rows were read", { cursor: "c2", prev: "c1" })], cursor: "c3" } },
-      { status: 204, cursor: "c4" },
+      { status: 204, cursor: "c4", headers: { Link: '</v1/a/*?after=c4&turn=7&wait=25s>; rel="next"' } },
       { body: { frames: [upsert("4", 4, { cursor: "c5", prev: "c4" })], cursor: "c6" } },
       { body: { frames: [{ op: "gap", from: "c6", reason: "retention" }, { op: "reset", reason: "gap" }], cursor: null } },
       { body: { rows: [row("5", 5)], cursor: "d1" } },
@@ -229,7 +229,7 @@ for (const [what, stream] of [
     assert.deepEqual(statuses.slice(-3), [["connecting", "poll"], ["open", "poll"], ["closed", "poll"]]);
     const view = "filter=data+%21%3D+0&fields=a%2Cb.c";
     assert.equal(server.requests[0].path, `/v1/a/*?${view}&mode=patch&chain=true`);
-    const paths = ["", "page=p2&", "after=c1&", "after=c3&wait=25s&", "after=c4&wait=25s&", "after=c6&wait=25s&", "", "after=d1&", "after=d2&wait=25s&"];
+    const paths = ["", "page=p2&", "after=c1&as=json&", "after=c3&wait=25s&turn=now&as=json&", "after=c4&wait=25s&turn=7&as=json&", "after=c6&wait=25s&as=json&", "", "after=d1&as=json&", "after=d2&wait=25s&as=json&"];
     assert.deepEqual(polls(server.requests), paths.map((path) => `/v1/a/*?${path}${view}&chain=true`));
   });
 }
@@ -243,12 +243,12 @@ test("a long-poll of events begins where the stream's head said, or now; a histo
     await assert.rejects(live.done, /the end/);
     return [seen, polls(server.requests)];
   };
-  assert.deepEqual(await run(held("", events)), [[2], ["/v1/a", "/v1/a?after=c1&wait=25s", "/v1/a?after=c2&wait=25s", "/v1/a?after=c3&wait=25s"]]);
+  assert.deepEqual(await run(held("", events)), [[2], ["/v1/a", "/v1/a?after=c1&wait=25s&turn=now&as=json", "/v1/a?after=c2&wait=25s&as=json", "/v1/a?after=c3&wait=25s&as=json"]]);
   const [seen, asked] = await run(held("", events), { from: "start" });
-  assert.deepEqual([seen, asked.slice(0, 2)], [[1, 2], ["/v1/a?from=start", "/v1/a?after=c1&wait=25s&snapshot=false"]]);
+  assert.deepEqual([seen, asked.slice(0, 2)], [[1, 2], ["/v1/a?from=start", "/v1/a?after=c1&wait=25s&turn=now&snapshot=false&as=json"]]);
   const headed = held("", events);
   const known = (request) => (request.headers.accept === "application/json" ? headed(request) : { headers: { "Tidegate-Cursor": "c0" }, hold: true });
-  assert.deepEqual((await run(known))[1][0], "/v1/a?after=c0&wait=25s");
+  assert.deepEqual((await run(known))[1][0], "/v1/a?after=c0&wait=25s&turn=now&as=json");
 });
 
 test("the value of one key is its row, by long-poll too", async (t) => {
@@ -257,7 +257,7 @@ test("the value of one key is its row, by long-poll too", async (t) => {
     const server = await peer(t, held("", [first, { status: 204, cursor: "c1" }]));
     const live = watch("a/b", { url: server.url, key: "k", fallback: { afterMs: 30 } });
     await assert.rejects(live.done, /the end/);
-    assert.deepEqual([state(live.rows), polls(server.requests).slice(-1)], [rows, ["/v1/a/b?after=c1&wait=25s&key=k&chain=true"]]);
+    assert.deepEqual([state(live.rows), polls(server.requests).slice(-1)], [rows, ["/v1/a/b?after=c1&wait=25s&turn=now&key=k&as=json&chain=true"]]);
   }
 });
 

@@ -39,6 +39,12 @@ impl Channel {
         self.config.key.is_some()
     }
 
+    /// Whether whoever asks may read it, so that an answer to one may be given to any other. This is the one place
+    /// that says so; what is not for everyone never leaves here for a shared cache.
+    pub fn read_by_everyone(&self) -> bool {
+        self.config.access.read
+    }
+
     /// The kind of watch that the channel gives when nothing is asked.
     pub fn default_kind(&self) -> Kind {
         if self.keyed() { Kind::State } else { Kind::History }

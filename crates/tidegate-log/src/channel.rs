@@ -1,5 +1,6 @@
 //! One channel of the log, for reading.
 
+mod keeping;
 mod records;
 mod rows;
 mod standing;
@@ -10,6 +11,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 use tidegate_core::{Address, ChannelId, Epoch, Key, Millis, Offset, Record, Scope};
+
+pub use keeping::Keeping;
 
 use crate::hot::{Part, RowState};
 use crate::options::{Retain, Window};
@@ -141,6 +144,12 @@ impl Channel {
     /// bounded number of records; `None` if something came, or if memory does not say.
     pub fn unchanged(&self, after: Offset, scope: &Scope) -> Option<Offset> {
         self.state.unchanged(after, scope)
+    }
+
+    /// What keeps records after `after` from being trimmed; `None` where there are none, where some are gone, and where
+    /// nothing is on disk, so that any new record may push them out. It never blocks on the disk.
+    pub fn keeping(&self, after: Offset) -> Option<Keeping> {
+        self.state.keeping(after)
     }
 
     /// Rows of `scope` in order of address and key, after `after`; the state at `RowPage::at` exactly. A page

@@ -133,6 +133,12 @@ impl Part {
         self.read().records.first().map(|record| record.appended)
     }
 
+    /// Time of append of the record after `after`, which this part holds.
+    pub(crate) fn appended_after(&self, after: Offset) -> Option<Millis> {
+        let index = after.saturating_sub(self.after) as usize;
+        self.read().records.get(index).map(|record| record.appended)
+    }
+
     pub(crate) fn newest_time(&self) -> Option<Millis> {
         self.read().records.last().map(|record| record.appended)
     }

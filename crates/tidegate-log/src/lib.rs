@@ -38,7 +38,7 @@ mod thread;
 mod verify;
 
 pub use batch::{AppendError, Appended, Batch, Entry, Idempotency, loaded_mark};
-pub use channel::Channel;
+pub use channel::{Channel, Keeping};
 pub use condition::{Condition, Expect, Standing};
 pub use error::{DrainError, OpenError};
 pub use health::{Health, SYNC_BUCKETS_US, Stats};

@@ -10,7 +10,7 @@ use std::time::Duration;
 use common::{ALL, address, append, batch, idempotency, scope, upsert};
 use tidegate_core::Millis;
 use tidegate_log::disk::SimDisk;
-use tidegate_log::{AppendError, Batch, ChannelSpec, Clock, Options, ReadError, ReadLimit, SteppedLog, Window};
+use tidegate_log::{AppendError, Batch, ChannelSpec, Clock, Options, ReadError, ReadLimit, Retain, SteppedLog, Window};
 
 struct Bench {
     disk: SimDisk,
@@ -79,6 +79,41 @@ fn age_and_bytes_trim_history_and_never_state() {
     assert!(log.retain().expect("trimmed"));
     assert_eq!(log.channel("old").expect("old").start(), 200);
     assert_eq!(log.append(batch([append("old", "a/b", "1")])).expect("appended").last[0].1, 201);
+}
+
+/// Whoever is told that a record stays until then can rely on it, wherever it is by then.
+#[test]
+fn what_is_kept_until_a_time_is_there_until_then() {
+    let mut specs = ["aged", "bounded", "kept"].map(ChannelSpec::plain).to_vec();
+    specs[0].retain.age = Some(Duration::from_secs(60));
+    specs[1].retain.bytes = Some(4_000_000);
+    specs.push(ChannelSpec { retain: Retain { ephemeral: true, ..Retain::default() }, ..ChannelSpec::plain("ring") });
+    let bench = Bench::new(specs);
+    let log = bench.open();
+    let names = ["aged", "bounded", "kept", "ring"];
+    for n in 0..120u64 {
+        log.append(batch(names.map(|name| append(name, "a/b", "x".repeat(1_000))))).expect("appended");
+        bench.pass(1);
+        if n % 40 == 39 {
+            log.drain().expect("drained");
+            log.merge().expect("merged");
+        }
+        log.retain().expect("retained");
+        let [aged, bounded, kept, ring] = names.map(|name| log.channel(name).expect("a channel"));
+        for after in aged.start()..aged.head() {
+            let appended = aged.read(after, after + 1, &scope("a/b"), ALL).expect("held").records[0].appended;
+            let until = aged.keeping(after).and_then(|keeping| keeping.until).expect("a bound").0;
+            assert!(until >= appended.0 + 60_000 && until >= bench.clock.load(Ordering::Relaxed), "{after} of {n}");
+        }
+        let keeping = kept.keeping(0).expect("a record");
+        assert_eq!((keeping.until, keeping.room), (None, None));
+        let room = |after| bounded.keeping(after).and_then(|keeping| keeping.room).expect("a bound");
+        assert!(room(0) <= 2_000_000 - n * 1_000, "{}", room(0));
+        assert!(room(n) >= room(0));
+        assert_eq!((ring.keeping(0), kept.keeping(kept.head())), (None, None));
+    }
+    assert!(log.channel("aged").expect("a channel").start() > 0, "something was trimmed");
+    assert_eq!(log.channel("aged").expect("a channel").keeping(0), None);
 }
 
 #[test]

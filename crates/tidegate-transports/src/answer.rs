@@ -96,15 +96,19 @@ pub(crate) fn readable_by(answer: &mut Answer, origin: &str) {
     }
 }
 
-/// The fields that let pages of a listed origin read an answer.
-pub(crate) fn cross_origin(origin: &str) -> [(HeaderName, String); 3] {
+/// Tells caches that pages of other origins get other fields: also where this request is of none, since what is
+/// stored of it may be given to one. In the one field that is there, since not all caches read a second one.
+pub(crate) fn varies_by_origin(answer: &mut Answer) {
+    let before = answer.headers().get(VARY).and_then(|vary| vary.to_str().ok()).unwrap_or(VARIES);
+    let vary = format!("{before}, origin");
+    header(answer, VARY, &vary);
+}
+
+/// The fields that let pages of a listed origin read an answer, which varies by it.
+pub(crate) fn cross_origin(origin: &str) -> [(HeaderName, String); 2] {
     let exposed = "etag, idempotency-replayed, link, retry-after, tidegate-cursor, tidegate-heartbeat-ms, \
                    tidegate-protocol, tidegate-watch";
-    [
-        (ACCESS_CONTROL_ALLOW_ORIGIN, origin.to_owned()),
-        (ACCESS_CONTROL_EXPOSE_HEADERS, exposed.to_owned()),
-        (VARY, format!("{VARIES}, origin")),
-    ]
+    [(ACCESS_CONTROL_ALLOW_ORIGIN, origin.to_owned()), (ACCESS_CONTROL_EXPOSE_HEADERS, exposed.to_owned())]
 }
 
 /// Whether an `If-None-Match` names `etag` (weak comparison, RFC 9110, section 13.1.2).

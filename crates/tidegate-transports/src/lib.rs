@@ -7,6 +7,7 @@
 mod action;
 mod answer;
 mod budget;
+mod cache;
 mod coding;
 mod compress;
 mod connection;

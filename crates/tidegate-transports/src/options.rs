@@ -13,8 +13,10 @@ use tidegate_hub::{From, Mode, Rate, RateError, WatchRequest};
 use crate::negotiate::Representation;
 
 /// Options that this release has.
-const KNOWN: [&str; 13] =
-    ["after", "from", "key", "limit", "snapshot", "filter", "fields", "mode", "rate", "chain", "as", "wait", "page"];
+const KNOWN: [&str; 14] = [
+    "after", "from", "key", "limit", "snapshot", "filter", "fields", "mode", "rate", "chain", "as", "wait", "turn",
+    "page",
+];
 /// Options of the protocol that this release does not have.
 const NOT_BUILT: [&str; 2] = ["at", "ticket"];
 /// A long-poll waits no longer; proxies cut at 60 s.
@@ -40,7 +42,11 @@ pub(crate) struct Options {
     pub(crate) chain: bool,
     pub(crate) representation: Option<Representation>,
     pub(crate) wait: Option<Duration>,
+    /// Which of the waits at one cursor it is: it makes another URL, and means nothing else.
+    pub(crate) turn: Option<u64>,
     pub(crate) page: Option<String>,
+    /// No header said anything that a query would say.
+    pub(crate) in_url: bool,
     /// As the client wrote them, for the `begin` frame.
     pub(crate) given: Vec<(String, String)>,
 }
@@ -49,11 +55,14 @@ impl Options {
     /// Reads the query of a URL and the headers that are options.
     pub(crate) fn read(query: Option<&str>, headers: &HeaderMap) -> Result<Options, Problem> {
         let mut options = Options::of(pairs(query.unwrap_or_default())?)?;
+        options.in_url = true;
         if let Some(header) = headers.get(LAST_EVENT_ID).filter(|value| !value.is_empty()) {
             options.after = Some(cursor(header.to_str().unwrap_or("?"))?);
+            options.in_url = false;
         }
         if options.wait.is_none() {
             options.wait = prefer_wait(headers)?;
+            options.in_url &= options.wait.is_none();
         }
         Ok(options)
     }
@@ -104,6 +113,7 @@ impl Options {
             "chain" => self.chain = boolean(name, value)?,
             "as" => self.representation = Some(representation(value)?),
             "wait" => self.wait = Some(wait(value)?),
+            "turn" => self.turn = Some(turn(value)?),
             "page" => self.page = Some(value.to_owned()),
             _ if name.starts_with("x-") => {}
             _ if NOT_BUILT.contains(&name) => {
@@ -148,7 +158,12 @@ impl Options {
 
     /// Refuses the options that belong to JSON answers.
     pub(crate) fn for_stream(&self) -> Result<(), Problem> {
-        let belongs = [("limit", self.limit.is_some()), ("wait", self.wait_in_url()), ("page", self.page.is_some())];
+        let belongs = [
+            ("limit", self.limit.is_some()),
+            ("wait", self.wait_in_url()),
+            ("turn", self.turn.is_some()),
+            ("page", self.page.is_some()),
+        ];
         match belongs.into_iter().find(|(_, given)| *given) {
             None => Ok(()),
             Some((name, _)) => Err(invalid(
@@ -303,6 +318,10 @@ fn wait(value: &str) -> Result<Duration, Problem> {
         .ok_or_else(|| invalid(format!("`wait={value}` is no time to wait"), "use seconds, such as `wait=30s`"))
 }
 
+fn turn(value: &str) -> Result<u64, Problem> {
+    value.parse().map_err(|_| invalid(format!("`turn={value}` is no number"), "follow the Link header as it is"))
+}
+
 /// `Prefer: wait=30` (RFC 7240).
 fn prefer_wait(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
     for header in headers.get_all(PREFER) {
@@ -343,6 +362,7 @@ mod tests {
             "from=yesterday",
             "as=xml",
             "wait=soon",
+            "turn=next",
             "key=%ff",
             "chain=true&chain=true",
             "rate=1/h",
@@ -353,6 +373,19 @@ mod tests {
             assert_eq!(refused(query).code, ErrorCode::Invalid, "{query}");
         }
         assert_eq!(refused("after=nonsense").code, ErrorCode::CursorInvalid);
+    }
+
+    #[test]
+    fn a_header_that_is_an_option_is_noticed() {
+        let in_url = |query, name: &'static str, value: &str| {
+            let headers = [(HeaderName::from_static(name), value.parse().expect("a value"))].into_iter().collect();
+            Options::read(Some(query), &headers).expect(query).in_url
+        };
+        let cursor = "tAAAAAAAAAAAAAAAAAAAAAAA2f";
+        assert!(in_url("wait=1s", "accept", "*/*"));
+        assert!(in_url("wait=1s", "prefer", "wait=30"), "the URL beats it");
+        assert!(!in_url("chain=true", "prefer", "wait=30"));
+        assert!(!in_url("wait=1s", "last-event-id", cursor));
     }
 
     #[test]

@@ -1,17 +1,20 @@
 //! Long-poll: the frames since a cursor, or nothing and a newer cursor.
+//!
+//! A wait is a wait for the tail to speak; what came then is read once for all who waited ([`since`]). How long
+//! caches may give an answer to others is said in [`cache`].
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::LINK;
-use tidegate_core::{Cursor, ErrorCode, Frame, GapReason, Kind, Offset, Op, Problem, Record, ResetReason, Target};
-use tidegate_hub::{FramePage, Plan, Sight, Start, changes};
+use tidegate_core::{Cursor, ErrorCode, Frame, GapReason, Kind, Millis, Offset, Problem, ResetReason, Target};
+use tidegate_hub::{Plan, Sight, Start, changes};
 use tokio::time::Instant;
 
 use crate::Gateway;
 use crate::answer::{self, Answer, TIDEGATE_CURSOR};
+use crate::cache::{self, Held};
 use crate::options::Options;
-use crate::read::{ANSWER_BYTES, HISTORY, body, next, plan};
+use crate::read::{ANSWER_BYTES, Came, Frames, HISTORY, body, next, plan, since};
 
 /// Answers when there is something, or when the wait is over.
 pub(crate) async fn poll(gateway: &Gateway, target: Target, options: Options) -> Result<Answer, Problem> {
@@ -45,95 +48,113 @@ struct Poll<'g> {
 }
 
 impl Poll<'_> {
-    async fn wait(&self, mut after: Offset) -> Result<Answer, Problem> {
-        let began = after;
-        let until = Instant::now() + self.options.wait.unwrap_or(Duration::ZERO);
-        let mut listener = self.gateway.tails.listen(&self.plan.channel, self.plan.view.clone());
+    async fn wait(&self, began: Offset) -> Result<Answer, Problem> {
+        let wait = self.options.wait.unwrap_or(Duration::ZERO);
+        let until = Instant::now() + wait;
+        let Poll { gateway, plan, options, .. } = self;
+        let mut listener = gateway.tails.listen(&plan.channel, plan.view.clone());
+        let mut after = began;
         loop {
-            let Some(page) = self.page(after).await? else {
-                let reason = match self.plan.channel.log.ephemeral() {
-                    true => GapReason::Ephemeral,
-                    false => GapReason::Retention,
-                };
-                return self.gap(reason).await;
-            };
-            after = page.upto;
-            // A record need not show in every kind of watch.
-            if page.records.iter().any(|record| self.shows(record)) {
-                return self.records(&page, &[], Some(began)).await;
-            }
-            if page.more {
-                continue;
+            match since(gateway, plan, options, after, began).await? {
+                Came::Frames(page) => return Ok(self.page(page, began)),
+                Came::Cleared(body) => return Ok(self.marked(answer::json(body), Held::ToHead)),
+                Came::Trimmed if plan.channel.log.ephemeral() => return self.gap(GapReason::Ephemeral).await,
+                Came::Trimmed => return self.gap(GapReason::Retention).await,
+                Came::Nothing(upto) => after = upto,
             }
             let heard = tokio::select! {
                 biased;
                 () = listener.heard() => true,
                 () = tokio::time::sleep_until(until) => false,
-                _ = self.gateway.hub.drain().begun() => false,
+                _ = gateway.hub.drain().begun() => false,
             };
             if !heard {
-                return Ok(self.nothing(after));
+                return Ok(self.nothing(after, wait));
             }
         }
     }
 
-    async fn page(&self, after: Offset) -> Result<Option<FramePage>, Problem> {
-        let limit = self.options.limit.unwrap_or(HISTORY);
-        self.gateway.hub.page(&self.plan.channel, &self.plan.view, after, limit).await
-    }
-
-    fn shows(&self, record: &Arc<Record>) -> bool {
-        let mut shows = false;
-        let Plan { channel, view, .. } = &self.plan;
-        changes(&Sight::new(record, &channel.config), view, true, |_| shows = true);
-        shows
+    fn page(&self, page: Frames, began: Offset) -> Answer {
+        let mut answer = answer::json(page.body);
+        if page.more {
+            answer::header(&mut answer, LINK, &next(&self.plan, &self.options, &page.cursor, None));
+        }
+        answer::header(&mut answer, TIDEGATE_CURSOR, &page.cursor.to_string());
+        self.gateway.answers.count_poll(true);
+        self.marked(answer, if page.more { Held::Fixed(began) } else { Held::ToHead })
     }
 
     async fn gap(&self, reason: GapReason) -> Result<Answer, Problem> {
         let from = self.presented.to_string();
-        if self.plan.view.kind == Kind::State {
+        let Plan { channel, view, .. } = &self.plan;
+        if view.kind == Kind::State {
             return Ok(self.again(&[Frame::Gap { from, to: None, reason }, Frame::Reset(ResetReason::Gap)]));
         }
-        loop {
-            let start = self.plan.channel.log.start();
-            if let Some(page) = self.page(start).await? {
-                let gap = Frame::Gap { from, to: Some(start), reason };
-                return self.records(&page, &[gap], None).await;
+        let (start, page) = loop {
+            let start = channel.log.start();
+            let limit = self.options.limit.unwrap_or(HISTORY);
+            if let Some(page) = self.gateway.hub.page(channel, view, start, limit).await? {
+                break (start, page);
             }
-        }
-    }
-
-    /// The frames of records. A cleared channel is a new state, which a long-poll never carries.
-    async fn records(&self, page: &FramePage, before: &[Frame], prev: Option<Offset>) -> Result<Answer, Problem> {
-        let Plan { channel, view, .. } = &self.plan;
-        if view.kind == Kind::State && page.records.iter().any(|record| record.op == Op::Clear) {
-            return Ok(self.again(&[Frame::Reset(ResetReason::Clear)]));
-        }
+        };
         let share = self.gateway.budget.take(ANSWER_BYTES).await?;
-        let mut frames = before.to_vec();
+        let mut frames = vec![Frame::Gap { from, to: Some(start), reason }];
         for record in &page.records {
             changes(&Sight::new(record, &channel.config), view, true, |frame| frames.push(frame));
         }
         let cursor = channel.cursor(view, page.upto);
-        let body = body(channel, view, &frames, self.options.chain, prev, Some(cursor));
-        let mut answer = answer::json(share.hold(body));
-        answer::header(&mut answer, TIDEGATE_CURSOR, &cursor.to_string());
-        if page.more {
-            answer::header(&mut answer, LINK, &next(&self.plan, &self.options, &cursor));
-        }
-        Ok(answer)
+        let body = share.hold(body(channel, view, &frames, self.options.chain, None, Some(cursor)));
+        let page = Frames { body, cursor, more: page.more };
+        Ok(self.marked(self.page(page, start), Held::ToHead))
     }
 
     /// The client has to GET the state again.
     fn again(&self, frames: &[Frame]) -> Answer {
         let Plan { channel, view, .. } = &self.plan;
-        answer::json(body(channel, view, frames, false, None, None))
+        self.marked(answer::json(body(channel, view, frames, false, None, None)), Held::ToHead)
     }
 
-    fn nothing(&self, upto: Offset) -> Answer {
+    /// Where a wait was asked for, `Link` says where to ask next: at another URL than this one, and at the same as
+    /// all who waited meanwhile.
+    fn nothing(&self, upto: Offset, wait: Duration) -> Answer {
         let mut answer = answer::empty(204);
         let cursor = self.plan.channel.cursor(&self.plan.view, upto);
         answer::header(&mut answer, TIDEGATE_CURSOR, &cursor.to_string());
+        if !wait.is_zero() {
+            let turn = turn(Millis::now(), wait, self.options.turn);
+            answer::header(&mut answer, LINK, &next(&self.plan, &self.options, &cursor, Some(turn)));
+        }
+        self.gateway.answers.count_poll(false);
+        self.marked(answer, Held::Nothing)
+    }
+
+    fn marked(&self, mut answer: Answer, held: Held) -> Answer {
+        let Plan { channel, view, .. } = &self.plan;
+        cache::mark(&mut answer, channel, view, &self.options, held);
         answer
+    }
+}
+
+/// The turn after one that ended now: so many waits since 1970, so that who began at different times asks the same
+/// from the next turn on; and always another one than before, also where the wait was cut short.
+fn turn(now: Millis, wait: Duration, before: Option<u64>) -> u64 {
+    let turn = now.0 / (wait.as_millis() as u64).max(1);
+    before.map_or(turn, |before| turn.max(before.saturating_add(1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_beside_others_is_with_them_at_the_next_turn() {
+        let wait = Duration::from_secs(30);
+        let turn = |ms, before| turn(Millis(ms), wait, before);
+        // One began at 1 s, one at 29 s: they end 28 s apart.
+        assert_eq!(turn(31_000, None), turn(59_000, None));
+        // Each turn is another one than the one before, which is cached still.
+        assert_eq!((turn(31_000, Some(0)), turn(61_000, Some(1))), (1, 2));
+        // Cut short, or a clock that was put back.
+        assert_eq!((turn(31_500, Some(1)), turn(0, Some(7))), (2, 8));
     }
 }

@@ -4,6 +4,7 @@
 mod answers;
 mod made;
 mod pages;
+mod since;
 
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ pub use answers::{AnswerFigures, Answers};
 use made::{Made, What};
 use pages::Page;
 pub(crate) use pages::next;
+pub(crate) use since::{Came, Page as Frames, since};
 
 /// The newest events, where no limit is given.
 const NEWEST: usize = 100;
@@ -42,6 +44,9 @@ pub(crate) async fn read(
     request: &Request<Incoming>,
 ) -> Result<Answer, Problem> {
     options.for_answer()?;
+    if options.turn.is_some() {
+        return Err(Problem::new(ErrorCode::Invalid, "`turn` belongs to long-polls").hint("leave it out"));
+    }
     let plan = plan(gateway, target, &options).await?;
     loaded(&plan.channel)?;
     if plan.view.kind == Kind::History {
@@ -68,7 +73,7 @@ pub(crate) fn kept(
     options: &Options,
     request: &Request<Incoming>,
 ) -> Option<Answer> {
-    if options.from.is_some() || options.snapshot.is_some() || options.page.is_some() {
+    if options.from.is_some() || options.snapshot.is_some() || options.page.is_some() || options.turn.is_some() {
         return None;
     }
     options.for_answer().ok()?;
@@ -119,7 +124,7 @@ impl<'g> Reading<'g> {
             Kind::History => (options.limit.unwrap_or(NEWEST), options.chain),
             Kind::State => (options.limit.unwrap_or(ROWS_MAX), false),
         };
-        let asked = Asked { channel: channel.log.id(), view, limit, chain };
+        let asked = Asked { channel: channel.log.id(), view, limit, chain, after: None };
         Ok(Reading { gateway, channel, asked })
     }
 
@@ -246,7 +251,7 @@ async fn history(gateway: &Gateway, plan: Plan, options: &Options) -> Result<Ans
     let mut answer = answer::json(share.hold(body));
     answer::header(&mut answer, TIDEGATE_CURSOR, &cursor.to_string());
     if page.more {
-        answer::header(&mut answer, LINK, &next(&plan, options, &cursor));
+        answer::header(&mut answer, LINK, &next(&plan, options, &cursor, None));
     }
     Ok(answer)
 }

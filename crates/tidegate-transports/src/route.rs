@@ -33,10 +33,13 @@ pub(crate) async fn route(gateway: &Gateway, mut request: Request<Incoming>, pee
     if let Outcome::Answer(answer) = outcome {
         outcome = Outcome::Answer(compress(gateway, &wish, answer).await);
     }
-    if let (Some(origin), Outcome::Answer(answer)) = (origin, &mut outcome)
-        && gateway.allowed.lists(&origin)
+    if let Outcome::Answer(answer) = &mut outcome
+        && !gateway.allowed.origins.is_empty()
     {
-        answer::readable_by(answer, &origin);
+        answer::varies_by_origin(answer);
+        if let Some(origin) = origin.filter(|origin| gateway.allowed.lists(origin)) {
+            answer::readable_by(answer, &origin);
+        }
     }
     http2::discard(request);
     outcome
@@ -81,7 +84,11 @@ pub(crate) fn kept(gateway: &Gateway, request: &Request<Incoming>) -> Option<Ans
     if polls || representation(&options, headers).ok()? != Representation::Json {
         return None;
     }
-    read::kept(gateway, Target::parse(path).ok()?, &options, request)
+    let mut answer = read::kept(gateway, Target::parse(path).ok()?, &options, request)?;
+    if !gateway.allowed.origins.is_empty() {
+        answer::varies_by_origin(&mut answer);
+    }
+    Some(answer)
 }
 
 fn representation(options: &Options, headers: &HeaderMap) -> Result<Representation, Problem> {

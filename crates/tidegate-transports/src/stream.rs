@@ -177,7 +177,10 @@ fn fields(gateway: &Gateway, watcher: &Watcher, origin: Option<&str>) -> Vec<(He
     fields.extend(begin_fields(gateway, watcher));
     match origin {
         None => fields.push((VARY, answer::VARIES.to_owned())),
-        Some(origin) => fields.extend(answer::cross_origin(origin)),
+        Some(origin) => {
+            fields.push((VARY, format!("{}, origin", answer::VARIES)));
+            fields.extend(answer::cross_origin(origin));
+        }
     }
     fields
 }

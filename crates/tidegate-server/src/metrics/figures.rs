@@ -230,12 +230,24 @@ pub(super) const FIGURES: &[Figure] = &[
     Figure {
         name: "tidegate_answers",
         kind: Kind::Counter,
-        help: "Answers in JSON to reads that are no history: `kept` ones of an earlier read, `shared` with another request's read, and those for which the log was `read`.",
+        help: "Answers in JSON to long-polls that had something, and to reads that are no history: `kept` ones of an earlier read, `shared` with another request's read, and those for which the log was `read`.",
         labels: &["from"],
         read: Read::State(|state| {
             let AnswerFigures { kept, shared, read, .. } = state.answers;
             [("kept", kept), ("read", read), ("shared", shared)]
                 .map(|(from, count)| Sample::Value(vec![from.to_owned()], count as f64))
+                .into()
+        }),
+    },
+    Figure {
+        name: "tidegate_polls",
+        kind: Kind::Counter,
+        help: "Long-polls and catch-up pages answered: by `frames`, or by `nothing` when their wait was over. Behind a cache that collapses requests they are far fewer than its clients'.",
+        labels: &["outcome"],
+        read: Read::State(|state| {
+            let AnswerFigures { polls, polls_empty, .. } = state.answers;
+            [("frames", polls), ("nothing", polls_empty)]
+                .map(|(outcome, count)| Sample::Value(vec![outcome.to_owned()], count as f64))
                 .into()
         }),
     },

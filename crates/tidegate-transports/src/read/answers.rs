@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
-use tidegate_core::{ChannelId, Problem};
+use tidegate_core::{ChannelId, Offset, Problem};
 use tidegate_hub::{Channel, View};
 use tidegate_wire::{Memory, Step, Use};
 use tokio::sync::Semaphore;
@@ -41,6 +41,16 @@ pub(super) struct Asked {
     pub(super) view: View,
     pub(super) limit: usize,
     pub(super) chain: bool,
+    /// Of what came since a position.
+    pub(super) after: Option<Position>,
+}
+
+/// Where a page of frames begins.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Position {
+    pub(super) after: Offset,
+    /// What the first frame is linked to, where frames are.
+    pub(super) prev: Option<Offset>,
 }
 
 /// The kept answers of a server. Cheap to clone.
@@ -60,6 +70,10 @@ pub struct AnswerFigures {
     pub read: u64,
     /// How many are kept now.
     pub entries: u64,
+    /// Long-polls that were answered by frames.
+    pub polls: u64,
+    /// Long-polls whose wait was over before anything came.
+    pub polls_empty: u64,
 }
 
 struct Shared {
@@ -68,6 +82,8 @@ struct Shared {
     kept: AtomicU64,
     shared: AtomicU64,
     read: AtomicU64,
+    polls: AtomicU64,
+    polls_empty: AtomicU64,
 }
 
 #[derive(Default)]
@@ -117,7 +133,15 @@ impl Answers {
     /// In this memory, which tells when there is too little of it.
     pub fn of(memory: Arc<Memory>) -> Answers {
         let counter = AtomicU64::default;
-        let shared = Shared { state: Mutex::default(), memory, kept: counter(), shared: counter(), read: counter() };
+        let shared = Shared {
+            state: Mutex::default(),
+            memory,
+            kept: counter(),
+            shared: counter(),
+            read: counter(),
+            polls: counter(),
+            polls_empty: counter(),
+        };
         let answers = Answers { shared: Arc::new(shared) };
         let weak = Arc::downgrade(&answers.shared);
         answers.shared.memory.give_up_answers_by(move || weak.upgrade().map_or(0, |shared| shared.give_up()));
@@ -127,9 +151,21 @@ impl Answers {
     /// How answers were come by.
     pub fn figures(&self) -> AnswerFigures {
         let load = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
-        let Shared { kept, shared, read, .. } = &*self.shared;
-        let entries = self.lock().kept.len() as u64;
-        AnswerFigures { kept: load(kept), shared: load(shared), read: load(read), entries }
+        let Shared { kept, shared, read, polls, polls_empty, .. } = &*self.shared;
+        AnswerFigures {
+            kept: load(kept),
+            shared: load(shared),
+            read: load(read),
+            entries: self.lock().kept.len() as u64,
+            polls: load(polls),
+            polls_empty: load(polls_empty),
+        }
+    }
+
+    /// A long-poll is answered, by frames or by nothing.
+    pub(crate) fn count_poll(&self, frames: bool) {
+        let figure = if frames { &self.shared.polls } else { &self.shared.polls_empty };
+        figure.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The answer to what is asked: one that is kept, or another's, or else what `read` comes to, which
@@ -206,13 +242,23 @@ impl Answers {
 
     /// An answer as it is now, with the cursor of now; `None` if something came since it was read.
     fn still(&self, channel: &Channel, asked: &Asked, made: &Arc<Made>) -> Option<Arc<Made>> {
-        let head = channel.unchanged(made.since, &asked.view.scope)?;
         // Of records some may have been trimmed.
+        if asked.after.is_some_and(|position| position.after < channel.log.start()) {
+            return None;
+        }
+        // What comes later is not on this page.
+        if made.what.is_fixed() {
+            return Some(made.clone());
+        }
+        let head = channel.unchanged(made.since, &asked.view.scope)?;
         if made.oldest.is_some_and(|oldest| oldest <= channel.log.start()) {
             return None;
         }
         if head == made.since && head == made.at {
             return Some(made.clone());
+        }
+        if made.what.stays() {
+            return None;
         }
         let counted = |body: Vec<u8>| (made.keeps && self.takes(body.len())).then(|| self.count(body));
         made.at(&channel.cursor(&asked.view, head), counted).map(Arc::new)

@@ -39,13 +39,22 @@ pub(super) enum What {
     Whole(Offset),
     /// So many rows or frames of a larger scope.
     Part(usize),
+    /// What came since a position: all that a page takes where it is `full`, and up to somewhere before the head
+    /// where there is `more`.
+    Frames { full: bool, more: bool },
+    /// Nothing came since then.
+    Nothing,
+    /// The state since then is another.
+    Cleared,
+    /// Some of what came since then is not held any more.
+    Trimmed,
 }
 
 impl What {
     /// Strong where it can be known when the bytes last changed, else made of the cursor.
     fn etag(self, cursor: &Cursor) -> Option<HeaderValue> {
         match self {
-            What::Absent => None,
+            What::Absent | What::Frames { .. } | What::Nothing | What::Cleared | What::Trimmed => None,
             What::Value(changed) | What::Whole(changed) => Some(ascii(format!("\"{}\"", cursor.at(changed)))),
             What::Shown(changed) => Some(ascii(format!("W/\"{}\"", cursor.at(changed)))),
             What::Part(count) => Some(ascii(format!("W/\"{cursor}-{count}\""))),
@@ -53,7 +62,17 @@ impl What {
     }
 
     fn cursor_in_body(self) -> bool {
-        matches!(self, What::Whole(_) | What::Part(_))
+        matches!(self, What::Whole(_) | What::Part(_) | What::Frames { .. })
+    }
+
+    /// Whether nothing that comes can change it.
+    pub(super) fn is_fixed(self) -> bool {
+        matches!(self, What::Frames { more: true, .. } | What::Cleared)
+    }
+
+    /// Whether it ends where it does even if the channel moves on elsewhere.
+    pub(super) fn stays(self) -> bool {
+        matches!(self, What::Frames { full: true, .. })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tidegate_core::{Address, Cursor, ErrorCode, Key, Kind, Offset, Problem, Target};
 use tidegate_hub::{Channel, Plan};
 
@@ -41,14 +41,24 @@ impl Page {
     }
 }
 
-/// The link to the page of frames after this one: the same options, from the cursor on.
-pub(crate) fn next(plan: &Plan, options: &Options, cursor: &Cursor) -> String {
-    let kept = options.given.iter().filter(|(name, _)| matches!(name.as_str(), "key" | "limit" | "chain" | "as"));
-    let mut query: Vec<(String, String)> = kept.cloned().collect();
+/// Options that say where a page begins, how long it may wait, and which turn it is: the next one has its own.
+const OF_ONE_PAGE: [&str; 6] = ["after", "from", "page", "snapshot", "turn", "wait"];
+
+/// The link to the frames after these: the same options, from the cursor on. With a `turn` it waits as this one did.
+/// In the order of their names, so that those who asked for the same in different words ask for it at one URL.
+pub(crate) fn next(plan: &Plan, options: &Options, cursor: &Cursor, turn: Option<u64>) -> String {
+    let given = |name: &str| options.given.iter().find(|(given, _)| given == name).cloned();
+    let mut query: Vec<(String, String)> =
+        options.given.iter().filter(|(name, _)| !OF_ONE_PAGE.contains(&name.as_str())).cloned().collect();
     query.push(("after".to_owned(), cursor.to_string()));
     if plan.channel.keyed() && plan.view.kind == Kind::History {
         query.push(("snapshot".to_owned(), "false".to_owned()));
     }
+    if let Some(turn) = turn {
+        query.extend(given("wait"));
+        query.push(("turn".to_owned(), turn.to_string()));
+    }
+    query.sort();
     link(&plan.view.scope.target, &query)
 }
 
@@ -57,7 +67,10 @@ fn link(target: &Target, query: &[(String, String)]) -> String {
     format!("</v1/{}?{}>; rel=\"next\"", target.as_str(), encode(query))
 }
 
+/// As `encodeURIComponent` and most others write it: a cursor stands there as it is.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
 fn encode(pairs: &[(String, String)]) -> String {
-    let pair = |(name, value): &(String, String)| format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC));
+    let pair = |(name, value): &(String, String)| format!("{name}={}", utf8_percent_encode(value, ESCAPED));
     pairs.iter().map(pair).collect::<Vec<_>>().join("&")
 }

@@ -4,6 +4,7 @@
 mod collapsed;
 mod exact;
 mod limits;
+mod polled;
 
 use std::sync::Arc;
 
@@ -14,8 +15,8 @@ use tidegate_hub::{Access, ChannelConfig, Hub, HubOptions};
 use tidegate_log::{Batch, ChannelSpec, Entry, Log, Options as LogOptions, Retain};
 use tidegate_wire::{StreamOptions, Tails};
 
-use super::Reading;
 use super::made::Made;
+use super::{Asked, HISTORY, Reading};
 use crate::options::Options;
 use crate::{Allowed, Answers, Assets, Budget, Gateway, Multiplexed};
 

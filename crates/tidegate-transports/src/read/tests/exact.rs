@@ -8,7 +8,7 @@ use rand::{Rng as _, SeedableRng};
 
 use super::*;
 
-const STEPS: usize = 1_500;
+pub(super) const CHANGES: usize = 1_500;
 const ASKED: [&str; 14] = [
     "rows/0",
     "rows/0?key=1",
@@ -35,7 +35,7 @@ async fn what_is_kept_is_what_would_be_read() {
     println!("TIDEGATE_SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let rig = Rig::new(64 * MIB);
-    for step in 0..STEPS {
+    for step in 0..CHANGES {
         change(&rig, &mut random, step);
         for _ in 0..4 {
             let url = ASKED[random.random_range(0..ASKED.len())];
@@ -44,10 +44,10 @@ async fn what_is_kept_is_what_would_be_read() {
         }
     }
     let figures = rig.gateway.answers.figures();
-    assert!(figures.kept > STEPS as u64 && figures.read > STEPS as u64 / 4, "{figures:?}");
+    assert!(figures.kept > CHANGES as u64 && figures.read > CHANGES as u64 / 4, "{figures:?}");
 }
 
-fn change(rig: &Rig, random: &mut StdRng, step: usize) {
+pub(super) fn change(rig: &Rig, random: &mut StdRng, step: usize) {
     let (channel, _, key, _) = CHANNELS[random.random_range(0..CHANNELS.len())];
     let at = format!("{channel}/{}", random.random_range(0..ADDRESSES));
     let row = random.random_range(0..3).to_string();
@@ -64,7 +64,7 @@ fn change(rig: &Rig, random: &mut StdRng, step: usize) {
 }
 
 /// All that a client sees of it.
-fn shown(made: &Made) -> String {
+pub(super) fn shown(made: &Made) -> String {
     let body = String::from_utf8_lossy(&made.body);
     format!("{:?} at {} {:?} {:?} next {:?} {body}", made.what, made.at, made.cursor, made.etag, made.next)
 }
