@@ -43,7 +43,8 @@ impl Page {
 
 /// The link to the page of frames after this one: the same options, from the cursor on.
 pub(crate) fn next(plan: &Plan, options: &Options, cursor: &Cursor) -> String {
-    let kept = options.given.iter().filter(|(name, _)| matches!(name.as_str(), "key" | "limit" | "chain" | "as"));
+    let begins = |name: &str| matches!(name, "after" | "from" | "wait" | "snapshot");
+    let kept = options.given.iter().filter(|(name, _)| !begins(name));
     let mut query: Vec<(String, String)> = kept.cloned().collect();
     query.push(("after".to_owned(), cursor.to_string()));
     if plan.channel.keyed() && plan.view.kind == Kind::History {
