@@ -33,7 +33,8 @@ pub(crate) async fn poll(gateway: &Gateway, target: Target, options: Options) ->
     match poll.plan.start {
         Start::Snapshot(reason) => Ok(poll.again(&[Frame::Reset(reason)])),
         Start::Gap { reason, .. } => poll.gap(reason).await,
-        Start::At(after) => poll.wait(after).await,
+        Start::At(after) => poll.wait(after, true).await,
+        Start::Fuzzy(after) => poll.wait(after, false).await,
     }
 }
 
@@ -45,7 +46,9 @@ struct Poll<'g> {
 }
 
 impl Poll<'_> {
-    async fn wait(&self, mut after: Offset) -> Result<Answer, Problem> {
+    /// `exact`: the client holds the state at `after`. Else its rows may be newer: it is told in full, and the one cursor
+    /// is that of the answer.
+    async fn wait(&self, mut after: Offset, exact: bool) -> Result<Answer, Problem> {
         let began = after;
         let until = Instant::now() + self.options.wait.unwrap_or(Duration::ZERO);
         let mut listener = self.gateway.tails.listen(&self.plan.channel, self.plan.view.clone());
@@ -60,7 +63,7 @@ impl Poll<'_> {
             after = page.upto;
             // A record need not show in every kind of watch.
             if page.records.iter().any(|record| self.shows(record)) {
-                return self.records(&page, &[], Some(began)).await;
+                return self.records(&page, &[], Some(began), exact).await;
             }
             if page.more {
                 continue;
@@ -98,13 +101,19 @@ impl Poll<'_> {
             let start = self.plan.channel.log.start();
             if let Some(page) = self.page(start).await? {
                 let gap = Frame::Gap { from, to: Some(start), reason };
-                return self.records(&page, &[gap], None).await;
+                return self.records(&page, &[gap], None, true).await;
             }
         }
     }
 
     /// The frames of records. A cleared channel is a new state, which a long-poll never carries.
-    async fn records(&self, page: &FramePage, before: &[Frame], prev: Option<Offset>) -> Result<Answer, Problem> {
+    async fn records(
+        &self,
+        page: &FramePage,
+        before: &[Frame],
+        prev: Option<Offset>,
+        exact: bool,
+    ) -> Result<Answer, Problem> {
         let Plan { channel, view, .. } = &self.plan;
         if view.kind == Kind::State && page.records.iter().any(|record| record.op == Op::Clear) {
             return Ok(self.again(&[Frame::Reset(ResetReason::Clear)]));
@@ -112,9 +121,9 @@ impl Poll<'_> {
         let share = self.gateway.budget.take(ANSWER_BYTES).await?;
         let mut frames = before.to_vec();
         for record in &page.records {
-            changes(&Sight::new(record, &channel.config), view, true, |frame| frames.push(frame));
+            changes(&Sight::new(record, &channel.config), view, exact, |frame| frames.push(frame));
         }
-        let cursor = channel.cursor(view, page.upto);
+        let cursor = channel.rows_cursor(view, page.upto, exact || !page.more);
         let body = body(channel, view, &frames, self.options.chain, prev, Some(cursor));
         let mut answer = answer::json(share.hold(body));
         answer::header(&mut answer, TIDEGATE_CURSOR, &cursor.to_string());

@@ -160,13 +160,15 @@ impl<'g> Reading<'g> {
         let share = gateway.budget.take(ANSWER_BYTES).await?;
         let after = page.map(|page| page.after);
         let rows = gateway.hub.rows(channel, &asked.view, after, asked.limit).await?;
-        let cursor = channel.cursor(&asked.view, began.unwrap_or(rows.at));
+        // What other pages show is of other moments.
+        let exact = rows.exact && rows.next.is_none() && began.is_none();
+        let cursor = channel.rows_cursor(&asked.view, began.unwrap_or(rows.at), exact);
         let what = match rows.touched {
             Some(offset) if rows.next.is_none() && began.is_none() => What::Whole(offset),
             _ => What::Part(rows.rows.len()),
         };
         let body = rows_body(&rows, &cursor);
-        Ok(Made { next: rows.next, ..self.made(what, &cursor, rows.since, body, share) })
+        Ok(Made { next: rows.next, exact, ..self.made(what, &cursor, rows.since, body, share) })
     }
 
     async fn newest(&self) -> Result<Made, Problem> {

@@ -215,7 +215,8 @@ impl Answers {
             return Some(made.clone());
         }
         let counted = |body: Vec<u8>| (made.keeps && self.takes(body.len())).then(|| self.count(body));
-        made.at(&channel.cursor(&asked.view, head), counted).map(Arc::new)
+        let cursor = channel.rows_cursor(&asked.view, head, made.exact);
+        made.at(&cursor, counted).map(Arc::new)
     }
 
     fn keep(&self, asked: &Asked, made: &Arc<Made>) {

@@ -1,4 +1,4 @@
-//! A snapshot while its rows change.
+//! A snapshot while its rows change: one that is sent, and one that was read as pages.
 
 use tidegate_core::{Frame, Shown};
 
@@ -68,5 +68,27 @@ async fn what_changes_amid_a_snapshot_is_told_in_full() {
             panic!("{frames:?}")
         };
         assert_eq!(*cursor, Some(hub.head("kv")), "behind {at}");
+    }
+}
+
+/// Who has read the rows as pages holds some that are newer than the cursor: what changed since is told in full, and the
+/// first cursor stands where they are exact.
+#[tokio::test]
+async fn what_changed_amid_pages_of_rows_is_told_in_full() {
+    for mode in [Mode::Full, Mode::Patch, Mode::JsonPatch] {
+        let hub = TestHub::new();
+        put(&hub, 0, "1").await;
+        let Plan { channel, view, .. } = plan(&hub, mode);
+        let began = hub.head("kv");
+        put(&hub, 0, "1,2").await;
+        let after = Some(channel.rows_cursor(&view, began, false));
+        let resumed = hub.plan(&WatchRequest { mode, after, ..WatchRequest::new(target("kv/eu")) }).expect("a plan");
+        let mut reader = Reader::new(&resumed);
+        let frames = next(&mut reader, &hub);
+        let [Frame::Change { shown, cursor: None, .. }, Frame::Bookmark(at)] = &frames[..] else {
+            panic!("{frames:?}")
+        };
+        assert!(matches!(shown, Shown::Whole | Shown::Data(_)), "{shown:?}");
+        assert_eq!((*at, reader.position()), (hub.head("kv"), Some(*at)));
     }
 }
