@@ -61,14 +61,15 @@ pub(crate) async fn read(
     Ok(reading.answer(&made, &options, request))
 }
 
-/// The answer to what is asked, if it is kept. What is refused is left to [`read`].
+/// The answer to what is asked, if it is kept. What is refused is left to [`read`], and so is what has a filter, which
+/// would be read twice where nothing is kept.
 pub(crate) fn kept(
     gateway: &Gateway,
     target: Target,
     options: &Options,
     request: &Request<Incoming>,
 ) -> Option<Answer> {
-    if options.from.is_some() || options.snapshot.is_some() || options.page.is_some() {
+    if options.from.is_some() || options.snapshot.is_some() || options.page.is_some() || options.filter.is_some() {
         return None;
     }
     options.for_answer().ok()?;
