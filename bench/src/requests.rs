@@ -42,7 +42,11 @@ struct Connection {
 
 /// One request and its answer: the body.
 pub(crate) fn once(address: SocketAddr, request: &str) -> Result<Vec<u8>, Missing> {
-    let mut socket = TcpStream::connect(address)?;
+    ask(&mut TcpStream::connect(address)?, request)
+}
+
+/// The same over a connection that stays.
+pub(crate) fn ask(socket: &mut TcpStream, request: &str) -> Result<Vec<u8>, Missing> {
     socket.set_read_timeout(Some(Duration::from_secs(PATIENCE.tv_sec.unsigned_abs())))?;
     socket.write_all(request.as_bytes())?;
     let (mut answer, mut buffer) = (Vec::new(), [0; 16 * 1024]);

@@ -6,6 +6,7 @@ mod channels;
 mod connections;
 mod derived;
 mod durable;
+mod feed;
 mod filters;
 mod held;
 mod idle;
@@ -58,6 +59,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     many::QUIET,
     tls::TLS,
     filters::FILTERS,
+    feed::FEED,
 ];
 
 /// What a scenario measures with.

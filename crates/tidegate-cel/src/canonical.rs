@@ -1,7 +1,11 @@
 //! The normal form of an expression: CEL again, without white space that means nothing, with as few
-//! parentheses as there can be, constants folded. Equal trees print equally, and what is printed is
-//! parsed to an equal tree.
+//! parentheses as there can be, constants folded, the sides of `==` and `!=` in one order. Equal trees
+//! print equally, and what is printed is parsed to an equal tree.
+//!
+//! `&&` and `||` keep the order of the source: their value does not depend on it, but what a limit
+//! ends does, and what an evaluation costs.
 
+use std::cmp::Ordering;
 use std::fmt::Write;
 
 use crate::functions::Style;
@@ -39,6 +43,16 @@ pub(crate) fn path(path: &FieldPath) -> String {
         }
     }
     out
+}
+
+/// Which of two operands stands first where the operator does not care: constants are last, as people
+/// write them, and what would need parentheses on the right is on the left.
+pub(crate) fn order(one: &Node, other: &Node) -> Ordering {
+    let rank = |node: &Node| match node {
+        Node::Constant(_) => 2,
+        node => u8::from(binding(node) != Binding::Relation),
+    };
+    rank(one).cmp(&rank(other)).then_with(|| print(one).cmp(&print(other)))
 }
 
 /// Writes a node where at least `least` is wanted, in parentheses if it binds less.

@@ -90,7 +90,8 @@ fn required(node: &Node) -> Vec<Equality> {
         Node::All(parts) => merged(parts.iter().flat_map(required)),
         Node::Any(parts) => either(parts),
         Node::Compare(Comparison::Equal, sides) => match &**sides {
-            [Node::Read(path), Node::Constant(value)] | [Node::Constant(value), Node::Read(path)] => {
+            // A constant is on the right, whatever the source says.
+            [Node::Read(path), Node::Constant(value)] => {
                 one_of(path, std::slice::from_ref(value)).into_iter().collect()
             }
             _ => Vec::new(),

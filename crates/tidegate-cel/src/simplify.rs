@@ -1,11 +1,12 @@
-//! Folds constants: a node whose operands are simple already becomes the simplest that means the same.
-//! What fails is left as it is, since a branch that is never taken may fail.
+//! Folds constants, and orders the sides of equality: a node whose operands are simple already becomes the
+//! simplest that means the same. What fails is left as it is, since a branch that is never taken may fail.
 
 use crate::activation::Nothing;
+use crate::canonical;
 use crate::evaluate::Evaluation;
 use crate::functions::Function;
 use crate::index::IndexKey;
-use crate::tree::{Node, Set};
+use crate::tree::{Comparison, Node, Set};
 use crate::value::{List, Value};
 
 /// From this many constants on, membership is looked up; a few strings are compared faster than hashed.
@@ -22,6 +23,12 @@ pub(crate) fn simplify(node: Node) -> Node {
             Ok(value) => Node::Constant(value.into_owned()),
             Err(_) => node,
         },
+        Node::Compare(comparison @ (Comparison::Equal | Comparison::Unequal), mut sides) => {
+            if canonical::order(&sides[0], &sides[1]).is_gt() {
+                sides.swap(0, 1);
+            }
+            Node::Compare(comparison, sides)
+        }
         node => node,
     }
 }

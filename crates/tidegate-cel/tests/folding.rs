@@ -28,7 +28,7 @@ fn what_is_known_is_folded() {
         ("'root' in claims.roles || data.owner == claims.sub", "data.owner==\"u1\""),
         ("'root' in claims.roles && data.owner == claims.sub", "false"),
         ("data.role in claims.roles", "data.role in [\"admin\",\"ops\"]"),
-        ("claims.roles.exists(r, r == data.role)", "[\"admin\",\"ops\"].exists(r,r==data.role)"),
+        ("claims.roles.exists(r, r == data.role)", "[\"admin\",\"ops\"].exists(r,data.role==r)"),
         ("has(claims.sub) ? data.a == 1 : data.b == 1", "data.a==1"),
         ("has(claims.missing)", "false"),
         ("claims.missing == data.a", "claims.missing==data.a"),

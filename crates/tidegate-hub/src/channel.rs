@@ -60,6 +60,12 @@ impl Channel {
         Cursor { channel: self.log.id(), epoch: self.log.epoch(), view: view.fingerprint(), offset }
     }
 
+    /// The cursor of who holds rows of a view: exactly the state at a position, or none older and some newer.
+    pub fn rows_cursor(&self, view: &View, offset: Offset, exact: bool) -> Cursor {
+        let cursor = self.cursor(view, offset);
+        if exact { cursor } else { Cursor { view: view.fuzzy_fingerprint(), ..cursor } }
+    }
+
     /// The head, if nothing of `scope` came after `since`, so that what was read then holds there. It never
     /// blocks; `None` also where it cannot be said without reading the disk.
     pub fn unchanged(&self, since: Offset, scope: &Scope) -> Option<Offset> {

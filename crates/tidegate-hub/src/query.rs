@@ -29,8 +29,10 @@ pub struct RowPage {
     pub rows: Vec<ViewRow>,
     /// Where the next page begins.
     pub next: Option<(Address, Key)>,
-    /// No row is older than the state at this position; nearly always it is exactly that state.
+    /// No row is older than the state at this position.
     pub at: Offset,
+    /// They are exactly that state, as they nearly always are.
+    pub exact: bool,
     /// Where a view shows the whole of one address as it is: the offset of its last change, deletes included; 0
     /// if nothing ever changed. Read before the rows, so a change between the two makes it too old.
     pub touched: Option<Offset>,
@@ -155,13 +157,14 @@ fn join_pages(
     one_state: bool,
     page: &mut impl FnMut(Option<&(Address, Key)>, ReadLimit) -> Result<Read, ReadError>,
 ) -> Result<Option<RowPage>, ReadError> {
-    let mut whole = RowPage { rows: Vec::new(), next: after, at: Offset::MAX, touched: None, since: 0 };
+    let mut whole = RowPage { rows: Vec::new(), next: after, at: Offset::MAX, exact: true, touched: None, since: 0 };
     let (mut bytes, mut looked_at) = (0, 0);
     loop {
         let left = ReadLimit { records: limit - whole.rows.len(), bytes: PAGE_BYTES_MAX - bytes };
         let Read { shown: more, rows } = page(whole.next.as_ref(), left)?;
         looked_at += rows;
-        if one_state && whole.at != Offset::MAX && more.at != whole.at {
+        whole.exact &= whole.at == Offset::MAX || more.at == whole.at;
+        if one_state && !whole.exact {
             return Ok(None);
         }
         bytes += more.rows.iter().map(|row| row.data.len()).sum::<usize>();
@@ -285,7 +288,7 @@ mod tests {
     #[test]
     fn rows_are_the_state_at_their_cursor() {
         let (page, reads) = moving(3);
-        assert_eq!((page.at, page.rows.len(), reads), (3, 4, 2 + 4));
+        assert_eq!((page.at, page.exact, page.rows.len(), reads), (3, true, 4, 2 + 4));
         assert!(page.rows.iter().all(|row| row.data == "3"), "{:?}", page.rows);
     }
 
@@ -293,6 +296,6 @@ mod tests {
     fn a_channel_that_never_rests_is_read_all_the_same() {
         let (page, reads) = moving(u64::MAX);
         assert_eq!(reads, 3 * 2 + 4);
-        assert_eq!((page.at, page.rows.len()), (7, 4));
+        assert_eq!((page.at, page.exact, page.rows.len()), (7, false, 4));
     }
 }

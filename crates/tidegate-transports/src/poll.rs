@@ -14,7 +14,7 @@ use crate::Gateway;
 use crate::answer::{self, Answer, TIDEGATE_CURSOR};
 use crate::cache::{self, Held};
 use crate::options::Options;
-use crate::read::{ANSWER_BYTES, Came, Frames, HISTORY, body, next, plan, since};
+use crate::read::{ANSWER_BYTES, Came, Frames, HISTORY, Holds, body, next, plan, since};
 
 /// Answers when there is something, or when the wait is over.
 pub(crate) async fn poll(gateway: &Gateway, target: Target, options: Options) -> Result<Answer, Problem> {
@@ -36,7 +36,8 @@ pub(crate) async fn poll(gateway: &Gateway, target: Target, options: Options) ->
     match poll.plan.start {
         Start::Snapshot(reason) => Ok(poll.again(&[Frame::Reset(reason)])),
         Start::Gap { reason, .. } => poll.gap(reason).await,
-        Start::At(after) => poll.wait(after).await,
+        Start::At(after) => poll.wait(after, true).await,
+        Start::Fuzzy(after) => poll.wait(after, false).await,
     }
 }
 
@@ -48,14 +49,16 @@ struct Poll<'g> {
 }
 
 impl Poll<'_> {
-    async fn wait(&self, began: Offset) -> Result<Answer, Problem> {
+    /// `exact`: the client holds the state at `began`. Else its rows may be newer: it is told in full, and the one cursor
+    /// is that of the answer.
+    async fn wait(&self, began: Offset, exact: bool) -> Result<Answer, Problem> {
         let wait = self.options.wait.unwrap_or(Duration::ZERO);
         let until = Instant::now() + wait;
         let Poll { gateway, plan, options, .. } = self;
         let mut listener = gateway.tails.listen(&plan.channel, plan.view.clone());
         let mut after = began;
         loop {
-            match since(gateway, plan, options, after, began).await? {
+            match since(gateway, plan, options, after, Holds { began, exact }).await? {
                 Came::Frames(page) => return Ok(self.page(page, began)),
                 Came::Cleared(body) => return Ok(self.marked(answer::json(body), Held::ToHead)),
                 Came::Trimmed if plan.channel.log.ephemeral() => return self.gap(GapReason::Ephemeral).await,

@@ -25,7 +25,7 @@ pub use answers::{AnswerFigures, Answers};
 use made::{Made, What};
 use pages::Page;
 pub(crate) use pages::next;
-pub(crate) use since::{Came, Page as Frames, since};
+pub(crate) use since::{Came, Holds, Page as Frames, since};
 
 /// The newest events, where no limit is given.
 const NEWEST: usize = 100;
@@ -66,14 +66,16 @@ pub(crate) async fn read(
     Ok(reading.answer(&made, &options, request))
 }
 
-/// The answer to what is asked, if it is kept. What is refused is left to [`read`].
+/// The answer to what is asked, if it is kept. What is refused is left to [`read`], and so is what has a filter, which
+/// would be read twice where nothing is kept.
 pub(crate) fn kept(
     gateway: &Gateway,
     target: Target,
     options: &Options,
     request: &Request<Incoming>,
 ) -> Option<Answer> {
-    if options.from.is_some() || options.snapshot.is_some() || options.page.is_some() || options.turn.is_some() {
+    let begins = options.from.is_some() || options.snapshot.is_some() || options.turn.is_some();
+    if begins || options.page.is_some() || options.filter.is_some() {
         return None;
     }
     options.for_answer().ok()?;
@@ -165,13 +167,15 @@ impl<'g> Reading<'g> {
         let share = gateway.budget.take(ANSWER_BYTES).await?;
         let after = page.map(|page| page.after);
         let rows = gateway.hub.rows(channel, &asked.view, after, asked.limit).await?;
-        let cursor = channel.cursor(&asked.view, began.unwrap_or(rows.at));
+        // What other pages show is of other moments.
+        let exact = rows.exact && rows.next.is_none() && began.is_none();
+        let cursor = channel.rows_cursor(&asked.view, began.unwrap_or(rows.at), exact);
         let what = match rows.touched {
             Some(offset) if rows.next.is_none() && began.is_none() => What::Whole(offset),
             _ => What::Part(rows.rows.len()),
         };
         let body = rows_body(&rows, &cursor);
-        Ok(Made { next: rows.next, ..self.made(what, &cursor, rows.since, body, share) })
+        Ok(Made { next: rows.next, exact, ..self.made(what, &cursor, rows.since, body, share) })
     }
 
     async fn newest(&self) -> Result<Made, Problem> {

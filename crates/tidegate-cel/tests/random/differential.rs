@@ -8,20 +8,33 @@ use cel::{Context, Env, Program};
 use tidegate_cel::{Expression, Json, Value};
 
 use super::cases;
-use super::generate::{Made, TIME, variables};
+use super::generate::{Generator, Made, TIME, variables};
 
 #[test]
 fn the_results_are_those_of_the_cel_crate() {
+    compare(|generator| {
+        let source = generator.source();
+        [source.clone(), source]
+    });
+}
+
+#[test]
+fn swapped_sides_have_the_results_of_the_cel_crate() {
+    compare(|generator| generator.swapped());
+}
+
+/// Compares what this crate makes of one source with what the other makes of another one that means the same.
+fn compare(mut sources: impl FnMut(&mut Generator) -> [String; 2]) {
     let (mut same, mut failed, mut refused) = (0, 0, 0);
     let mut differences = std::collections::BTreeMap::<&str, usize>::new();
     let mut wrong = Vec::new();
     cases(|generator| {
-        let source = generator.source();
+        let [source, other] = sources(generator);
         let Ok(expression) = Expression::parse(&source, &variables()) else {
             refused += 1;
             return;
         };
-        let theirs = Program::compile(&source).unwrap_or_else(|error| panic!("{source}: {error}"));
+        let theirs = Program::compile(&other).unwrap_or_else(|error| panic!("{other}: {error}"));
         for _ in 0..3 {
             let made = generator.event();
             let params = made.params();

@@ -73,6 +73,14 @@ impl Generator {
         if self.often() { self.bool(4) } else { self.any(3) }
     }
 
+    /// Two spellings of one condition: the sides of an equality are swapped.
+    pub(crate) fn swapped(&mut self) -> [String; 2] {
+        let operator = self.one_of(&["==", "!="]);
+        let [one, other] = if self.even() { [self.path(), self.scalar()] } else { [self.any(2), self.any(2)] };
+        let beside = if self.even() { format!(" && {}", self.bool(2)) } else { String::new() };
+        [format!("({one}) {operator} ({other}){beside}"), format!("({other}) {operator} ({one}){beside}")]
+    }
+
     /// A condition that is likely to be found by an index.
     pub(crate) fn indexed(&mut self) -> String {
         let equality = self.equality();

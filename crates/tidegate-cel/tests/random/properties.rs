@@ -55,6 +55,24 @@ fn the_normal_form_means_the_same() {
     });
 }
 
+/// Whichever side of an equality stands first, it is one expression, found by the same index.
+#[test]
+fn swapped_sides_are_one_expression() {
+    let mut found = 0;
+    cases(|generator| {
+        let [one, other] = generator.swapped();
+        let parse = |source: &str| Expression::parse(source, &variables());
+        let (Ok(first), Ok(second)) = (parse(&one), parse(&other)) else {
+            assert_eq!(parse(&one).is_ok(), parse(&other).is_ok(), "{one} and {other}");
+            return;
+        };
+        assert_eq!(first, second, "{one} and {other}");
+        assert_eq!(first.equalities(), second.equalities(), "{one} and {other}");
+        found += usize::from(!second.equalities().is_empty());
+    });
+    assert!(found > 100, "the generator makes too few");
+}
+
 /// Known first or all at once: the result is the same.
 #[test]
 fn what_is_folded_means_the_same() {

@@ -8,6 +8,8 @@ pub struct Rules {
     begun: bool,
     /// Between `reset` and `last`.
     scanning: bool,
+    /// A cursor came: behind rows that were read as pages the first one stands where they are exact.
+    stood: bool,
     /// Amid a tick of a conflated watch.
     ticking: bool,
     rows: u64,
@@ -19,7 +21,7 @@ pub struct Rules {
 impl Rules {
     /// `begins`: whether the transport sends `begin`. `after`: the cursor that was presented.
     pub fn new(begins: bool, chain: bool, after: Option<String>) -> Rules {
-        Rules { begun: !begins, scanning: false, ticking: false, rows: 0, chain, held: after }
+        Rules { begun: !begins, scanning: false, stood: false, ticking: false, rows: 0, chain, held: after }
     }
 
     /// Takes the next frame.
@@ -50,7 +52,12 @@ impl Rules {
                 self.ticking = cursor.is_none();
             }
             "upsert" | "delete" | "append" | "clear" => {
-                ensure!(self.scanning == cursor.is_none(), "a change has a cursor, but for one within a snapshot");
+                let unfinished = self.scanning || !self.stood;
+                ensure!(cursor.is_some() || unfinished, "a change has a cursor, but for one within a snapshot");
+                ensure!(cursor.is_none() || !self.scanning, "no cursor within a snapshot");
+                if cursor.is_none() {
+                    self.held = None;
+                }
             }
             "bookmark" => ensure!(!self.scanning && cursor.is_some(), "a bookmark has a cursor, outside of snapshots"),
             _ => anyhow::bail!("an op that is not of the protocol"),
@@ -65,6 +72,7 @@ impl Rules {
             self.held = frame["to"].as_str().map(str::to_owned);
         }
         let Some(cursor) = cursor else { return Ok(()) };
+        self.stood = true;
         if self.chain && op != "begin" {
             let held = self.held.as_deref();
             ensure!(prev == held, "`prev` is {prev:?}, and the client holds {held:?}");

@@ -82,6 +82,9 @@ pub struct Plan {
 pub enum Start {
     /// With the records after this position.
     At(Offset),
+    /// With the same, for who holds rows of which some may be newer: an unfinished snapshot, of which the changes since
+    /// this position are still to come.
+    Fuzzy(Offset),
     /// With a snapshot.
     Snapshot(ResetReason),
     /// With an announced loss: `from` as the client gave it.
@@ -98,6 +101,7 @@ impl Plan {
     pub fn stands(&self) -> Option<Cursor> {
         match &self.start {
             Start::At(offset) => Some(self.channel.cursor(&self.view, *offset)),
+            Start::Fuzzy(offset) => Some(self.channel.rows_cursor(&self.view, *offset, false)),
             Start::Gap { from, .. } => Some(*from),
             Start::Snapshot(_) => None,
         }
@@ -203,10 +207,11 @@ fn resume(channel: &Channel, view: &View, cursor: Cursor) -> Result<Start, Probl
     if let Some(reason) = lost {
         return Ok(Start::Gap { from: cursor, reason });
     }
-    if view.kind == Kind::State && cursor.view != view.fingerprint() {
-        return Ok(Start::Snapshot(ResetReason::View));
-    }
-    Ok(Start::At(cursor.offset))
+    Ok(match view.kind {
+        Kind::State if cursor.view == view.fuzzy_fingerprint() => Start::Fuzzy(cursor.offset),
+        Kind::State if cursor.view != view.fingerprint() => Start::Snapshot(ResetReason::View),
+        _ => Start::At(cursor.offset),
+    })
 }
 
 /// Why a record below the start of the log is gone.

@@ -7,6 +7,8 @@
 //!   gap ◄───────────────────────────────────────────────────────────────────────┘ trimmed
 //! ```
 //!
+//! Who has read the rows as pages of JSON begins with the replay, and it ends with a bookmark.
+//!
 //! The scan is fuzzy: each page of rows is the state at its own moment, so that no page holds the
 //! store open for a slow reader. What changed between the first page and the end is replayed
 //! before `last`, which makes the whole exact. No cursor stands before `last`.
@@ -53,9 +55,18 @@ enum Phase {
     /// Read rows after this one.
     Rows { after: Option<(Address, Key)>, began: Option<Offset>, count: u64 },
     /// Read what changed while the rows were read, once the tail has reached `ended`.
-    Replay { after: Offset, ended: Offset, count: u64 },
+    Replay { after: Offset, ended: Offset, sent: Sent },
     /// Read records after this position.
     CatchUp { after: Offset },
+}
+
+/// What a replay completes.
+#[derive(Clone, Copy)]
+enum Sent {
+    /// So many rows, which came behind a reset.
+    Rows(u64),
+    /// Pages of rows that the client has read before.
+    Pages,
 }
 
 impl Reader {
@@ -63,6 +74,8 @@ impl Reader {
     pub fn new(plan: &Plan) -> Reader {
         let phase = match plan.start {
             Start::At(after) => Phase::CatchUp { after },
+            // The pages were read before this moment.
+            Start::Fuzzy(after) => Phase::Replay { after, ended: plan.channel.log.head(), sent: Sent::Pages },
             Start::Snapshot(reason) => Phase::Reset(reason),
             Start::Gap { from, reason } => Phase::Gap { from, reason },
         };
@@ -98,12 +111,12 @@ impl Reader {
             Phase::Gap { from, reason } => self.gap(from, reason, &mut piece),
             Phase::Reset(reason) => self.reset(reason, &mut piece),
             Phase::Rows { after, began, count } => self.rows(after, began, count, &mut piece)?,
-            Phase::Replay { after, ended, count } => {
+            Phase::Replay { after, ended, sent } => {
                 if reached < ended {
                     piece.needs = Some(ended);
-                    self.phase = Phase::Replay { after, ended, count };
+                    self.phase = Phase::Replay { after, ended, sent };
                 } else {
-                    self.replay(after, ended, count, goal, &mut piece)?;
+                    self.replay(after, ended, sent, goal, &mut piece)?;
                 }
             }
             Phase::CatchUp { after } => self.catch_up(after, goal, &mut piece)?,
@@ -151,7 +164,7 @@ impl Reader {
             Some(next) => Phase::Rows { after: Some(next), began: Some(began), count },
             None => {
                 piece.needs = Some(page.at);
-                Phase::Replay { after: began, ended: page.at, count }
+                Phase::Replay { after: began, ended: page.at, sent: Sent::Rows(count) }
             }
         };
         Ok(())
@@ -161,7 +174,7 @@ impl Reader {
         &mut self,
         after: Offset,
         ended: Offset,
-        mut count: u64,
+        mut sent: Sent,
         goal: Offset,
         piece: &mut Piece,
     ) -> Result<(), Problem> {
@@ -176,15 +189,18 @@ impl Reader {
         for record in &page.records {
             changes(&Sight::new(record, &self.channel.config), &self.view, false, |frame| {
                 if matches!(frame, Frame::Reset(_)) {
-                    count = 0;
+                    sent = Sent::Rows(0);
                 }
                 piece.frames.push(frame);
             });
         }
         if page.upto < goal {
-            self.phase = Phase::Replay { after: page.upto, ended, count };
+            self.phase = Phase::Replay { after: page.upto, ended, sent };
         } else {
-            piece.frames.push(Frame::Last { count, at: goal });
+            piece.frames.push(match sent {
+                Sent::Rows(count) => Frame::Last { count, at: goal },
+                Sent::Pages => Frame::Bookmark(goal),
+            });
             self.phase = Phase::CatchUp { after: goal };
         }
         Ok(())
@@ -210,3 +226,6 @@ impl Reader {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

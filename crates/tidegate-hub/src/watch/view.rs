@@ -38,6 +38,16 @@ impl View {
     /// in every later release. How changes come, as patches or at a rate, is not in it: a client may change that and
     /// go on.
     pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint_of(true)
+    }
+
+    /// The same for rows of which some may be newer than their cursor: who holds them cannot be told by patches until
+    /// it has caught up. The cursor alone carries that from one request to the next.
+    pub fn fuzzy_fingerprint(&self) -> Fingerprint {
+        self.fingerprint_of(false)
+    }
+
+    fn fingerprint_of(&self, exact: bool) -> Fingerprint {
         let kind = match self.kind {
             Kind::State => b's',
             Kind::History => b'h',
@@ -52,6 +62,9 @@ impl View {
             for (name, text) in lens.meaning() {
                 parts.extend([name.as_bytes(), text.as_bytes()]);
             }
+        }
+        if !exact {
+            parts.push(b"fuzzy");
         }
         Fingerprint::of(&parts)
     }

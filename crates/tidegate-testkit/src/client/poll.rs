@@ -1,7 +1,8 @@
 //! Long-poll: GET as JSON to begin, then the frames since, again and again.
 //!
 //! Its answers are told as the frames of a stream: a GET of rows as `reset`, `snapshot` and the
-//! last one, an answer's cursor as a `bookmark` behind its frames.
+//! last one, an answer's cursor as a `bookmark` behind its frames. Rows of several pages are an unfinished
+//! snapshot until all is told that changed meanwhile.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -22,6 +23,10 @@ pub struct Poll {
     wire: Option<Wire>,
     frames: VecDeque<Value>,
     cursor: Option<String>,
+    /// The next page of rows.
+    next: Option<String>,
+    /// So many rows came with an unfinished snapshot.
+    unfinished: Option<usize>,
     wait: String,
 }
 
@@ -30,7 +35,8 @@ impl Poll {
     pub fn new(server: SocketAddr, ask: Ask) -> Poll {
         let cursor = ask.cursor.clone();
         let ask = Ask { by_header: false, rate: None, ..ask };
-        Poll { server, ask, wire: None, frames: VecDeque::new(), cursor, wait: WAIT.to_owned() }
+        let frames = VecDeque::new();
+        Poll { server, ask, wire: None, frames, cursor, next: None, unfinished: None, wait: WAIT.to_owned() }
     }
 
     /// With another `wait`.
@@ -57,6 +63,13 @@ impl Poll {
     /// # Errors
     /// As for a watch.
     pub async fn round(&mut self) -> Result<(), Ended> {
+        if let Some(next) = self.next.take() {
+            let answer = self.get(&next).await?;
+            return match answer.head.status {
+                200 => self.take(answer),
+                _ => Err(Ended::Refused(Box::new(answer))),
+            };
+        }
         let limit = self.ask.limit.map(|limit| limit.to_string());
         let mut more: Vec<(&str, &str)> = Vec::new();
         self.ask.cursor = self.cursor.clone();
@@ -66,24 +79,26 @@ impl Poll {
             // Without a place to begin, JSON has the newest events; a stream begins now.
             self.ask.from = Some("now".to_owned());
         }
-        if let (Some(limit), Kind::History) = (&limit, self.ask.kind) {
-            more.push(("limit", limit));
-        }
-        let url = self.ask.url(&more);
-        let answer = self.get(&url).await?;
         let bare = self
             .ask
             .key
             .as_deref()
             .filter(|_| self.ask.cursor.is_none() && self.ask.kind == Kind::State && !self.ask.path.contains('*'));
+        if let (Some(limit), None) = (&limit, bare) {
+            more.push(("limit", limit));
+        }
+        let bare = bare.map(str::to_owned);
+        let url = self.ask.url(&more);
+        let answer = self.get(&url).await?;
         match answer.head.status {
-            200 | 404 if let Some(key) = bare => {
+            200 | 404 if let Some(key) = &bare => {
                 let row = json!({"address": self.ask.path, "key": key, "data": answer.body});
                 let rows: &[Value] = if answer.head.status == 200 { &[row] } else { &[] };
                 let cursor = answer.head.header("tidegate-cursor");
                 let cursor =
                     cursor.ok_or_else(|| Ended::Garbage(format!("no Tidegate-Cursor: {answer:?}")))?.to_owned();
-                self.snapshot(rows, cursor);
+                self.begin(rows);
+                self.last(rows.len(), cursor);
                 Ok(())
             }
             200 => self.take(answer),
@@ -100,9 +115,10 @@ impl Poll {
     fn take(&mut self, answer: Answer) -> Result<(), Ended> {
         let garbage = || Ended::Garbage(format!("neither rows nor frames: {}", answer.text));
         let cursor = answer.body.get("cursor").and_then(Value::as_str).map(str::to_owned);
+        let link = answer.head.header("link").and_then(|link| link.strip_prefix('<')?.split_once('>'));
+        let more = link.map(|(url, _)| url.to_owned());
         if let Some(rows) = answer.body.get("rows").and_then(Value::as_array) {
-            self.snapshot(rows, cursor.ok_or_else(garbage)?);
-            return Ok(());
+            return self.rows(rows, more, cursor.ok_or_else(garbage)?);
         }
         let frames = answer.body.get("frames").and_then(Value::as_array).ok_or_else(garbage)?;
         if self.ask.cursor.is_none() && self.ask.from.as_deref() == Some("now") {
@@ -110,27 +126,55 @@ impl Poll {
         }
         self.frames.extend(frames.iter().cloned());
         match cursor {
+            Some(cursor) if self.unfinished.is_some() && more.is_some() => self.cursor = Some(cursor),
             Some(cursor) => self.stand(cursor),
             // The state is not to be had by polling: GET again.
-            None if frames.last().is_some_and(|frame| frame["op"] == "reset") => self.cursor = None,
+            None if frames.last().is_some_and(|frame| frame["op"] == "reset") => {
+                (self.cursor, self.unfinished) = (None, None);
+            }
             None => return Err(garbage()),
         }
         Ok(())
     }
 
-    fn snapshot(&mut self, rows: &[Value], cursor: String) {
+    /// A page of rows. Those of several are the state only when all is told that came after their cursor.
+    fn rows(&mut self, rows: &[Value], next: Option<String>, cursor: String) -> Result<(), Ended> {
+        match self.unfinished {
+            None => self.begin(rows),
+            Some(_) => self.push(rows),
+        }
+        let count = self.unfinished.unwrap_or(0) + rows.len();
+        if next.is_none() && self.unfinished.is_none() {
+            self.last(count, cursor);
+            return Ok(());
+        }
+        (self.unfinished, self.next, self.cursor) = (Some(count), next, Some(cursor));
+        Ok(())
+    }
+
+    fn begin(&mut self, rows: &[Value]) {
         self.frames.push_back(json!({"op": "reset", "reason": "start"}));
+        self.push(rows);
+    }
+
+    fn push(&mut self, rows: &[Value]) {
         for row in rows {
             let mut frame = row.clone();
             frame["op"] = "snapshot".into();
             self.frames.push_back(frame);
         }
-        let last = json!({"op": "snapshot", "last": true, "count": rows.len(), "cursor": cursor});
+    }
+
+    fn last(&mut self, count: usize, cursor: String) {
+        let last = json!({"op": "snapshot", "last": true, "count": count, "cursor": cursor});
         self.frames.push_back(last);
         self.cursor = Some(cursor);
     }
 
     fn stand(&mut self, cursor: String) {
+        if let Some(count) = self.unfinished.take() {
+            return self.last(count, cursor);
+        }
         self.frames.push_back(json!({"op": "bookmark", "cursor": cursor}));
         self.cursor = Some(cursor);
     }

@@ -10,6 +10,8 @@ use super::log::Channel;
 pub enum Verdict {
     /// The watch goes on after this offset.
     Resume(Offset),
+    /// The same, for who holds rows of which some may be newer than this offset.
+    Fuzzy(Offset),
     /// Records between the cursor and what is held cannot be had.
     Gap(GapReason),
     /// The replica behind the cursor is of another view; it has to be built anew.
@@ -29,11 +31,12 @@ pub fn judge(channel: &Channel, eye: &Eye, cursor: &Cursor) -> Verdict {
     if cursor.epoch != channel.epoch || cursor.offset > channel.head {
         return Verdict::Gap(GapReason::Epoch);
     }
-    if eye.kind == Kind::State && cursor.view != eye.fingerprint() {
+    let fuzzy = eye.kind == Kind::State && cursor.view == eye.fuzzy_fingerprint();
+    if eye.kind == Kind::State && cursor.view != eye.fingerprint() && !fuzzy {
         return Verdict::OtherView;
     }
     if cursor.offset < channel.start {
         return Verdict::Gap(GapReason::Retention);
     }
-    Verdict::Resume(cursor.offset)
+    if fuzzy { Verdict::Fuzzy(cursor.offset) } else { Verdict::Resume(cursor.offset) }
 }

@@ -105,6 +105,15 @@ impl Eye {
 
     /// Changes with everything that decides which rows the replica holds, and with which values.
     pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint_of("")
+    }
+
+    /// The same for rows of which some may be newer than their cursor.
+    pub fn fuzzy_fingerprint(&self) -> Fingerprint {
+        self.fingerprint_of("fuzzy")
+    }
+
+    fn fingerprint_of(&self, rows: &str) -> Fingerprint {
         let kind: &[u8] = if self.kind == Kind::State { b"state" } else { b"history" };
         let key = self.scope.key.as_deref();
         Fingerprint::of(&[
@@ -114,6 +123,7 @@ impl Eye {
             key.unwrap_or_default().as_bytes(),
             self.rules.as_bytes(),
             format!("{:?}", self.fields).as_bytes(),
+            rows.as_bytes(),
         ])
     }
 }

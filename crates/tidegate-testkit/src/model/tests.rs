@@ -57,9 +57,13 @@ fn cut_everywhere(seed: u64, history: u64) -> u64 {
     let eye = eye(keyed, &mut rng);
     let encoding = *[Encoding::Sse, Encoding::Ndjson].choose(&mut rng).expect("two");
     let first = schedule(keyed, 14, &mut rng);
-    let begin = match (eye.kind, rng.random_range(0..3)) {
+    let begin = match (eye.kind, rng.random_range(0..4)) {
         (Kind::History, 0) => Begin::From(rng.random_range(0..=channel.head)),
         (_, 1) => Begin::After(cursor_at(&channel, &eye, rng.random_range(0..=channel.head))),
+        (Kind::State, 2) => {
+            let cursor = cursor_at(&channel, &eye, rng.random_range(0..=channel.head));
+            Begin::After(Cursor { view: eye.fuzzy_fingerprint(), ..cursor })
+        }
         _ => Begin::Fresh,
     };
     let held = before_the_watch(&channel, &eye, &begin);
@@ -435,4 +439,33 @@ fn a_lost_log_is_announced() {
     let ops: Vec<Value> = [watch.step(&channel, 9), watch.step(&channel, 9)].concat();
     let ops: Vec<_> = ops.iter().map(|frame| frame["op"].as_str().expect("op")).collect();
     assert_eq!(ops, ["begin", "gap", "reset", "snapshot"]);
+}
+
+#[test]
+fn rows_that_may_be_newer_are_told_of_in_full() {
+    let eye = Eye::open(Scope::address(Address::parse("m/a/x").expect("an address")), Kind::State);
+    let mut channel = Channel::new("m", true);
+    let list = |list: &[u64]| Change::upsert("m/a/x", "1", json!({"list": list}));
+    let begun = channel.append(&[list(&[1])]);
+    channel.append(&[list(&[1, 2])]);
+    // A page that was read now, under the cursor of the page before.
+    let mut replica = Replica::state();
+    let row = json!({"op": "snapshot", "address": "m/a/x", "key": "1", "data": {"list": [1, 2]}});
+    for frame in [json!({"op": "reset", "reason": "start"}), row] {
+        replica.apply(&frame).expect("rows");
+    }
+    let cursor = Cursor { view: eye.fuzzy_fingerprint(), ..cursor_at(&channel, &eye, begun) };
+    let mut watch = Watch::new(eye, Begin::After(cursor), false).with_mode(Mode::JsonPatch);
+    let mut frames = [watch.step(&channel, 9), watch.step(&channel, 9)].concat();
+    let end = frames.pop().expect("a bookmark");
+    assert_eq!(end["op"], "bookmark");
+    let last = json!({"op": "snapshot", "last": true, "count": 1, "cursor": end["cursor"]});
+    for frame in frames.iter().chain([&last]) {
+        replica.apply(frame).expect("what changed");
+    }
+    channel.append(&[list(&[1, 2, 3])]);
+    let patched = watch.step(&channel, 9);
+    assert!(patched.iter().all(|frame| frame.get("patches").is_some()), "{patched:?}");
+    patched.iter().for_each(|frame| replica.apply(frame).expect("a patch"));
+    assert_eq!(replica.rows(), Some(&channel.view.rows));
 }

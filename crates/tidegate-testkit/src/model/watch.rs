@@ -4,6 +4,7 @@
 //! Start ──► Scan ──last──► Follow ──┐     state; a gap, another view and an overtaken
 //!             ▲               gap   │     scan lead (back) to Scan, each with a reset
 //!             └───────────────◄─────┘
+//! Start ──► Complete ──► Follow           state; the client has read the rows before
 //! Start ──► Follow                        history and plain; a gap moves the position
 //! ```
 //!
@@ -67,6 +68,7 @@ pub struct Watch {
 enum Phase {
     Start(Begin),
     Scan { at: Offset, after: Option<RowId>, count: u64 },
+    Complete { at: Offset },
     Follow { at: Offset },
 }
 
@@ -112,6 +114,7 @@ impl Watch {
         match std::mem::replace(&mut self.phase, Phase::Follow { at: 0 }) {
             Phase::Start(begin) => self.start(channel, begin, &mut out),
             Phase::Scan { at, after, count } => self.scan(channel, (at, after, count), limit, &mut out),
+            Phase::Complete { at } => self.complete(channel, at, &mut out),
             Phase::Follow { at } => self.follow(channel, at, limit, &mut out),
         }
         out
@@ -147,6 +150,10 @@ impl Watch {
                 }
                 out.push(frame);
                 self.phase = Phase::Follow { at };
+            }
+            Verdict::Fuzzy(at) => {
+                out.push(frame);
+                self.phase = Phase::Complete { at };
             }
             Verdict::Gap(reason) => {
                 out.push(frame);
@@ -191,15 +198,7 @@ impl Watch {
         if at < channel.start {
             return self.rescan(channel, "overtaken", out);
         }
-        for (index, record) in channel.held.iter().enumerate().filter(|(_, record)| record.offset > at) {
-            if record.change.op == Op::Clear {
-                count = 0;
-                out.push(json!({"op": "reset", "reason": "clear"}));
-            } else if let Some(frame) = self.seen(channel, index, Mode::Full) {
-                // No patch: the row it would change may not have come yet.
-                out.push(frame);
-            }
-        }
+        count = self.meanwhile(channel, at, out).unwrap_or(count);
         let rest = channel.view.rows.iter().filter(|(id, _)| after.as_ref().is_none_or(|after| *id > after));
         let page: Vec<_> = rest.take(limit).collect();
         for ((address, key), data) in &page {
@@ -218,6 +217,35 @@ impl Watch {
         self.stand(channel, at, &mut last);
         out.push(last);
         self.phase = Phase::Follow { at };
+    }
+
+    /// What changed since rows that the client has read; behind it they are the state.
+    fn complete(&mut self, channel: &Channel, at: Offset, out: &mut Vec<Value>) {
+        if at < channel.start {
+            return self.rescan(channel, "overtaken", out);
+        }
+        let mut end = match self.meanwhile(channel, at, out) {
+            Some(count) => json!({"op": "snapshot", "last": true, "count": count}),
+            None => json!({"op": "bookmark"}),
+        };
+        self.stand(channel, channel.head, &mut end);
+        out.push(end);
+        self.phase = Phase::Follow { at: channel.head };
+    }
+
+    /// The changes behind `at`, told without a cursor; the rows since a reset among them.
+    fn meanwhile(&self, channel: &Channel, at: Offset, out: &mut Vec<Value>) -> Option<u64> {
+        let mut count = None;
+        for (index, record) in channel.held.iter().enumerate().filter(|(_, record)| record.offset > at) {
+            if record.change.op == Op::Clear {
+                count = Some(0);
+                out.push(json!({"op": "reset", "reason": "clear"}));
+            } else if let Some(frame) = self.seen(channel, index, Mode::Full) {
+                // No patch: the row it would change may not have come yet, or may be newer.
+                out.push(frame);
+            }
+        }
+        count
     }
 
     fn follow(&mut self, channel: &Channel, mut at: Offset, limit: usize, out: &mut Vec<Value>) {

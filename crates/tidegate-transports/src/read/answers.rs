@@ -49,6 +49,8 @@ pub(super) struct Asked {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Position {
     pub(super) after: Offset,
+    /// What the client holds is the state there.
+    pub(super) exact: bool,
     /// What the first frame is linked to, where frames are.
     pub(super) prev: Option<Offset>,
 }
@@ -261,7 +263,8 @@ impl Answers {
             return None;
         }
         let counted = |body: Vec<u8>| (made.keeps && self.takes(body.len())).then(|| self.count(body));
-        made.at(&channel.cursor(&asked.view, head), counted).map(Arc::new)
+        let cursor = channel.rows_cursor(&asked.view, head, made.exact);
+        made.at(&cursor, counted).map(Arc::new)
     }
 
     fn keep(&self, asked: &Asked, made: &Arc<Made>) {

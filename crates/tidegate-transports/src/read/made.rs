@@ -18,6 +18,8 @@ pub(super) struct Made {
     pub(super) body: Bytes,
     /// Where the next page begins.
     pub(super) next: Option<(Address, Key)>,
+    /// Whether all of it is the state at its cursor; pages of rows are of several moments.
+    pub(super) exact: bool,
     /// Whether it may be kept: it is counted where answers that are kept are.
     pub(super) keeps: bool,
     pub(super) what: What,
@@ -81,7 +83,7 @@ impl Made {
     pub(super) fn new(what: What, cursor: &Cursor, since: Offset, body: Bytes) -> Made {
         let (at, etag) = (cursor.offset, what.etag(cursor));
         let cursor = ascii(cursor.to_string());
-        Made { since, oldest: None, body, next: None, keeps: false, what, at, cursor, etag }
+        Made { since, oldest: None, body, next: None, exact: true, keeps: false, what, at, cursor, etag }
     }
 
     /// The same at a later position, with a body that `counted` has counted; `None` if that refuses.
@@ -98,7 +100,8 @@ impl Made {
             }
         };
         let made = Made::new(self.what, cursor, cursor.offset, body);
-        Some(Made { oldest: self.oldest, next: self.next.clone(), keeps: self.keeps, ..made })
+        let Made { oldest, exact, keeps, .. } = *self;
+        Some(Made { oldest, next: self.next.clone(), exact, keeps, ..made })
     }
 }
 

@@ -35,19 +35,28 @@ pub(crate) struct Page {
     pub(crate) more: bool,
 }
 
-/// What came after a position. `began` is what the client holds, which is before it where nothing came between.
+/// What the client holds.
+#[derive(Clone, Copy)]
+pub(crate) struct Holds {
+    /// The cursor of it.
+    pub(crate) began: Offset,
+    /// It is the state there. Else its rows may be newer, and changes are told in full.
+    pub(crate) exact: bool,
+}
+
+/// What came after a position, up to which nothing came after what the client holds.
 pub(crate) async fn since(
     gateway: &Gateway,
     plan: &Plan,
     options: &Options,
     after: Offset,
-    began: Offset,
+    Holds { began, exact }: Holds,
 ) -> Result<Came, Problem> {
     let Plan { channel, view, .. } = plan;
     if let Some(head) = channel.unchanged(after, &view.scope) {
         return Ok(Came::Nothing(head.max(after)));
     }
-    let position = Position { after, prev: options.chain.then_some(began) };
+    let position = Position { after, exact, prev: options.chain.then_some(began) };
     let asked = Asked {
         channel: channel.log.id(),
         view: view.clone(),
@@ -58,7 +67,8 @@ pub(crate) async fn since(
     let made = gateway.answers.get(channel, &asked, read(gateway, plan, &asked, position)).await?;
     Ok(match made.what {
         What::Frames { more, .. } => {
-            Came::Frames(Page { body: made.body.clone(), cursor: channel.cursor(view, made.at), more })
+            let cursor = channel.rows_cursor(view, made.at, exact || !more);
+            Came::Frames(Page { body: made.body.clone(), cursor, more })
         }
         What::Cleared => Came::Cleared(made.body.clone()),
         What::Trimmed => Came::Trimmed,
@@ -110,9 +120,13 @@ async fn page_of(
             (What::Cleared, channel.cursor(view, from.after), reset)
         }
         false => {
-            let cursor = channel.cursor(view, page.upto);
+            let cursor = channel.rows_cursor(view, page.upto, from.exact || !page.more);
             let what = What::Frames { full: page.records.len() >= asked.limit, more: page.more };
-            (what, cursor, super::frames(channel, view, &page.records, asked.chain, from.prev, Some(cursor)))
+            let mut frames = Vec::new();
+            for record in &page.records {
+                changes(&Sight::new(record, &channel.config), view, from.exact, |frame| frames.push(frame));
+            }
+            (what, cursor, body(channel, view, &frames, asked.chain, from.prev, Some(cursor)))
         }
     };
     let keeps = gateway.answers.takes(bytes.len());

@@ -40,8 +40,10 @@ async fn what_came_since_is_what_would_be_read() {
             let log = &plan.channel.log;
             let oldest = log.head().saturating_sub(12).max(log.start());
             let after = random.random_range(oldest..=log.head());
-            asked.after = Some(Position { after, prev: asked.chain.then_some(after) });
-            let came = || read(&rig.gateway, &plan, &asked, Position { after, prev: asked.chain.then_some(after) });
+            asked.after = Some(Position { after, exact: true, prev: asked.chain.then_some(after) });
+            let came = || {
+                read(&rig.gateway, &plan, &asked, Position { after, exact: true, prev: asked.chain.then_some(after) })
+            };
             let answered = rig.gateway.answers.get(&plan.channel, &asked, came()).await.expect("an answer");
             let read = came().await.expect("read");
             assert_eq!(shown(&answered), shown(&read), "{asked:?} at step {step}");
