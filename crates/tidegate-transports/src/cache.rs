@@ -34,7 +34,7 @@ const LONGEST: Duration = Duration::from_secs(365 * 86_400);
 const LONGEST_VIEWED: Duration = Duration::from_secs(3_600);
 /// A page that is kept for less than this is one of the moment.
 const SHORTEST: Duration = Duration::from_secs(2);
-/// No channel is written faster, in bytes a second; the room that retention leaves lasts for so long at least.
+/// Taken as the fastest that a channel is written, in bytes a second: the room that retention leaves lasts that long.
 const WRITTEN_MAX: u64 = 128 * 1024 * 1024;
 
 /// What an answer of frames holds.
