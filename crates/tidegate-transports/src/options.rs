@@ -13,10 +13,12 @@ use tidegate_hub::{From, Mode, Rate, RateError, WatchRequest};
 use crate::negotiate::Representation;
 
 /// Options that this release has.
-const KNOWN: [&str; 13] =
-    ["after", "from", "key", "limit", "snapshot", "filter", "fields", "mode", "rate", "chain", "as", "wait", "page"];
+const KNOWN: [&str; 14] = [
+    "after", "from", "at", "key", "limit", "snapshot", "filter", "fields", "mode", "rate", "chain", "as", "wait",
+    "page",
+];
 /// Options of the protocol that this release does not have.
-const NOT_BUILT: [&str; 2] = ["at", "ticket"];
+const NOT_BUILT: [&str; 1] = ["ticket"];
 /// A long-poll waits no longer; proxies cut at 60 s.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 /// A page of JSON has at most so many frames or rows.
@@ -30,6 +32,7 @@ const PREFER: HeaderName = HeaderName::from_static("prefer");
 pub(crate) struct Options {
     pub(crate) after: Option<Cursor>,
     pub(crate) from: Option<From>,
+    pub(crate) at: Option<Millis>,
     pub(crate) key: Option<String>,
     pub(crate) limit: Option<usize>,
     pub(crate) snapshot: Option<bool>,
@@ -84,6 +87,13 @@ impl Options {
             return Err(Problem::new(ErrorCode::Invalid, "`from` and `after` both say where to begin")
                 .hint("leave one of the two out"));
         }
+        if options.after.is_some() && options.at.is_some() {
+            return Err(Problem::new(
+                ErrorCode::Invalid,
+                "`at` begins with the state at a time, and `after` goes on from a cursor",
+            )
+            .hint("leave `after` out to begin at that time, or `at` to go on"));
+        }
         Ok(options)
     }
 
@@ -94,6 +104,7 @@ impl Options {
         match name {
             "after" => self.after = Some(cursor(value)?),
             "from" => self.from = Some(from(value)?),
+            "at" => self.at = Some(at(value)?),
             "key" => self.key = Some(value.to_owned()),
             "limit" => self.limit = Some(limit(value)?),
             "snapshot" => self.snapshot = Some(boolean(name, value)?),
@@ -121,6 +132,7 @@ impl Options {
             target,
             key: self.key.clone().map(String::into_boxed_str),
             from: self.from,
+            at: self.at,
             after: self.after,
             snapshot: self.snapshot,
             filter: self.filter.clone().map(String::into_boxed_str),
@@ -236,6 +248,15 @@ fn from(value: &str) -> Result<From, Problem> {
     }
 }
 
+fn at(value: &str) -> Result<Millis, Problem> {
+    Millis::parse_rfc3339(value).ok_or_else(|| {
+        invalid(
+            format!("`at={value}` is no time"),
+            "use a time such as 2026-01-31T12:00:00Z (a `+` of an offset is written %2B)",
+        )
+    })
+}
+
 fn limit(value: &str) -> Result<usize, Problem> {
     value.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit)).ok_or_else(|| {
         invalid(format!("`limit={value}` is out of range"), &format!("use a number from 1 to {LIMIT_MAX}"))
@@ -336,6 +357,8 @@ mod tests {
             "limit=x",
             "chain=yes",
             "from=yesterday",
+            "at=yesterday",
+            "at=start",
             "as=xml",
             "wait=soon",
             "key=%ff",

@@ -34,6 +34,7 @@ pub(crate) async fn poll(gateway: &Gateway, target: Target, options: Options) ->
         Start::Snapshot(reason) => Ok(poll.again(&[Frame::Reset(reason)])),
         Start::Gap { reason, .. } => poll.gap(reason).await,
         Start::At(after) => poll.wait(after).await,
+        Start::AsOf(_) => unreachable!("a poll has a cursor, which says where it begins"),
     }
 }
 

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use crate::blocks::Packed;
 use crate::encoding::Encoding;
-use crate::memory::{Step, Use};
+use crate::memory::{Held, Step, Use};
 use crate::tail::{Boundary, ENVELOPE_BYTES, Place, TailKey};
 use crate::tails::{Hold, Tails};
 
@@ -61,6 +61,8 @@ pub(crate) struct Walk<S> {
     owes_cursor: bool,
     /// When it fell behind; it has so long to be live again.
     behind_since: Option<Instant>,
+    /// What its reader holds of the past is in the account.
+    past: Option<Held>,
     sink: S,
 }
 
@@ -85,13 +87,14 @@ impl<S: Sink> Walk<S> {
             Start::At(offset) => Some(offset),
             _ => None,
         };
-        Walk { cursors: cursors(&hold, held), tails: tails.clone(), hold, owes_cursor: false, behind_since: None, sink }
+        let cursors = cursors(&hold, held);
+        Walk { cursors, tails: tails.clone(), hold, owes_cursor: false, behind_since: None, past: None, sink }
     }
 
     /// Ready for [`Walk::again`]: a watcher that was live and is behind its tail.
     pub(crate) fn behind(tails: Tails, hold: Hold, sink: S) -> Walk<S> {
         let cursors = cursors(&hold, None);
-        Walk { cursors, tails, hold, owes_cursor: false, behind_since: Some(Instant::now()), sink }
+        Walk { cursors, tails, hold, owes_cursor: false, behind_since: Some(Instant::now()), past: None, sink }
     }
 
     /// From the first frame to the live tail; a problem ends the watch.
@@ -157,7 +160,15 @@ impl<S: Sink> Walk<S> {
             if reader.position() == Some(goal) {
                 return self.join(&boundary).await.map(Ok);
             }
-            if tokio::time::timeout(ROOM_LOOK, self.tails.memory().room(Step::Laggards, 0)).await.is_err() {
+            // What waits must hold nothing that others wait for.
+            let (holding, growing) = reader.holds();
+            if growing && holding > 0 && self.tails.memory().over(Step::Laggards) {
+                let detail = "the server holds as much in memory as it may; rows as of a past time have to wait";
+                return Ok(Err(Problem::new(ErrorCode::RateLimited, detail)));
+            }
+            if holding == 0
+                && tokio::time::timeout(ROOM_LOOK, self.tails.memory().room(Step::Laggards, 0)).await.is_err()
+            {
                 match self.given_up() {
                     Some(problem) => return Ok(Err(problem)),
                     None => continue,
@@ -176,6 +187,10 @@ impl<S: Sink> Walk<S> {
                     (reader, piece)
                 };
                 (reader, piece) = self.tails.blocks().read(next).await;
+                self.past = match reader.holds() {
+                    (0, _) => None,
+                    (bytes, _) => Some(self.tails.memory().take(Use::Outputs, bytes)),
+                };
                 let piece = match piece {
                     Ok(piece) => piece,
                     Err(problem) => return Ok(Err(problem)),

@@ -66,18 +66,17 @@ impl Poll {
             // Without a place to begin, JSON has the newest events; a stream begins now.
             self.ask.from = Some("now".to_owned());
         }
-        if let (Some(limit), Kind::History) = (&limit, self.ask.kind) {
+        let alone = self.ask.cursor.is_none() && self.ask.kind == Kind::State && !self.ask.path.contains('*');
+        let bare = self.ask.key.clone().filter(|_| alone);
+        // Pages of rows as of a past time are one state.
+        let pages = self.ask.kind == Kind::History || (self.ask.at.is_some() && bare.is_none());
+        if let (Some(limit), true) = (&limit, pages) {
             more.push(("limit", limit));
         }
         let url = self.ask.url(&more);
         let answer = self.get(&url).await?;
-        let bare = self
-            .ask
-            .key
-            .as_deref()
-            .filter(|_| self.ask.cursor.is_none() && self.ask.kind == Kind::State && !self.ask.path.contains('*'));
         match answer.head.status {
-            200 | 404 if let Some(key) = bare => {
+            200 | 404 if let Some(key) = &bare => {
                 let row = json!({"address": self.ask.path, "key": key, "data": answer.body});
                 let rows: &[Value] = if answer.head.status == 200 { &[row] } else { &[] };
                 let cursor = answer.head.header("tidegate-cursor");
@@ -86,6 +85,7 @@ impl Poll {
                 self.snapshot(rows, cursor);
                 Ok(())
             }
+            200 if self.ask.cursor.is_none() && self.ask.at.is_some() => self.take_pages(answer).await,
             200 => self.take(answer),
             204 => {
                 let cursor = answer.head.header("tidegate-cursor");
@@ -112,9 +112,35 @@ impl Poll {
         match cursor {
             Some(cursor) => self.stand(cursor),
             // The state is not to be had by polling: GET again.
-            None if frames.last().is_some_and(|frame| frame["op"] == "reset") => self.cursor = None,
+            None if frames.last().is_some_and(|frame| frame["op"] == "reset") => {
+                // The rows of now, as on a stream.
+                (self.cursor, self.ask.at) = (None, None);
+            }
             None => return Err(garbage()),
         }
+        Ok(())
+    }
+
+    /// Rows with those of the pages that follow.
+    async fn take_pages(&mut self, mut answer: Answer) -> Result<(), Ended> {
+        let (mut rows, mut cursor) = (Vec::new(), None);
+        loop {
+            let garbage = || Ended::Garbage(format!("no rows, or not of the first page: {}", answer.text));
+            rows.extend(answer.body["rows"].as_array().ok_or_else(garbage)?.iter().cloned());
+            let own = answer.body["cursor"].as_str().ok_or_else(garbage)?;
+            if cursor.get_or_insert_with(|| own.to_owned()) != own {
+                return Err(garbage());
+            }
+            let link = answer.head.header("link").and_then(|link| link.split(['<', '>']).nth(1)).map(str::to_owned);
+            match link {
+                None => break,
+                Some(next) => answer = self.get(&next).await?,
+            }
+            if answer.head.status != 200 {
+                return Err(Ended::Refused(Box::new(answer)));
+            }
+        }
+        self.snapshot(&rows, cursor.unwrap_or_default());
         Ok(())
     }
 
