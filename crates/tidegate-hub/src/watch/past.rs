@@ -17,6 +17,7 @@
 //! It blocks on the disk; its callers run it where that is allowed, and each call reads little.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -171,7 +172,7 @@ impl Past {
             let Some(name) = name(record).filter(|name| self.told.as_ref().is_none_or(|told| name > told)) else {
                 continue;
             };
-            if let std::collections::btree_map::Entry::Vacant(vacant) = before.entry(name) {
+            if let Entry::Vacant(vacant) = before.entry(name) {
                 self.bytes += weight(vacant.key(), record.before.as_ref());
                 vacant.insert(record.before.clone());
                 if one {
