@@ -31,7 +31,7 @@ use crate::query::read_problem;
 
 /// What may be held of the past for one watch or one answer, in bytes: rows that have changed since.
 pub const PAST_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// So many records are looked at for it, so that no request keeps the disk busy for long.
+/// So many records are looked at for it, so that no request keeps the disk busy for long: about 1.5 s of one core.
 const RECORDS_MAX: u64 = 2_000_000;
 /// What is read of the log at once.
 const PIECE: ReadLimit = ReadLimit { records: 4096, bytes: 1024 * 1024 };
@@ -229,10 +229,10 @@ impl Past {
         let (bytes, records) = (self.bytes > PAST_BYTES_MAX, self.looked_at > RECORDS_MAX);
         let too_much = match (bytes, records) {
             (false, false) => return Ok(()),
-            (true, _) => format!("rows of more than {} MiB", PAST_BYTES_MAX / 1024 / 1024),
-            (false, true) => format!("more than {RECORDS_MAX} records"),
+            (true, _) => format!("rows of more than {} MiB have changed", PAST_BYTES_MAX / 1024 / 1024),
+            (false, true) => format!("more than {RECORDS_MAX} records were appended"),
         };
-        let detail = format!("since that time {too_much} have changed, which is more than is put back for one answer");
+        let detail = format!("since that time {too_much}, which is more than is put back for one answer");
         Err(Problem::new(ErrorCode::OutOfReach, detail)
             .hint("ask for one address or one key, or for a later time, or for the history with `from`"))
     }
