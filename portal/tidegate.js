@@ -13,8 +13,8 @@
  *   heartbeat_ms?: number, index?: string, tx?: string, tx_last?: boolean, conflated?: number, patch?: object,
  *   patches?: object[]}} Frame
  *   Of a row that is patched, `data` is what it became.
- * @typedef {{address: string, key: string, time: string, data: any}} Row
- *   `time` is empty where a long-poll for one key had its value alone.
+ * @typedef {{address: string, key: string, time?: string, data: any}} Row
+ *   `time` is empty where a long-poll for one key had its value alone, and `undefined` where a row has changed since `at`.
  * @typedef {{type?: string, title?: string, status?: number, code: string, detail?: string, hint?: string, column?: number}} Problem
  * @typedef {{state: "connecting"|"open"|"waiting"|"closed", transport: "sse"|"ndjson"|"poll", failures: number,
  *   retry_ms?: number, error?: TidegateError}} Status
@@ -208,8 +208,8 @@ export class Watch extends Replica {
 
   /** Long-polls until something ends it, which may be that streams pass again. */
   async #poll() {
-    const { from, key, snapshot, rate } = this.#options;
-    const asked = { cursor: this.cursor, from, key, snapshot, history: this.#history, pace: rate && paceMs(rate) };
+    const { from, at, key, snapshot, rate } = this.#options;
+    const asked = { cursor: this.cursor, from, at, key, snapshot, history: this.#history, pace: rate && paceMs(rate) };
     const passed = new AbortController();
     const look = setInterval(async () => (await this.#passes(passed.signal)) && passed.abort(), this.#fallback.againMs);
     const end = await this.#talk([passed.signal], (signal, alive) => this.#follow(polled((query) => this.#read(query, signal, alive), asked, signal)));
@@ -242,10 +242,10 @@ export class Watch extends Replica {
   }
 
   async #open(signal) {
-    const { from, key, snapshot, filter, fields, mode, rate, chain = true } = this.#options;
-    // The header beats `from`, so the address stays the same: a history watch stays one.
+    const { from, at, key, snapshot, filter, fields, mode, rate, chain = true } = this.#options;
+    // The header beats `from` and `at`, so the address stays the same: a history watch stays one.
     const headers = { Accept: MEDIA[this.#format], ...(this.cursor && { "Last-Event-ID": this.cursor }) };
-    const response = await this.#get({ from, key, snapshot, filter, fields, mode, rate, chain: chain || undefined }, headers, signal);
+    const response = await this.#get({ from, at, key, snapshot, filter, fields, mode, rate, chain: chain || undefined }, headers, signal);
     if (response.status !== 200 || !response.headers.get("Content-Type")?.startsWith(MEDIA[this.#format])) throw await refusal(response);
     return response;
   }
@@ -322,7 +322,7 @@ export class Watch extends Replica {
  * Watches an address (percent-encoded, as frames have it) or a pattern such as `machine/*`.
  *
  * On a keyed channel `rows` follows the state; with `from` or `snapshot: false`, and on plain channels, the changes
- * are the events. `onChange` runs when changes became true, that is at each cursor; store `watch.cursor` (with your
+ * are the events. With `at`, a time, `rows` begins as it was then, and the changes since follow. `onChange` runs when changes became true, that is at each cursor; store `watch.cursor` (with your
  * own effects) and give it back as `after`, with `rows` on a keyed channel, to go on where you were.
  *
  * `filter`, `fields`, `mode` and `rate` are those of the protocol; with `mode`, rows and changes are whole all the same.
@@ -330,7 +330,7 @@ export class Watch extends Replica {
  * `fallback.againMs`; `status.transport` tells. A long-poll has no `begin`, and each change by its whole value.
  *
  * @param {string} address
- * @param {{url?: string|URL, after?: string, rows?: Map<string, Row>, from?: string, key?: string, snapshot?: boolean,
+ * @param {{url?: string|URL, after?: string, rows?: Map<string, Row>, from?: string, at?: string, key?: string, snapshot?: boolean,
  *   filter?: string, fields?: string|string[], mode?: "full"|"patch"|"json-patch", rate?: string,
  *   fallback?: false|{afterMs?: number, againMs?: number}, format?: "sse"|"ndjson", chain?: boolean, token?: Token,
  *   onFrame?: (frame: Frame, watch: Watch) => void, onChange?: (changes: Frame[], watch: Watch) => void,
@@ -447,11 +447,11 @@ async function* framesOf(response) {
 }
 
 /** The frames that a stream would have but for `begin`, by questions: the rows up to a cursor, then what comes after. */
-async function* polled(read, { cursor, from, key, snapshot, history, pace }, signal) {
+async function* polled(read, { cursor, from, at, key, snapshot, history, pace }, signal) {
   let turn = Math.floor(Date.now() / (POLL_WAIT_S * 1_000)); // who begins beside others is with them: their wait is cached as one
   for (;;) {
     while (cursor === null) {
-      let { rows, frames, page, ...answer } = await read({ from, key, snapshot });
+      let { rows, frames, page, ...answer } = await read({ from, at, key, snapshot });
       cursor = answer.cursor;
       if (frames) {
         // Of a plain channel these are its newest events, and a stream has what comes after.
@@ -459,16 +459,17 @@ async function* polled(read, { cursor, from, key, snapshot, history, pace }, sig
         break;
       }
       yield [{ op: "reset", reason: "start" }];
-      for (answer.count = 0; rows; { rows, page } = page ? await read({ key, snapshot, page }) : {}) {
+      for (answer.count = 0; rows; { rows, page } = page ? await read({ at, key, snapshot, page }) : {}) {
         yield rows.map((row) => ({ op: "snapshot", ...row }));
         answer.count += rows.length;
       }
-      // The cursor is that of their beginning, so what changed until their end has to follow.
-      for (let more = true; more && cursor !== null; ) {
+      // The cursor is that of their beginning, so what changed until their end has to follow. Rows as of a time are of it.
+      for (let more = at === undefined; more && cursor !== null; ) {
         ({ frames, cursor, more } = await read({ key, after: cursor }));
         yield frames.filter(({ op }) => op !== "reset").map((frame) => ({ ...frame, cursor: undefined, prev: undefined }));
       }
       if (cursor !== null) yield [{ op: "snapshot", last: true, count: answer.count, cursor }];
+      at = undefined; // whoever has to begin again does so with the rows of now
     }
     const answer = await read({ after: cursor, wait: `${POLL_WAIT_S}s`, turn, key, snapshot: history ? false : undefined });
     turn = answer.turn; // without one the cursor is another

@@ -234,6 +234,27 @@ for (const [what, stream] of [
   });
 }
 
+test("rows as of a time are those that a long-poll begins with; after a loss it begins with those of now", async (t) => {
+  const answers = [
+    { body: { rows: [row("1", 1)], cursor: "c1" }, headers: { Link: '</v1/a/*?at=then&page=p2>; rel="next"' } },
+    { body: { rows: [row("2", 2)], cursor: "c1" } },
+    { body: { frames: [upsert("1", "since then", { cursor: "c2", prev: "c1" })], cursor: "c2" } },
+    { body: { frames: [{ op: "gap", from: "c2", reason: "retention" }, { op: "reset", reason: "gap" }], cursor: null } },
+    { body: { rows: [row("5", 5)], cursor: "d1" } },
+    { status: 204, cursor: "d2" },
+  ];
+  const server = await peer(t, held("", answers));
+  const seen = [];
+  const at = "2026-11-21T12:00:00Z";
+  const live = watch("a/*", { url: server.url, at, fallback: { afterMs: 30 }, onChange: (changes, { cursor, rows }) => seen.push([cursor, state(rows)]) });
+  await assert.rejects(live.done, /the end/);
+  assert.deepEqual(seen, [["c1", { 1: 1, 2: 2 }], ["c2", { 1: "since then", 2: 2 }], ["d2", { 5: 5 }]]);
+  const time = `at=${encodeURIComponent(at)}&`;
+  assert.equal(server.requests[0].path, `/v1/a/*?${time}chain=true`);
+  const paths = [time, `${time}page=p2&`, "after=c1&wait=25s&", "after=c2&wait=25s&", "", "after=d1&", "after=d2&wait=25s&"];
+  assert.deepEqual(polls(server.requests), paths.map((path) => `/v1/a/*?${path}chain=true`));
+});
+
 test("a long-poll of events begins where the stream's head said, or now; a history from where it was asked", async (t) => {
   const events = [{ body: { frames: [append(1, { cursor: "c1" })], cursor: "c1" } }, { status: 204, cursor: "c2" }, { body: { frames: [append(2, { cursor: "c3" })], cursor: "c3" } }];
   const run = async (script, options) => {

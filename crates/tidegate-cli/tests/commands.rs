@@ -8,6 +8,7 @@ use std::process::{Command, Output, Stdio};
 
 use common::{binary, chat_and_rows};
 use serde_json::Value;
+use tidegate_core::Millis;
 use tidegate_testkit::process::Server;
 
 const ROOM: &str = "rooms/a/messages";
@@ -84,6 +85,23 @@ fn what_is_published_is_watched() {
     at(&server, &["publish", "rows/p", r#"{"id":"k","v":1}"#, "--key", "k"]);
     let rows = at(&server, &["watch", "rows/p", "--count", "1"]);
     assert!(rows.contains(r#""op":"snapshot","address":"rows/p","key":"k""#), "{rows}");
+}
+
+#[test]
+fn a_watch_may_begin_in_the_past() {
+    let server = chat_and_rows();
+    let put = |v: u64| at(&server, &["publish", "rows/p", &format!(r#"{{"id":"k","v":{v}}}"#), "--key", "k"]);
+    put(1);
+    let then = Millis::now();
+    while Millis::now() <= then {
+        std::thread::yield_now();
+    }
+    put(2);
+    let frames = at(&server, &["watch", "rows/p", "--at", &then.to_string(), "--count", "2"]);
+    let values = frames.lines().map(|line| serde_json::from_str::<Value>(line).expect("a frame"));
+    let values: Vec<Value> = values.filter(|frame| frame.get("data").is_some()).collect();
+    let told: Vec<_> = values.iter().map(|frame| (&frame["op"], &frame["data"]["v"])).collect();
+    assert_eq!(told, [(&"snapshot".into(), &1.into()), (&"upsert".into(), &2.into())]);
 }
 
 #[test]

@@ -9,10 +9,11 @@ use tidegate_testkit::client::Transport;
 use tidegate_testkit::histories::{Options, run};
 
 /// What watchers hear of views; each of these a few times in every ten histories.
-const HEARD: [&str; 12] = [
+const HEARD: [&str; 13] = [
     "JSON patch",
     "another manner with the same cursor",
     "another view with the same cursor",
+    "as of a past time",
     "came into the filter",
     "changed amid a watch",
     "filtered",

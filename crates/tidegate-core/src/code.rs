@@ -22,6 +22,8 @@ pub enum ErrorCode {
     NotBuilt,
     /// No cursor of this channel.
     CursorInvalid,
+    /// The state at a past time cannot be told.
+    OutOfReach,
     /// The caller must say who it is.
     Unauthenticated,
     /// The token ended.
@@ -75,13 +77,14 @@ struct Entry {
 
 impl ErrorCode {
     /// All codes, in the order of the reference page.
-    pub const ALL: [ErrorCode; 25] = [
+    pub const ALL: [ErrorCode; 26] = [
         ErrorCode::ChannelNotFound,
         ErrorCode::KeyNotFound,
         ErrorCode::Invalid,
         ErrorCode::UnknownOption,
         ErrorCode::NotBuilt,
         ErrorCode::CursorInvalid,
+        ErrorCode::OutOfReach,
         ErrorCode::Unauthenticated,
         ErrorCode::TokenExpired,
         ErrorCode::Forbidden,
@@ -119,6 +122,8 @@ impl ErrorCode {
                 "The protocol has this, and this release of the server does not.", "Leave it out, or use a later release."),
             ErrorCode::CursorInvalid => row("cursor-invalid", 400, 4400, None, "This is no cursor of this channel",
                 "The text is no cursor, or one of another channel.", "Send back a cursor exactly as a frame or header gave it, to the address that gave it; without one the watch begins afresh."),
+            ErrorCode::OutOfReach => row("out-of-reach", 410, 4410, None, "That time is out of reach",
+                "The history that is held does not tell the state at the time of `at`, or too much has changed since.", "Ask for a later time, the hint names the earliest where it is known, or for one address or key."),
             ErrorCode::Unauthenticated => row("unauthenticated", 401, 4401, None, "Say who you are",
                 "The channel is not open to anonymous callers.", "Send credentials."),
             ErrorCode::TokenExpired => row("token-expired", 401, 4501, Some(0), "The token has expired",

@@ -112,8 +112,8 @@ pub struct Row {
     pub address: Address,
     /// Its key.
     pub key: Key,
-    /// Event time of its last change.
-    pub time: Millis,
+    /// Event time of its last change; `None` where only the value is known, as of a past time.
+    pub time: Option<Millis>,
     /// Validated JSON.
     pub data: Bytes,
 }
@@ -393,7 +393,7 @@ fn write_change(record: &Record, shown: &Shown, conflated: Option<u32>, out: &mu
     if record.op.is_channel_wide() {
         member(out, "time", &record.time.to_string());
     } else {
-        place(out, &record.address, record.key.as_deref(), record.time);
+        place(out, &record.address, record.key.as_deref(), Some(record.time));
     }
     match (conflated, &record.tx) {
         // A tick is no transaction, and may have half of one.
@@ -422,12 +422,14 @@ fn write_change(record: &Record, shown: &Shown, conflated: Option<u32>, out: &mu
     }
 }
 
-fn place(out: &mut Vec<u8>, address: &Address, key: Option<&str>, time: Millis) {
+fn place(out: &mut Vec<u8>, address: &Address, key: Option<&str>, time: Option<Millis>) {
     member(out, "address", address.as_str());
     if let Some(key) = key {
         member(out, "key", key);
     }
-    write!(out, ",\"time\":\"{time}\"").expect("writing to memory");
+    if let Some(time) = time {
+        write!(out, ",\"time\":\"{time}\"").expect("writing to memory");
+    }
 }
 
 fn member(out: &mut Vec<u8>, name: &str, value: &str) {

@@ -23,9 +23,10 @@ pub use config::{Access, ChannelConfig, HubOptions};
 pub use drain::{Drain, DrainSignal};
 pub use frames::changes;
 pub use publish::{Action, Format, Idempotency, Precondition, Publish, Published, key_text};
-pub use query::{FramePage, Newest, PAGE_BYTES_MAX, ROWS_MAX, RowPage, Value};
+pub use query::{FramePage, Newest, PAGE_BYTES_MAX, PastRows, ROWS_MAX, RowPage, Value};
 pub use watch::{
-    Filter, From, Image, Lens, Mode, Piece, Plan, Rate, RateError, Reader, Sight, Start, Tick, View, WatchRequest,
+    Filter, From, Image, Lens, Mode, PAST_BYTES_MAX, Piece, Plan, Rate, RateError, Reader, Sight, Start, Tick, View,
+    WatchRequest,
 };
 pub use watches::{WatchEntry, WatchGuard, WatchId, Watches};
 

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use tidegate_core::frame::Row;
 use tidegate_core::{Address, ErrorCode, Key, Offset, Problem, Record};
 use tidegate_log::{ReadError, ReadLimit, ViewRow};
 
 use crate::Hub;
 use crate::channel::Channel;
 use crate::frames::shown;
-use crate::watch::{Sight, View};
+use crate::watch::{Name, Past, Sight, View};
 
 /// A page of rows ends at this many.
 pub const ROWS_MAX: usize = 10_000;
@@ -26,7 +27,7 @@ const RESTARTS_MAX: usize = 3;
 #[derive(Debug)]
 pub struct RowPage {
     /// In order of address and key.
-    pub rows: Vec<ViewRow>,
+    pub rows: Vec<Row>,
     /// Where the next page begins.
     pub next: Option<(Address, Key)>,
     /// No row is older than the state at this position.
@@ -38,6 +39,15 @@ pub struct RowPage {
     pub touched: Option<Offset>,
     /// The head when reading began. All of this holds for as long as [`Channel::unchanged`] since then.
     pub since: Offset,
+}
+
+/// Rows of a view as of a past position.
+#[derive(Debug)]
+pub struct PastRows {
+    /// In order of address and key.
+    pub rows: Vec<Row>,
+    /// Where the next page begins.
+    pub next: Option<(Address, Key)>,
 }
 
 /// Records of a scope.
@@ -83,20 +93,22 @@ pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
 
 /// A page of the log, as a view shows it.
 struct Read {
-    shown: tidegate_log::RowPage,
+    rows: Vec<Row>,
+    next: Option<Name>,
+    at: Offset,
     /// Rows that it has in the log.
-    rows: usize,
+    looked_at: usize,
 }
 
 impl Read {
     fn of(page: tidegate_log::RowPage, channel: &Channel, view: &View) -> Read {
-        let count = page.rows.len();
-        if view.lens.is_none() {
-            return Read { shown: page, rows: count };
-        }
-        let show = |row: ViewRow| Some(ViewRow { data: view.row(&row, &channel.config)?, ..row });
+        let looked_at = page.rows.len();
+        let show = |row: ViewRow| {
+            let data = view.row(&row, &channel.config)?;
+            Some(Row { address: row.address, key: row.key, time: Some(row.time), data })
+        };
         let rows = page.rows.into_iter().filter_map(show).collect();
-        Read { shown: tidegate_log::RowPage { rows, ..page }, rows: count }
+        Read { rows, next: page.next, at: page.at, looked_at }
     }
 }
 
@@ -133,6 +145,32 @@ fn cut(mut page: RowPage, limit: usize) -> RowPage {
     page
 }
 
+/// Joins what is read until there are `limit` rows that are shown, or another bound is met.
+fn past_rows(mut past: Past, channel: &Channel, view: &View, limit: usize) -> Result<PastRows, Problem> {
+    while !past.prepare()? {}
+    let mut rows: Vec<Row> = Vec::new();
+    let (mut bytes, mut looked_at) = (0, 0);
+    loop {
+        // One row more than a page has says whether there is a next one.
+        let page = past.page(ReadLimit { records: limit + 1 - rows.len(), bytes: PAGE_BYTES_MAX - bytes })?;
+        looked_at += page.rows.len();
+        for row in page.rows {
+            if let Some(data) = view.past(&row, &channel.config) {
+                bytes += data.len();
+                rows.push(Row { data, ..row });
+            }
+        }
+        if rows.len() > limit {
+            rows.truncate(limit);
+            let next: Option<Name> = rows.last().map(|row| (row.address.clone(), row.key.clone()));
+            return Ok(PastRows { rows, next });
+        }
+        if page.next.is_none() || bytes >= PAGE_BYTES_MAX || looked_at >= LOOKED_AT_MAX {
+            return Ok(PastRows { rows, next: page.next });
+        }
+    }
+}
+
 /// Looks back further where a filter shows few, up to a bound.
 fn newest_shown(channel: &Channel, view: &View, limit: usize) -> Result<Vec<Arc<Record>>, ReadError> {
     let mut wanted = limit;
@@ -161,8 +199,8 @@ fn join_pages(
     let (mut bytes, mut looked_at) = (0, 0);
     loop {
         let left = ReadLimit { records: limit - whole.rows.len(), bytes: PAGE_BYTES_MAX - bytes };
-        let Read { shown: more, rows } = page(whole.next.as_ref(), left)?;
-        looked_at += rows;
+        let more = page(whole.next.as_ref(), left)?;
+        looked_at += more.looked_at;
         whole.exact &= whole.at == Offset::MAX || more.at == whole.at;
         if one_state && !whole.exact {
             return Ok(None);
@@ -202,6 +240,24 @@ impl Hub {
             Ok(RowPage { touched: touched.map(Option::unwrap_or_default), since, ..rows })
         };
         blocking(rows).await.map_err(read_problem)
+    }
+
+    /// One page of rows after `after` as of a past position, each exact.
+    ///
+    /// # Errors
+    /// `out-of-reach` where history does not tell it, or too much has changed since; `internal` when the log cannot be
+    /// read.
+    pub async fn rows_as_of(
+        &self,
+        channel: &Arc<Channel>,
+        view: &View,
+        at: Offset,
+        after: Option<(Address, Key)>,
+        limit: usize,
+    ) -> Result<PastRows, Problem> {
+        let past = Past::new(channel, &view.scope, at, after);
+        let (channel, view) = (channel.clone(), view.clone());
+        blocking(move || past_rows(past, &channel, &view, limit.min(ROWS_MAX))).await
     }
 
     /// One value.
@@ -272,15 +328,9 @@ mod tests {
             let at = reads.min(moves);
             let index = after.map_or(0, |(_, key)| key.parse::<u64>().expect("a number") + 1);
             let place = (Address::parse("a/b").expect("address"), Key::from(index.to_string()));
-            let row = ViewRow {
-                address: place.0.clone(),
-                key: place.1.clone(),
-                time: Millis(0),
-                data: at.to_string().into(),
-                offset: at,
-            };
-            let shown = tidegate_log::RowPage { rows: vec![row], next: (index < 3).then_some(place), at };
-            Ok(Read { shown, rows: 1 })
+            let (address, key) = place.clone();
+            let row = Row { address, key, time: Some(Millis(0)), data: at.to_string().into() };
+            Ok(Read { rows: vec![row], next: (index < 3).then_some(place), at, looked_at: 1 })
         };
         (read_rows(None, 10, page).expect("read"), reads)
     }

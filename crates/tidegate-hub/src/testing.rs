@@ -3,7 +3,7 @@
 use std::ops::Deref;
 
 use tidegate_core::{Cursor, KeySpec, Target, Template};
-use tidegate_log::{ChannelSpec, Log, Options};
+use tidegate_log::{ChannelSpec, Log, Options, Retain};
 
 use crate::{Access, Action, ChannelConfig, Format, Hub, HubOptions, Problem, Publish, Published};
 
@@ -16,8 +16,14 @@ pub(crate) struct TestHub {
 
 impl TestHub {
     pub(crate) fn new() -> TestHub {
+        TestHub::retaining(Retain::default())
+    }
+
+    /// The same, where `kv` keeps so much.
+    pub(crate) fn retaining(retain: Retain) -> TestHub {
         let folder = tempfile::tempdir().expect("temp folder");
-        let specs = vec![ChannelSpec::keyed("kv"), ChannelSpec::keyed("seats"), ChannelSpec::plain("chat")];
+        let kv = ChannelSpec { retain, ..ChannelSpec::keyed("kv") };
+        let specs = vec![kv, ChannelSpec::keyed("seats"), ChannelSpec::plain("chat")];
         let log = Log::open(Options::new(folder.path()), specs).expect("open");
         let configs = vec![
             config("kv", "kv/{region}", &["id"]),

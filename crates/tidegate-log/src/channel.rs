@@ -129,6 +129,12 @@ impl Channel {
         self.state.position_at(time)
     }
 
+    /// Time of append of the oldest record held, or of the newest ever if none is; `None` if there never was one. From memory,
+    /// never blocking on the disk. A [position](Channel::position_at) of a time before it is not told by the records.
+    pub fn oldest_time(&self) -> Option<Millis> {
+        self.state.oldest_time()
+    }
+
     /// One row and the head that it is the state of.
     pub fn row(&self, address: &Address, key: &str) -> Result<(Option<ViewRow>, Offset), ReadError> {
         self.state.row(address, key)

@@ -85,6 +85,10 @@ impl Ring {
         inner.start + count as u64
     }
 
+    pub(crate) fn oldest_time(&self) -> Option<tidegate_core::Millis> {
+        self.lock().records.front().map(|record| record.appended)
+    }
+
     pub(crate) fn row(&self, address: &Address, key: &str) -> (Option<ViewRow>, Offset) {
         let inner = self.lock();
         (inner.rows.get(&(address.clone(), key.into())).cloned(), inner.head)

@@ -58,6 +58,7 @@ fn age_and_bytes_trim_history_and_never_state() {
     let check = |log: &SteppedLog| {
         let (old, large) = (log.channel("old").expect("old"), log.channel("large").expect("large"));
         assert_eq!((old.start(), old.head()), (100, 200));
+        assert_eq!(old.oldest_time(), Some(Millis(1_060_000)));
         assert!(large.start() > 120 && large.start() < 180, "{}", large.start());
         for (channel, text) in [(&old, "a/b"), (&large, "k")] {
             let start = channel.start();

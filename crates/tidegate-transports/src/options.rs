@@ -13,12 +13,12 @@ use tidegate_hub::{From, Mode, Rate, RateError, WatchRequest};
 use crate::negotiate::Representation;
 
 /// Options that this release has.
-const KNOWN: [&str; 14] = [
-    "after", "from", "key", "limit", "snapshot", "filter", "fields", "mode", "rate", "chain", "as", "wait", "turn",
+const KNOWN: [&str; 15] = [
+    "after", "from", "at", "key", "limit", "snapshot", "filter", "fields", "mode", "rate", "chain", "as", "wait", "turn",
     "page",
 ];
 /// Options of the protocol that this release does not have.
-const NOT_BUILT: [&str; 2] = ["at", "ticket"];
+const NOT_BUILT: [&str; 1] = ["ticket"];
 /// A long-poll waits no longer; proxies cut at 60 s.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 /// A page of JSON has at most so many frames or rows.
@@ -32,6 +32,7 @@ const PREFER: HeaderName = HeaderName::from_static("prefer");
 pub(crate) struct Options {
     pub(crate) after: Option<Cursor>,
     pub(crate) from: Option<From>,
+    pub(crate) at: Option<Millis>,
     pub(crate) key: Option<String>,
     pub(crate) limit: Option<usize>,
     pub(crate) snapshot: Option<bool>,
@@ -93,6 +94,13 @@ impl Options {
             return Err(Problem::new(ErrorCode::Invalid, "`from` and `after` both say where to begin")
                 .hint("leave one of the two out"));
         }
+        if options.after.is_some() && options.at.is_some() {
+            return Err(Problem::new(
+                ErrorCode::Invalid,
+                "`at` begins with the state at a time, and `after` goes on from a cursor",
+            )
+            .hint("leave `after` out to begin at that time, or `at` to go on"));
+        }
         Ok(options)
     }
 
@@ -103,6 +111,7 @@ impl Options {
         match name {
             "after" => self.after = Some(cursor(value)?),
             "from" => self.from = Some(from(value)?),
+            "at" => self.at = Some(at(value)?),
             "key" => self.key = Some(value.to_owned()),
             "limit" => self.limit = Some(limit(value)?),
             "snapshot" => self.snapshot = Some(boolean(name, value)?),
@@ -131,6 +140,7 @@ impl Options {
             target,
             key: self.key.clone().map(String::into_boxed_str),
             from: self.from,
+            at: self.at,
             after: self.after,
             snapshot: self.snapshot,
             filter: self.filter.clone().map(String::into_boxed_str),
@@ -153,7 +163,7 @@ impl Options {
 
     /// Whether they say where a watch begins.
     pub(crate) fn begins(&self) -> bool {
-        self.after.is_some() || self.from.is_some()
+        self.after.is_some() || self.from.is_some() || self.at.is_some()
     }
 
     /// Refuses the options that belong to JSON answers.
@@ -254,6 +264,15 @@ fn from(value: &str) -> Result<From, Problem> {
             )
         }),
     }
+}
+
+fn at(value: &str) -> Result<Millis, Problem> {
+    Millis::parse_rfc3339(value).ok_or_else(|| {
+        invalid(
+            format!("`at={value}` is no time"),
+            "use a time such as 2026-01-31T12:00:00Z (a `+` of an offset is written %2B)",
+        )
+    })
 }
 
 fn limit(value: &str) -> Result<usize, Problem> {
@@ -360,6 +379,8 @@ mod tests {
             "limit=x",
             "chain=yes",
             "from=yesterday",
+            "at=yesterday",
+            "at=start",
             "as=xml",
             "wait=soon",
             "turn=next",

@@ -38,6 +38,7 @@ pub(crate) async fn poll(gateway: &Gateway, target: Target, options: Options) ->
         Start::Gap { reason, .. } => poll.gap(reason).await,
         Start::At(after) => poll.wait(after, true).await,
         Start::Fuzzy(after) => poll.wait(after, false).await,
+        Start::AsOf(_) => unreachable!("a poll has a cursor, which says where it begins"),
     }
 }
 

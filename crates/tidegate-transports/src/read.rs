@@ -4,16 +4,18 @@
 mod answers;
 mod made;
 mod pages;
+mod past;
 mod since;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::Request;
 use http::header::LINK;
 use hyper::body::Incoming;
-use tidegate_core::frame::Cursors;
+use tidegate_core::frame::{Cursors, Row};
 use tidegate_core::{Address, Cursor, ErrorCode, Frame, Kind, Offset, Problem, Record, Target, json as text};
-use tidegate_hub::{Channel, PAGE_BYTES_MAX, Plan, ROWS_MAX, RowPage, Sight, Start, View, changes};
+use tidegate_hub::{Channel, PAGE_BYTES_MAX, Plan, ROWS_MAX, Sight, Start, View, changes};
 
 use crate::Gateway;
 use crate::answer::{self, Answer, TIDEGATE_CURSOR};
@@ -58,7 +60,12 @@ pub(crate) async fn read(
             return history(gateway, plan, &options).await;
         }
     }
+    let start = plan.start.clone();
     let reading = Reading::new(gateway, plan, &options)?;
+    if let Start::AsOf(at) = start {
+        let made = reading.as_of(at, options.page.as_deref()).await?;
+        return Ok(reading.answer(&made, &options, request));
+    }
     let made = match &options.page {
         None => gateway.answers.get(&reading.channel, &reading.asked, reading.read()).await?,
         Some(token) => Arc::new(reading.rows(Some(Page::parse(token, &reading.channel)?)).await?),
@@ -74,7 +81,7 @@ pub(crate) fn kept(
     options: &Options,
     request: &Request<Incoming>,
 ) -> Option<Answer> {
-    let begins = options.from.is_some() || options.snapshot.is_some() || options.turn.is_some();
+    let begins = options.from.is_some() || options.at.is_some() || options.snapshot.is_some() || options.turn.is_some();
     if begins || options.page.is_some() || options.filter.is_some() {
         return None;
     }
@@ -94,10 +101,10 @@ fn loaded(channel: &Channel) -> Result<(), Problem> {
     Ok(())
 }
 
-/// The hub's plan; `from=TIME` reads the disk, so it runs where blocking is allowed.
+/// The hub's plan; `from=TIME` and `at=TIME` read the disk, so it runs where blocking is allowed.
 pub(crate) async fn plan(gateway: &Gateway, target: Target, options: &Options) -> Result<Plan, Problem> {
     let (hub, request) = (gateway.hub.clone(), options.request(target));
-    if !matches!(request.from, Some(tidegate_hub::From::Time(_))) {
+    if request.at.is_none() && !matches!(request.from, Some(tidegate_hub::From::Time(_))) {
         return hub.plan(&request);
     }
     tokio::task::spawn_blocking(move || hub.plan(&request))
@@ -148,11 +155,7 @@ impl<'g> Reading<'g> {
         let (what, data) = match shown {
             Some((changed, data)) if view.lens.is_none() => (What::Value(changed), data),
             Some((changed, data)) => (What::Shown(changed), data),
-            None => {
-                let detail = format!("`{key}` has no value at `{}`", address.as_str());
-                let problem = Problem::new(ErrorCode::KeyNotFound, detail);
-                (What::Absent, problem.to_json().to_string().into())
-            }
+            None => (What::Absent, absent(address, key)),
         };
         let answers = &self.gateway.answers;
         let keeps = answers.takes(data.len());
@@ -174,7 +177,7 @@ impl<'g> Reading<'g> {
             Some(offset) if rows.next.is_none() && began.is_none() => What::Whole(offset),
             _ => What::Part(rows.rows.len()),
         };
-        let body = rows_body(&rows, &cursor);
+        let body = rows_body(&rows.rows, &cursor);
         Ok(Made { next: rows.next, exact, ..self.made(what, &cursor, rows.since, body, share) })
     }
 
@@ -216,8 +219,13 @@ impl<'g> Reading<'g> {
     }
 }
 
-fn rows_body(page: &RowPage, cursor: &Cursor) -> Vec<u8> {
-    let rows = &page.rows;
+/// A key that has no value, as the body of its answer.
+fn absent(address: &Address, key: &str) -> Bytes {
+    let detail = format!("`{key}` has no value at `{}`", address.as_str());
+    Problem::new(ErrorCode::KeyNotFound, detail).to_json().to_string().into()
+}
+
+fn rows_body(rows: &[Row], cursor: &Cursor) -> Vec<u8> {
     let bytes = rows.iter().map(|row| ENVELOPE_BYTES + row.address.as_str().len() + row.key.len() + row.data.len());
     let mut body = Vec::with_capacity(bytes.sum::<usize>() + ENVELOPE_BYTES);
     body.extend_from_slice(b"{\"rows\":[");
@@ -229,7 +237,10 @@ fn rows_body(page: &RowPage, cursor: &Cursor) -> Vec<u8> {
         text::write_string(row.address.as_str(), &mut body);
         body.extend_from_slice(b",\"key\":");
         text::write_string(&row.key, &mut body);
-        body.extend_from_slice(format!(",\"time\":\"{}\",\"data\":", row.time).as_bytes());
+        if let Some(time) = row.time {
+            body.extend_from_slice(format!(",\"time\":\"{time}\"").as_bytes());
+        }
+        body.extend_from_slice(b",\"data\":");
         body.extend_from_slice(&row.data);
         body.push(b'}');
     }

@@ -29,7 +29,7 @@ pub enum Use {
     Blocks,
     /// Answers that are kept for whoever asks the same, also those that are dropped and still being written.
     Answers,
-    /// What was encoded for one watcher alone, until it is written.
+    /// What was encoded for one watcher alone, until it is written, and the rows that its `at` puts back.
     Outputs,
     /// Large bodies of requests and large answers.
     Bodies,

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use crate::blocks::Packed;
 use crate::encoding::Encoding;
-use crate::memory::{Step, Use};
+use crate::memory::{Held, Step, Use};
 use crate::tail::{Boundary, ENVELOPE_BYTES, Place, TailKey};
 use crate::tails::{Hold, Tails};
 
@@ -64,6 +64,8 @@ pub(crate) struct Walk<S> {
     owes_cursor: bool,
     /// When it fell behind; it has so long to be live again.
     behind_since: Option<Instant>,
+    /// What its reader holds of the past is in the account.
+    past: Option<Held>,
     sink: S,
 }
 
@@ -99,7 +101,7 @@ impl<S: Sink> Walk<S> {
     fn of(tails: Tails, hold: Hold, held: Option<Offset>, behind_since: Option<Instant>, sink: S) -> Walk<S> {
         let key = &hold.tail.key;
         let cursors = Cursors::new(hold.cursor(0).prefix(), key.chain, held);
-        Walk { tails, hold, cursors, stands: None, owes_cursor: false, behind_since, sink }
+        Walk { tails, hold, cursors, stands: None, owes_cursor: false, behind_since, past: None, sink }
     }
 
     /// From the first frame to the live tail; a problem ends the watch.
@@ -165,7 +167,15 @@ impl<S: Sink> Walk<S> {
             if reader.position() == Some(goal) {
                 return self.join(&boundary).await.map(Ok);
             }
-            if tokio::time::timeout(ROOM_LOOK, self.tails.memory().room(Step::Laggards, 0)).await.is_err() {
+            // What waits must hold nothing that others wait for.
+            let (holding, growing) = reader.holds();
+            if growing && holding > 0 && self.tails.memory().over(Step::Laggards) {
+                let detail = "the server holds as much in memory as it may; rows as of a past time have to wait";
+                return Ok(Err(Problem::new(ErrorCode::RateLimited, detail)));
+            }
+            if holding == 0
+                && tokio::time::timeout(ROOM_LOOK, self.tails.memory().room(Step::Laggards, 0)).await.is_err()
+            {
                 match self.given_up() {
                     Some(problem) => return Ok(Err(problem)),
                     None => continue,
@@ -184,6 +194,10 @@ impl<S: Sink> Walk<S> {
                     (reader, piece)
                 };
                 (reader, piece) = self.tails.blocks().read(next).await;
+                self.past = match reader.holds() {
+                    (0, _) => None,
+                    (bytes, _) => Some(self.tails.memory().take(Use::Outputs, bytes)),
+                };
                 let piece = match piece {
                     Ok(piece) => piece,
                     Err(problem) => return Ok(Err(problem)),

@@ -48,6 +48,9 @@ pub(crate) struct Arguments {
     /// Begin at `start`, `now` or a time such as 2026-11-21T12:00:00Z.
     #[arg(long, value_name = "WHERE")]
     from: Option<String>,
+    /// Begin with the rows of a keyed address as of a time such as 2026-11-21T12:00:00Z, and go on with what came since.
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["from", "after"])]
+    at: Option<String>,
     #[command(flatten)]
     view: View,
     /// End after so many data frames.
@@ -89,6 +92,7 @@ struct Watch {
     remote: Remote,
     target: Target,
     from: Option<String>,
+    at: Option<String>,
     view: View,
     cursor: Option<String>,
     cursor_file: Option<PathBuf>,
@@ -114,6 +118,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         remote: Remote::of(&arguments.server)?,
         target: arguments.address,
         from: arguments.from,
+        at: arguments.at,
         view: arguments.view,
         cursor: kept.or(arguments.after),
         cursor_file: arguments.cursor_file,
@@ -243,6 +248,7 @@ impl Watch {
         let options = [
             ("after", self.cursor.as_deref()),
             ("from", self.from.as_deref().filter(|_| self.cursor.is_none())),
+            ("at", self.at.as_deref().filter(|_| self.cursor.is_none())),
             ("key", view.key.as_deref()),
             ("snapshot", snapshot.as_deref()),
             ("filter", view.filter.as_deref()),

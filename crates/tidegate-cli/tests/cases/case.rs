@@ -93,6 +93,8 @@ pub struct Step {
     pub say: Option<Value>,
     pub hear: Option<Vec<Value>>,
 
+    pub moment: Option<String>,
+
     pub fill: Option<String>,
     pub bytes: Option<usize>,
     pub restart: Option<Restart>,

@@ -36,7 +36,11 @@ impl Poll {
         let mut poll = Poll {
             server: target.server,
             address: address.to_owned(),
-            options: all.iter().filter(|pair| !is(pair, &["after", "from"])).map(|pair| (*pair).to_owned()).collect(),
+            options: all
+                .iter()
+                .filter(|pair| !is(pair, &["after", "from", "at"]))
+                .map(|pair| (*pair).to_owned())
+                .collect(),
             headers: target.headers,
             history: all.iter().any(|pair| is(pair, &["from"]) || *pair == "snapshot=false"),
             cursor: all.iter().find_map(|pair| pair.strip_prefix("after=")).unwrap_or_default().to_owned(),

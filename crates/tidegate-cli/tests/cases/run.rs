@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
+use tidegate_core::Millis;
 use tidegate_testkit::process::Server;
 
 use crate::case::{Case, Head, Step, Transport};
@@ -69,6 +70,8 @@ impl Run {
         } else if let Some(restart) = step.restart {
             self.watches.clear();
             server::restart(&mut self.server, restart)
+        } else if let Some(name) = &step.moment {
+            self.moment(name)
         } else if step.cut {
             self.watches.remove(&watch).map(drop).context("there is no such watch to cut")
         } else if let Some(frames) = &step.frames {
@@ -81,6 +84,15 @@ impl Run {
         } else {
             bail!("a step that does nothing")
         }
+    }
+
+    /// Binds the time; what follows is later, by the clock that the server has too.
+    fn moment(&mut self, name: &str) -> anyhow::Result<()> {
+        let now = Millis::now();
+        while Millis::now() <= now {
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
+        self.names.check(&json!(name), Some(&json!(now.to_string())))
     }
 
     fn place(&self) -> Place {

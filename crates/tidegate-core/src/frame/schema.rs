@@ -163,8 +163,9 @@ pub enum SnapshotFrame {
         address: String,
         /// Its key.
         key: String,
-        /// Event time.
-        time: String,
+        /// Event time; not of a row that has changed since `at`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        time: Option<String>,
         /// The value.
         data: serde_json::Value,
     },

@@ -2,6 +2,7 @@
 
 mod filter;
 mod lens;
+mod past;
 mod plan;
 mod rate;
 mod reader;
@@ -11,6 +12,8 @@ mod view;
 
 pub use filter::Filter;
 pub use lens::{Lens, Mode};
+pub use past::PAST_BYTES_MAX;
+pub(crate) use past::{Name, Past};
 pub use plan::{From, Plan, Start, WatchRequest};
 pub use rate::{Rate, RateError};
 pub use reader::{Piece, Reader};

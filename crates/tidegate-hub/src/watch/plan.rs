@@ -21,7 +21,9 @@ pub struct WatchRequest {
     pub key: Option<Box<str>>,
     /// `from=`: where history begins.
     pub from: Option<From>,
-    /// The cursor to go on from; it beats `from`, which still says what kind of watch it is, since
+    /// `at=`: the time whose state the watch begins with.
+    pub at: Option<Millis>,
+    /// The cursor to go on from; it beats `at` and `from`, which still says what kind of watch it is, since
     /// `EventSource` repeats its URL when it resumes.
     pub after: Option<Cursor>,
     /// `snapshot=false` asks for history on a keyed channel; `None` if not given.
@@ -43,6 +45,7 @@ impl WatchRequest {
             target,
             key: None,
             from: None,
+            at: None,
             after: None,
             snapshot: None,
             filter: None,
@@ -87,6 +90,8 @@ pub enum Start {
     Fuzzy(Offset),
     /// With a snapshot.
     Snapshot(ResetReason),
+    /// With a snapshot as of this position, and the records after it.
+    AsOf(Offset),
     /// With an announced loss: `from` as the client gave it.
     Gap {
         /// The cursor that was presented.
@@ -103,7 +108,7 @@ impl Plan {
             Start::At(offset) => Some(self.channel.cursor(&self.view, *offset)),
             Start::Fuzzy(offset) => Some(self.channel.rows_cursor(&self.view, *offset, false)),
             Start::Gap { from, .. } => Some(*from),
-            Start::Snapshot(_) => None,
+            Start::Snapshot(_) | Start::AsOf(_) => None,
         }
     }
 
@@ -122,8 +127,8 @@ impl Hub {
     ///
     /// # Errors
     /// `channel-not-found`, `forbidden`, `invalid` for options that do not fit the channel,
-    /// `unprocessable` for a key that is none, `cursor-invalid` for a cursor of another channel. Reads the log for `from=TIME`, so it may
-    /// block on the disk there.
+    /// `unprocessable` for a key that is none, `cursor-invalid` for a cursor of another channel, `out-of-reach` for an `at` that history does not
+    /// reach. Reads the log for `from=TIME` and `at=TIME`, so it may block on the disk there.
     pub fn plan(&self, request: &WatchRequest) -> Result<Plan, Problem> {
         let channel = self.catalog().readable(&request.target)?;
         let view = view(channel, request)?;
@@ -142,6 +147,16 @@ fn view(channel: &Channel, request: &WatchRequest) -> Result<View, Problem> {
         if request.snapshot == Some(true) {
             return Err(not_keyed(channel, "snapshot"));
         }
+        if request.at.is_some() {
+            return Err(not_keyed(channel, "at"));
+        }
+    }
+    if request.at.is_some() && (request.from.is_some() || request.snapshot == Some(false)) {
+        return Err(Problem::new(
+            ErrorCode::Invalid,
+            "`at` asks for the state at a time, and `from` and `snapshot=false` for history",
+        )
+        .hint("leave `at` out, or the others; a watch with `at` has the changes since then after its snapshot"));
     }
     if request.from.is_some() && request.snapshot == Some(true) {
         return Err(Problem::new(ErrorCode::Invalid, "`from` asks for history and `snapshot=true` for state")
@@ -181,12 +196,30 @@ fn start(channel: &Channel, view: &View, request: &WatchRequest) -> Result<Start
     if let Some(cursor) = request.after {
         return resume(channel, view, cursor);
     }
+    if let Some(time) = request.at {
+        return as_of(channel, time).map(Start::AsOf);
+    }
     Ok(match request.from {
         None if view.kind == Kind::State => Start::Snapshot(ResetReason::Start),
         None | Some(From::Now) => Start::At(channel.log.head()),
         Some(From::Start) => Start::At(channel.log.start()),
         Some(From::Time(time)) => Start::At(channel.log.position_at(time).map_err(crate::query::read_problem)?),
     })
+}
+
+/// The position of the last record appended at `time` or before.
+fn as_of(channel: &Channel, time: Millis) -> Result<Offset, Problem> {
+    let now = Millis::now();
+    if time > now {
+        return Err(Problem::new(ErrorCode::Invalid, format!("`at={time}` is in the future"))
+            .hint(format!("by the clock of the server it is {now}; leave `at` out for the state now")));
+    }
+    let at = channel.log.position_at(Millis(time.0 + 1)).map_err(crate::query::read_problem)?;
+    // Looked at afterwards: what is held of a time now was held then.
+    match channel.log.oldest_time() {
+        Some(oldest) if time >= oldest => Ok(at),
+        _ => Err(super::past::trimmed(channel)),
+    }
 }
 
 fn resume(channel: &Channel, view: &View, cursor: Cursor) -> Result<Start, Problem> {

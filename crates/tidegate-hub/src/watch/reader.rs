@@ -13,6 +13,8 @@
 //! store open for a slow reader. What changed between the first page and the end is replayed
 //! before `last`, which makes the whole exact. No cursor stands before `last`.
 //!
+//! A snapshot as of a past position begins at `Past` instead, has no fuzz, and leads to CatchUp at that position.
+//!
 //! A reader blocks on the disk; its callers run it where that is allowed.
 
 use std::sync::Arc;
@@ -24,6 +26,7 @@ use tidegate_log::{ReadError, ReadLimit};
 use crate::channel::Channel;
 use crate::frames::changes;
 use crate::query::read_problem;
+use crate::watch::past::Past;
 use crate::watch::plan::{Plan, Start, trimmed};
 use crate::watch::sight::Sight;
 use crate::watch::view::View;
@@ -54,6 +57,8 @@ enum Phase {
     Reset(ResetReason),
     /// Read rows after this one.
     Rows { after: Option<(Address, Key)>, began: Option<Offset>, count: u64 },
+    /// Rows as of a past position; `count` of them, and `None` until the first can be told.
+    Past { past: Box<Past>, count: Option<u64> },
     /// Read what changed while the rows were read, once the tail has reached `ended`.
     Replay { after: Offset, ended: Offset, sent: Sent },
     /// Read records after this position.
@@ -77,6 +82,10 @@ impl Reader {
             // The pages were read before this moment.
             Start::Fuzzy(after) => Phase::Replay { after, ended: plan.channel.log.head(), sent: Sent::Pages },
             Start::Snapshot(reason) => Phase::Reset(reason),
+            Start::AsOf(at) => {
+                let past = Box::new(Past::new(&plan.channel, &plan.view.scope, at, None));
+                Phase::Past { past, count: None }
+            }
             Start::Gap { from, reason } => Phase::Gap { from, reason },
         };
         Reader { channel: plan.channel.clone(), view: plan.view.clone(), phase }
@@ -95,6 +104,14 @@ impl Reader {
         }
     }
 
+    /// What it holds of the past, about, in bytes, and whether that grows.
+    pub fn holds(&self) -> (usize, bool) {
+        match &self.phase {
+            Phase::Past { past, count } => (past.bytes(), count.is_none()),
+            _ => (0, false),
+        }
+    }
+
     /// Goes on from a position ahead: what is before it was had from somewhere else.
     pub fn skip_to(&mut self, after: Offset) {
         self.phase = Phase::CatchUp { after };
@@ -104,13 +121,14 @@ impl Reader {
     /// between `goal` and there, so that the state at both is the same.
     ///
     /// # Errors
-    /// `internal` when the log cannot be read.
+    /// `internal` when the log cannot be read, `out-of-reach` where it does not tell the rows as of a past position.
     pub fn next(&mut self, goal: Offset, reached: Offset) -> Result<Piece, Problem> {
         let mut piece = Piece::default();
         match std::mem::replace(&mut self.phase, Phase::CatchUp { after: 0 }) {
             Phase::Gap { from, reason } => self.gap(from, reason, &mut piece),
             Phase::Reset(reason) => self.reset(reason, &mut piece),
             Phase::Rows { after, began, count } => self.rows(after, began, count, &mut piece)?,
+            Phase::Past { past, count } => self.past(past, count, &mut piece)?,
             Phase::Replay { after, ended, sent } => {
                 if reached < ended {
                     piece.needs = Some(ended);
@@ -155,7 +173,7 @@ impl Reader {
         let before = piece.frames.len();
         for row in page.rows {
             if let Some(data) = self.view.row(&row, &self.channel.config) {
-                piece.frames.push(Frame::Row(Row { address: row.address, key: row.key, time: row.time, data }));
+                piece.frames.push(Frame::Row(Row { address: row.address, key: row.key, time: Some(row.time), data }));
             }
         }
         count += (piece.frames.len() - before) as u64;
@@ -167,6 +185,31 @@ impl Reader {
                 Phase::Replay { after: began, ended: page.at, sent: Sent::Rows(count) }
             }
         };
+        Ok(())
+    }
+
+    fn past(&mut self, mut past: Box<Past>, count: Option<u64>, piece: &mut Piece) -> Result<(), Problem> {
+        let Some(mut count) = count else {
+            let count = past.prepare()?.then_some(0);
+            if count.is_some() {
+                piece.frames.push(Frame::Reset(ResetReason::Start));
+            }
+            self.phase = Phase::Past { past, count };
+            return Ok(());
+        };
+        let page = past.page(PIECE)?;
+        for row in page.rows {
+            if let Some(data) = self.view.past(&row, &self.channel.config) {
+                piece.frames.push(Frame::Row(Row { data, ..row }));
+                count += 1;
+            }
+        }
+        if page.next.is_some() {
+            self.phase = Phase::Past { past, count: Some(count) };
+        } else {
+            piece.frames.push(Frame::Last { count, at: past.at() });
+            self.phase = Phase::CatchUp { after: past.at() };
+        }
         Ok(())
     }
 

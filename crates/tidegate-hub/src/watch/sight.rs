@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tidegate_cel::Json;
+use tidegate_core::frame::Row;
 use tidegate_core::{Address, Millis, Op, Record};
 use tidegate_log::ViewRow;
 
@@ -85,6 +86,12 @@ impl<'r> Image<'r> {
     pub fn of_row(row: &'r ViewRow, config: &'r ChannelConfig) -> Image<'r> {
         let key = Some(&*row.key);
         Image::new(&row.data, Place { address: &row.address, config, key, time: row.time, op: Op::Upsert })
+    }
+
+    /// A row as of a past position. No filter of the state reads its time, which need not be known.
+    pub(super) fn of_past(row: &'r Row, config: &'r ChannelConfig) -> Image<'r> {
+        let (key, time) = (Some(&*row.key), row.time.unwrap_or(Millis(0)));
+        Image::new(&row.data, Place { address: &row.address, config, key, time, op: Op::Upsert })
     }
 
     fn new(data: &'r Bytes, place: Place<'r>) -> Image<'r> {

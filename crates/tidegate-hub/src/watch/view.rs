@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tidegate_cel::Equality;
+use tidegate_core::frame::Row;
 use tidegate_core::{Fingerprint, Frame, Kind, Record, Scope, Shown};
 use tidegate_log::ViewRow;
 
@@ -95,8 +96,17 @@ impl View {
 
     /// What it shows of a row in its scope; `None`: nothing.
     pub fn row(&self, row: &ViewRow, config: &ChannelConfig) -> Option<Bytes> {
-        let Some(lens) = &self.lens else { return Some(row.data.clone()) };
-        match lens.value(&Image::of_row(row, config))? {
+        self.value(&row.data, || Image::of_row(row, config))
+    }
+
+    /// The same of a row as of a past position.
+    pub(crate) fn past(&self, row: &Row, config: &ChannelConfig) -> Option<Bytes> {
+        self.value(&row.data, || Image::of_past(row, config))
+    }
+
+    fn value<'r>(&self, data: &Bytes, image: impl FnOnce() -> Image<'r>) -> Option<Bytes> {
+        let Some(lens) = &self.lens else { return Some(data.clone()) };
+        match lens.value(&image())? {
             Shown::Data(data) => Some(data),
             _ => None,
         }

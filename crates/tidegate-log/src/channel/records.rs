@@ -118,6 +118,20 @@ impl ChannelState {
     }
 }
 
+impl ChannelState {
+    pub(super) fn oldest_time(&self) -> Option<Millis> {
+        let held = match &self.ring {
+            Some(ring) => ring.oldest_time(),
+            None => {
+                let held = self.see().held;
+                let segment = held.segments.first().map(|segment| segment.meta.first_time);
+                segment.or_else(|| held.parts.iter().find_map(|part| part.oldest()))
+            }
+        };
+        held.or_else(|| (self.head() > 0).then(|| self.last_time()))
+    }
+}
+
 impl super::Held {
     /// Segments that may have records in `(after, until]`, oldest first.
     fn segments_in(&self, after: Offset, until: Offset) -> impl Iterator<Item = &Arc<Segment>> {

@@ -55,6 +55,8 @@ pub struct Ask {
     pub kind: Kind,
     /// Where a history begins that has no cursor: `start`, `now` or a time.
     pub from: Option<String>,
+    /// The time of the rows that a state without a cursor begins with.
+    pub at: Option<String>,
     /// One key.
     pub key: Option<String>,
     /// Which rows or events, as an expression.
@@ -114,6 +116,7 @@ impl Ask {
             keyed,
             kind,
             from: None,
+            at: None,
             key: None,
             filter: None,
             fields: None,
@@ -137,6 +140,7 @@ impl Ask {
         match (after, &self.from) {
             (Some(after), _) => options.push(("after", after)),
             (None, Some(from)) if self.kind == Kind::History => options.push(("from", from)),
+            (None, None) => options.extend(self.at.as_deref().map(|at| ("at", at))),
             _ => {}
         }
         let from = options.iter().any(|(name, _)| *name == "from");

@@ -79,15 +79,11 @@ impl Poll {
             // Without a place to begin, JSON has the newest events; a stream begins now.
             self.ask.from = Some("now".to_owned());
         }
-        let bare = self
-            .ask
-            .key
-            .as_deref()
-            .filter(|_| self.ask.cursor.is_none() && self.ask.kind == Kind::State && !self.ask.path.contains('*'));
-        if let (Some(limit), None) = (&limit, bare) {
+        let alone = self.ask.cursor.is_none() && self.ask.kind == Kind::State && !self.ask.path.contains('*');
+        let bare = self.ask.key.clone().filter(|_| alone);
+        if let (Some(limit), None) = (&limit, &bare) {
             more.push(("limit", limit));
         }
-        let bare = bare.map(str::to_owned);
         let url = self.ask.url(&more);
         let answer = self.get(&url).await?;
         match answer.head.status {
@@ -101,6 +97,7 @@ impl Poll {
                 self.last(rows.len(), cursor);
                 Ok(())
             }
+            200 if self.ask.cursor.is_none() && self.ask.at.is_some() => self.take_pages(answer).await,
             200 => self.take(answer),
             204 => {
                 let cursor = answer.head.header("tidegate-cursor");
@@ -130,7 +127,8 @@ impl Poll {
             Some(cursor) => self.stand(cursor),
             // The state is not to be had by polling: GET again.
             None if frames.last().is_some_and(|frame| frame["op"] == "reset") => {
-                (self.cursor, self.unfinished) = (None, None);
+                // The rows of now, as on a stream.
+                (self.cursor, self.unfinished, self.ask.at) = (None, None, None);
             }
             None => return Err(garbage()),
         }
@@ -149,6 +147,30 @@ impl Poll {
             return Ok(());
         }
         (self.unfinished, self.next, self.cursor) = (Some(count), next, Some(cursor));
+        Ok(())
+    }
+
+    /// Rows as of a past time with those of the pages that follow, which are all of one state.
+    async fn take_pages(&mut self, mut answer: Answer) -> Result<(), Ended> {
+        let (mut rows, mut cursor) = (Vec::new(), None);
+        loop {
+            let garbage = || Ended::Garbage(format!("no rows, or not of the first page: {}", answer.text));
+            rows.extend(answer.body["rows"].as_array().ok_or_else(garbage)?.iter().cloned());
+            let own = answer.body["cursor"].as_str().ok_or_else(garbage)?;
+            if cursor.get_or_insert_with(|| own.to_owned()) != own {
+                return Err(garbage());
+            }
+            let link = answer.head.header("link").and_then(|link| link.split(['<', '>']).nth(1)).map(str::to_owned);
+            match link {
+                None => break,
+                Some(next) => answer = self.get(&next).await?,
+            }
+            if answer.head.status != 200 {
+                return Err(Ended::Refused(Box::new(answer)));
+            }
+        }
+        self.begin(&rows);
+        self.last(rows.len(), cursor.unwrap_or_default());
         Ok(())
     }
 

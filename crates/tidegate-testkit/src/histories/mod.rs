@@ -3,7 +3,7 @@
 //! A round is one server with a channel for each of its histories. Each history has one writer,
 //! whose acknowledged batches the model takes, and several watchers that are cut, paused and
 //! moved from transport to transport, always with the same cursor, and at times with another filter,
-//! other fields, another way to be told. While all of that goes on the server is killed. In the end
+//! other fields, another way to be told, or anew as of a past moment. While all of that goes on the server is killed. In the end
 //! every watcher must hold what the model holds, and at each of its cursors must have held and been
 //! told what the model says of that stretch.
 //!
@@ -14,6 +14,7 @@ mod conditions;
 mod filters;
 mod heard;
 mod look;
+mod moments;
 mod plan;
 mod report;
 mod round;

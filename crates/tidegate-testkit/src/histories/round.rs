@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::Options;
+use super::moments::Moments;
 use super::plan::{Plan, rng};
 use super::report::Report;
 use super::truth::Truth;
@@ -71,11 +72,13 @@ async fn history(server: SocketAddr, plan: Arc<Plan>, seed: u64, progress: Arc<A
     let (written, writing) = watch::channel(0);
     let (tell, truth) = watch::channel::<Option<Arc<Truth>>>(None);
     let mut watchers = JoinSet::new();
+    let moments = Moments::default();
     for at in 0..plan.watchers.len() {
-        watchers.spawn(Box::pin(watcher::watch(server, plan.clone(), at, writing.clone(), truth.clone())));
+        let told = (moments.clone(), truth.clone());
+        watchers.spawn(Box::pin(watcher::watch(server, plan.clone(), at, writing.clone(), told)));
     }
     let mut report = Report::default();
-    match writer::write(server, &plan, seed, &written, &progress).await {
+    match writer::write(server, &plan, seed, (&written, &moments), &progress).await {
         Ok((truth, part)) => {
             report.add(part);
             tell.send_replace(Some(Arc::new(truth)));

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::heard::Heard;
 use super::look::{Look, Manner};
+use super::moments::{Moment, Moments};
 use super::plan::{Plan, Spec};
 use super::report::Report;
 use super::truth::Truth;
@@ -35,7 +36,7 @@ pub(super) async fn watch(
     plan: Arc<Plan>,
     at: usize,
     mut written: watch::Receiver<usize>,
-    truth: watch::Receiver<Option<Arc<Truth>>>,
+    (moments, truth): (Moments, watch::Receiver<Option<Arc<Truth>>>),
 ) -> Report {
     let spec = plan.watchers[at].clone();
     // The writer may have given up: then there is nothing to wait for.
@@ -56,6 +57,9 @@ pub(super) async fn watch(
         held: None,
         manner: Manner::default(),
         last_transport: None,
+        moments,
+        past: None,
+        begun_at: None,
         truth,
         plan,
         spec,
@@ -86,6 +90,11 @@ struct Watcher {
     /// How it looked when it got its cursor; `None` without one.
     held: Option<Look>,
     last_transport: Option<Transport>,
+    moments: Moments,
+    /// It began as of this one, and says so for as long as its URL is repeated.
+    past: Option<Moment>,
+    /// The snapshot that comes next is as of this one.
+    begun_at: Option<Moment>,
     truth: watch::Receiver<Option<Arc<Truth>>>,
 }
 
@@ -136,6 +145,7 @@ impl Watcher {
             true => Duration::from_secs(20),
             false => Duration::from_millis(self.rng.random_range(50..4_000)),
         };
+        self.begun_at = self.past.filter(|_| ask.cursor.is_none());
         let until = Instant::now() + lives;
         let opened = tokio::time::timeout_at(until, Watch::open(self.server, transport, &ask)).await;
         let mut watch = match opened {
@@ -179,7 +189,7 @@ impl Watcher {
             if changing.is_none() && !writing_is_over && self.rng.random_bool(0.05) {
                 let before = (self.look, self.manner);
                 self.look_anew(transport, false);
-                let ask = Ask { from: None, cursor: None, ..self.ask(false) };
+                let ask = Ask { from: None, at: None, cursor: None, ..self.ask(false) };
                 let changed = (self.look, self.manner);
                 (self.look, self.manner) = before;
                 match watch.change(&ask).await {
@@ -187,6 +197,9 @@ impl Watcher {
                     Ok(false) => {}
                     Err(ended) => return self.ended(ended).await,
                 }
+            }
+            if frame["op"] == "close" && frame["code"] == "out-of-reach" {
+                return self.out_of_reach(&frame.to_string());
             }
             if frame["op"] == "close" {
                 let wait = frame["retry_ms"].as_u64().ok_or_else(|| format!("closed for good: {frame}"))?;
@@ -208,6 +221,13 @@ impl Watcher {
         if !writing_is_over && rng.random_bool(0.15) {
             self.look = Look::random(keyed, kind, rng);
         }
+        if kind == Kind::State && !writing_is_over && rng.random_bool(0.15) {
+            self.past = self.moments.choose(rng);
+            if self.past.is_some() {
+                self.replica.begin_anew();
+                self.held = None;
+            }
+        }
         let manner = Manner::random(keyed, kind, rng);
         // A poll is as often as it is asked.
         let rate = manner.rate.filter(|_| transport != Transport::Poll);
@@ -228,6 +248,7 @@ impl Watcher {
         };
         Ask {
             from: self.spec.from.clone(),
+            at: self.past.map(|moment| moment.time.to_string()),
             key: self.spec.scope.key.as_deref().map(str::to_owned),
             filter: self.look.filter(rng),
             fields: self.look.fields(rng),
@@ -279,6 +300,12 @@ impl Watcher {
             return Err(format!("the cursor went back from {was:x}: {frame}"));
         }
         let Some(is) = is.filter(|_| frame.get("cursor").is_some()) else { return Ok(()) };
+        if let Some(past) = self.begun_at.take_if(|_| frame["last"] == true) {
+            if past.offset != is {
+                return Err(format!("as of {past:?} it is {is:x}: {frame}"));
+            }
+            self.heard.count("as of a past time");
+        }
         if op == "begin" && was.is_none() && is > 0 && self.spec.from.as_deref() == Some("start") && !self.plan.trims {
             return Err(format!("the start is not where it was: {frame}"));
         }
@@ -315,9 +342,19 @@ impl Watcher {
                 let pause = self.rng.random_range(50..300);
                 tokio::time::sleep(Duration::from_millis(pause)).await;
             }
+            Ended::Refused(answer) if answer.head.status == 410 => return self.out_of_reach(&format!("{answer:?}")),
             Ended::Refused(answer) => return Err(format!("refused: {answer:?}")),
             Ended::Garbage(what) => return Err(what),
         }
+        Ok(Next::Again)
+    }
+
+    /// Retention has taken the moment that was asked for.
+    fn out_of_reach(&mut self, how: &str) -> Result<Next, String> {
+        if !self.plan.trims || self.past.take().is_none() {
+            return Err(format!("out of reach, and nothing was trimmed: {how}"));
+        }
+        self.heard.count("out of reach");
         Ok(Next::Again)
     }
 

@@ -12,6 +12,7 @@ use tidegate_core::Op;
 use tokio::sync::watch;
 
 use super::conditions::{Conditions, Expected, Place, etag};
+use super::moments::Moments;
 use super::plan::{KEYS, PARTS, PLACES, Plan, rng};
 use super::report::Report;
 use super::truth::Truth;
@@ -32,7 +33,7 @@ pub(super) async fn write(
     server: SocketAddr,
     plan: &Plan,
     seed: u64,
-    written: &watch::Sender<usize>,
+    (written, moments): (&watch::Sender<usize>, &Moments),
     progress: &AtomicU64,
 ) -> Result<(Truth, Report), String> {
     let mut writer = Writer {
@@ -47,6 +48,9 @@ pub(super) async fn write(
     for done in 1..=plan.batches {
         let write = writer.batch(&format!("{seed}-{}-{done}", plan.number));
         writer.write(write).await?;
+        if plan.keyed && writer.truth.head() > 0 {
+            moments.note(writer.truth.head()).await;
+        }
         written.send_replace(done);
         progress.fetch_add(1, Ordering::Relaxed);
         let pause = writer.rng.random_range(0..writer.plan.pace_ms);

@@ -155,6 +155,34 @@ impl Channel {
         view
     }
 
+    /// The state at `offset`, as what is held tells it; `None` where it does not.
+    ///
+    /// Every change is undone by what the key had before, the newest first. A clear cannot be: before one, the state is what
+    /// the records make of the last moment at which there was none.
+    pub fn as_of(&self, offset: Offset) -> Option<View> {
+        if offset < self.start || offset > self.head {
+            return None;
+        }
+        let clear = |record: &&Record| record.change.op == Op::Clear;
+        let later = || self.held.iter().filter(|record| record.offset > offset);
+        if later().any(|record| clear(&record)) {
+            let earlier = || self.held.iter().filter(|record| record.offset <= offset);
+            let empty = earlier().rev().find(clear).map(|record| record.offset).or((self.start == 0).then_some(0))?;
+            let mut view = View::default();
+            for Record { change, .. } in earlier().filter(|record| record.offset > empty) {
+                view.apply(change.op, &change.address, change.key.as_deref(), &change.data);
+            }
+            return Some(view);
+        }
+        let mut view = self.view.clone();
+        for Record { change, before, .. } in later().rev() {
+            let Some(key) = &change.key else { continue };
+            let (op, data) = before.as_ref().map_or((Op::Delete, &Value::Null), |before| (Op::Upsert, before));
+            view.apply(op, &change.address, Some(key), data);
+        }
+        Some(view)
+    }
+
     fn take(&mut self, change: &Change) {
         self.head += 1;
         let before = change.key.as_ref().and_then(|key| self.view.get(&change.address, key)).cloned();

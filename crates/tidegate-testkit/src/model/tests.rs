@@ -59,6 +59,7 @@ fn cut_everywhere(seed: u64, history: u64) -> u64 {
     let first = schedule(keyed, 14, &mut rng);
     let begin = match (eye.kind, rng.random_range(0..4)) {
         (Kind::History, 0) => Begin::From(rng.random_range(0..=channel.head)),
+        (Kind::State, 0) => Begin::AsOf(rng.random_range(channel.start..=channel.head)),
         (_, 1) => Begin::After(cursor_at(&channel, &eye, rng.random_range(0..=channel.head))),
         (Kind::State, 2) => {
             let cursor = cursor_at(&channel, &eye, rng.random_range(0..=channel.head));
@@ -398,6 +399,32 @@ fn decode(encoding: Encoding, bytes: &[u8]) -> Vec<Value> {
             events.iter().map(|event| sse::frame(event).expect("a frame")).collect()
         }
     }
+}
+
+/// Undone from what is held, or made of it after a clear, the past is what it was.
+#[test]
+fn the_past_is_what_it_was() {
+    let (mut told, mut before_clear) = (0, 0);
+    for seed in 0..200 {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut channel = Channel::new("m", true);
+        for _ in 0..30 {
+            channel.append(&batch(true, &mut rng));
+        }
+        if rng.random() {
+            channel.trim(rng.random_range(0..=channel.head));
+        }
+        let last_clear = channel.held.iter().rev().find(|record| record.change.op == Op::Clear);
+        let last_clear = last_clear.map_or(0, |record| record.offset);
+        for offset in 0..=channel.head {
+            let past = channel.as_of(offset);
+            assert!(past.is_some() || offset < channel.start.max(last_clear), "seed {seed}, offset {offset}");
+            let Some(past) = past else { continue };
+            assert_eq!(past, channel.state_at(offset), "seed {seed}, offset {offset}");
+            (told, before_clear) = (told + 1, before_clear + u64::from(offset < last_clear));
+        }
+    }
+    assert!(told > 2_000 && before_clear > 500, "{told} {before_clear}");
 }
 
 /// A row that a filter let through, whose value was written by a record that is trimmed when the

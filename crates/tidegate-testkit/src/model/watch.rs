@@ -40,6 +40,8 @@ pub enum Begin {
     Fresh,
     /// History after this offset.
     From(Offset),
+    /// State: with the rows as of this offset, and the changes since.
+    AsOf(Offset),
     /// Where an earlier watch was.
     After(Cursor),
 }
@@ -67,9 +69,19 @@ pub struct Watch {
 
 enum Phase {
     Start(Begin),
-    Scan { at: Offset, after: Option<RowId>, count: u64 },
-    Complete { at: Offset },
-    Follow { at: Offset },
+    Scan {
+        at: Offset,
+        after: Option<RowId>,
+        count: u64,
+    },
+    Complete {
+        at: Offset,
+    },
+    Follow {
+        at: Offset,
+    },
+    /// It was refused amid.
+    Over,
 }
 
 impl Watch {
@@ -116,6 +128,7 @@ impl Watch {
             Phase::Scan { at, after, count } => self.scan(channel, (at, after, count), limit, &mut out),
             Phase::Complete { at } => self.complete(channel, at, &mut out),
             Phase::Follow { at } => self.follow(channel, at, limit, &mut out),
+            Phase::Over => self.phase = Phase::Over,
         }
         out
     }
@@ -135,6 +148,7 @@ impl Watch {
                 out.push(json!({"op": "begin"}));
                 return self.rescan(channel, "start", out);
             }
+            Begin::AsOf(at) => return self.past(channel, *at, out),
             Begin::Fresh => Verdict::Resume(channel.head),
             Begin::From(at) => Verdict::Resume((*at).max(channel.start)),
             Begin::After(cursor) => judge(channel, &self.eye, cursor),
@@ -165,6 +179,25 @@ impl Watch {
             }
             Verdict::Refused => panic!("a cursor of another channel is refused before a watch exists"),
         }
+    }
+
+    /// The rows as of an offset, and what came since from there on.
+    fn past(&mut self, channel: &Channel, at: Offset, out: &mut Vec<Value>) {
+        out.push(json!({"op": "begin"}));
+        let Some(view) = channel.as_of(at) else {
+            out.push(json!({"op": "close", "code": "out-of-reach", "message": "", "retry_ms": null}));
+            self.phase = Phase::Over;
+            return;
+        };
+        out.push(json!({"op": "reset", "reason": "start"}));
+        let rows = view.through(&self.eye).rows;
+        for ((address, key), data) in &rows {
+            out.push(json!({"op": "snapshot", "address": address, "key": key, "data": data}));
+        }
+        let mut last = json!({"op": "snapshot", "last": true, "count": rows.len()});
+        self.stand(channel, at, &mut last);
+        out.push(last);
+        self.phase = Phase::Follow { at };
     }
 
     /// Loss is announced; then state from scratch, or the oldest record held.

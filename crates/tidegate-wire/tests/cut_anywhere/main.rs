@@ -5,6 +5,7 @@
 
 mod check;
 mod look;
+mod past;
 mod sink;
 mod ticks;
 mod world;

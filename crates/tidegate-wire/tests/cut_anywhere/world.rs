@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use tidegate_core::{Address, Cursor, Kind, Millis, Op, Template};
-use tidegate_hub::{Access, ChannelConfig, From, Hub, HubOptions, WatchRequest};
+use tidegate_hub::{Access, ChannelConfig, From, Hub, HubOptions, Start, WatchRequest};
 use tidegate_log::{Batch, ChannelSpec, Entry, Log, Options, Retain};
 use tidegate_testkit::model::{Change, Record, Shown, View};
 use tidegate_testkit::replica::Replica;
@@ -28,6 +28,8 @@ pub(crate) struct World {
     /// The rows after each record, and the record itself, by offset.
     pub(crate) states: BTreeMap<u64, View>,
     pub(crate) records: BTreeMap<u64, Record>,
+    /// Where watches without a cursor begin, if in the past.
+    at: Option<u64>,
     _folder: tempfile::TempDir,
 }
 
@@ -60,6 +62,7 @@ impl World {
             view: View::default(),
             states: BTreeMap::from([(0, View::default())]),
             records: BTreeMap::new(),
+            at: None,
             _folder: folder,
         }
     }
@@ -155,6 +158,16 @@ impl World {
         }
     }
 
+    /// From here on watches begin as of a position that history tells, not before the last clear; gives it.
+    pub(crate) fn past(&mut self) -> u64 {
+        let cleared =
+            self.records.values().rfind(|record| record.change.op == Op::Clear).map_or(0, |clear| clear.offset);
+        let channel = self.log.channel("rows").expect("channel");
+        let at = self.random.random_range(channel.start().max(cleared)..=channel.head());
+        self.at = Some(at);
+        at
+    }
+
     /// Where the last record is that a watch is told of.
     pub(crate) fn last_told(&self) -> u64 {
         self.records.values().rfind(|record| self.told(record).is_some()).map_or(0, |record| record.offset)
@@ -200,7 +213,10 @@ impl World {
             rate: rate.map(|rate| rate.parse().expect("a rate")),
             ..WatchRequest::new(eye.scope.target.clone())
         };
-        let plan = self.tails.hub().plan(&request).expect("plan");
+        let mut plan = self.tails.hub().plan(&request).expect("plan");
+        if let Some(at) = self.at.filter(|_| after.is_none()) {
+            plan.start = Start::AsOf(at);
+        }
         Watcher { plan, encoding, chain, id: "w".into(), options: Vec::new() }
     }
 }

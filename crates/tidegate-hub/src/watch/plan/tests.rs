@@ -40,3 +40,32 @@ async fn history_from_the_next_record_is_now() {
     assert!(!now(&WatchRequest { after, snapshot: Some(false), ..request("kv/eu") }));
     assert!(!now(&WatchRequest { after, from: Some(From::Now), ..request("kv/eu") }));
 }
+
+#[tokio::test]
+async fn at_is_a_time_that_history_tells() {
+    let hub = TestHub::new();
+    let at = |time: u64| WatchRequest { at: Some(Millis(time)), ..request("kv/eu") };
+    let start = |request: &WatchRequest| hub.plan(request).map(|plan| plan.start).map_err(|problem| problem.code);
+    assert_eq!(start(&at(Millis::now().0)), Err(ErrorCode::OutOfReach), "nothing was ever recorded");
+    let published = hub.post("kv/eu", Format::Json, r#"{"id":"a"}"#).await.expect("published");
+    let first = hub.catalog().readable(&target("kv/eu")).expect("channel").log.oldest_time().expect("a record");
+    let now = Millis::now().0;
+    assert_eq!(start(&at(now)), Ok(Start::AsOf(1)));
+    assert_eq!(start(&at(first.0)), Ok(Start::AsOf(1)), "what was appended at that time is in it");
+    assert_eq!(start(&at(first.0 - 1)), Err(ErrorCode::OutOfReach));
+    let problem = hub.plan(&at(0)).map(|_| ()).expect_err("before the first");
+    assert!(problem.hint.contains(&format!("at={first}")), "{problem:?}");
+    assert_eq!(start(&at(Millis::now().0 + 60_000)), Err(ErrorCode::Invalid), "in the future");
+
+    for other in [
+        WatchRequest { from: Some(From::Start), ..at(now) },
+        WatchRequest { snapshot: Some(false), ..at(now) },
+        WatchRequest { at: Some(Millis(now)), ..request("chat/a") },
+    ] {
+        assert_eq!(start(&other), Err(ErrorCode::Invalid), "{other:?}");
+    }
+    // A header that resumes beats it, however far back it is.
+    let after = Some(cursor(&published).at(1));
+    let resumed = WatchRequest { after, ..at(0) };
+    assert!(matches!(start(&resumed), Ok(Start::At(1) | Start::Snapshot(ResetReason::View))), "{:?}", start(&resumed));
+}
