@@ -14,8 +14,8 @@ use crate::negotiate::Representation;
 
 /// Options that this release has.
 const KNOWN: [&str; 15] = [
-    "after", "from", "at", "key", "limit", "snapshot", "filter", "fields", "mode", "rate", "chain", "as", "wait", "turn",
-    "page",
+    "after", "from", "at", "key", "limit", "snapshot", "filter", "fields", "mode", "rate", "chain", "as", "wait",
+    "turn", "page",
 ];
 /// Options of the protocol that this release does not have.
 const NOT_BUILT: [&str; 1] = ["ticket"];

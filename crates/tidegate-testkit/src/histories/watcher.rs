@@ -179,7 +179,7 @@ impl Watcher {
                 // Who had not got a cursor yet begins anew.
                 resumed = self.held == Some(self.look);
                 (self.look, self.manner) = changed;
-                changing = None;
+                (changing, self.begun_at) = (None, None);
                 self.cut();
                 self.note(format!("-- changed {:?} {:?}", self.look, self.manner));
                 self.heard.count("changed amid a watch");
