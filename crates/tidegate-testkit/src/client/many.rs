@@ -63,7 +63,7 @@ impl Many {
             match frame["op"].as_str() {
                 Some("on") => self.on = frame["watch"] == self.name,
                 Some("done" | "problem") if frame["ref"] == OTHER => {}
-                Some("problem") if frame["ref"] == CHANGE => return Err(refused(frame)),
+                Some("problem") if frame["ref"] == CHANGE => return Ok(frame),
                 Some("done") if frame["ref"] == CHANGE => {
                     (self.name, self.on) = (frame["watch"].clone(), false);
                     return Ok(frame);

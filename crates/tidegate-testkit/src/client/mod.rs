@@ -184,7 +184,7 @@ impl Watch {
     }
 
     /// Asks for other options on the same connection, where the transport can. What comes before the answer, a `done`
-    /// among the frames, is of the old ones.
+    /// among the frames, is of the old ones; so is what comes after a `problem`.
     ///
     /// # Errors
     /// [`Ended::Gone`].

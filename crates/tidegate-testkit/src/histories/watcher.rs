@@ -133,6 +133,9 @@ impl Watcher {
     async fn connection(&mut self, writing_is_over: bool) -> Result<Next, String> {
         let transport = *Transport::ALL.choose(&mut self.rng).expect("some");
         self.look_anew(transport, writing_is_over);
+        if !writing_is_over {
+            self.begin_anew();
+        }
         let ask = self.ask(writing_is_over);
         let (look, how) = (self.look, self.manner);
         self.note(format!(
@@ -185,6 +188,14 @@ impl Watcher {
                 self.heard.count("changed amid a watch");
                 continue;
             }
+            if changing.is_some() && frame["op"] == "problem" {
+                // Refused for the moment: it goes on as it is.
+                if frame["retry_ms"].is_null() {
+                    return Err(format!("no change: {frame}"));
+                }
+                changing = None;
+                continue;
+            }
             self.take(&frame, resumed)?;
             if changing.is_none() && !writing_is_over && self.rng.random_bool(0.05) {
                 let before = (self.look, self.manner);
@@ -221,19 +232,23 @@ impl Watcher {
         if !writing_is_over && rng.random_bool(0.15) {
             self.look = Look::random(keyed, kind, rng);
         }
-        if kind == Kind::State && !writing_is_over && rng.random_bool(0.15) {
-            self.past = self.moments.choose(rng);
-            if self.past.is_some() {
-                self.replica.begin_anew();
-                self.held = None;
-            }
-        }
         let manner = Manner::random(keyed, kind, rng);
         // A poll is as often as it is asked.
         let rate = manner.rate.filter(|_| transport != Transport::Poll);
         let before = std::mem::replace(&mut self.manner, Manner { rate, ..manner });
         if self.held == Some(self.look) && before != self.manner {
             self.heard.count("another manner with the same cursor");
+        }
+    }
+
+    /// Now and then from a moment of the past, with nothing in hand.
+    fn begin_anew(&mut self) {
+        if self.spec.kind == Kind::State && self.rng.random_bool(0.15) {
+            self.past = self.moments.choose(&mut self.rng);
+            if self.past.is_some() {
+                self.replica.begin_anew();
+                self.held = None;
+            }
         }
     }
 
