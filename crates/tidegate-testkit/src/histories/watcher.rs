@@ -54,6 +54,7 @@ pub(super) async fn watch(
         trace: VecDeque::new(),
         heard: Heard::default(),
         look: Look::default(),
+        before_change: None,
         held: None,
         manner: Manner::default(),
         last_transport: None,
@@ -87,6 +88,8 @@ struct Watcher {
     /// How it looks, and how it is told.
     look: Look,
     manner: Manner,
+    /// Until the first frame after a change on its socket: how it looked before.
+    before_change: Option<(Look, Manner)>,
     /// How it looked when it got its cursor; `None` without one.
     held: Option<Look>,
     last_transport: Option<Transport>,
@@ -148,6 +151,7 @@ impl Watcher {
             true => Duration::from_secs(20),
             false => Duration::from_millis(self.rng.random_range(50..4_000)),
         };
+        self.before_change = None;
         self.begun_at = self.past.filter(|_| ask.cursor.is_none());
         let until = Instant::now() + lives;
         let opened = tokio::time::timeout_at(until, Watch::open(self.server, transport, &ask)).await;
@@ -181,6 +185,7 @@ impl Watcher {
             if let (Some(changed), "done") = (changing, frame["op"].as_str().unwrap_or_default()) {
                 // Who had not got a cursor yet begins anew.
                 resumed = self.held == Some(self.look);
+                self.before_change = Some((self.look, self.manner));
                 (self.look, self.manner) = changed;
                 (changing, self.begun_at) = (None, None);
                 self.cut();
@@ -331,7 +336,9 @@ impl Watcher {
             self.heard.count("another view with the same cursor");
         }
         self.held = Some(self.look);
-        self.heard.stand((self.look, self.manner), was, is, self.hash());
+        // Where it stood is where it was told everything as it looked before.
+        let told = self.before_change.take_if(|_| op == "begin").unwrap_or((self.look, self.manner));
+        self.heard.stand(told, was, is, self.hash());
         Ok(())
     }
 
