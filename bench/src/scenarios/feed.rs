@@ -66,6 +66,9 @@ const TRANSPORTS: [&[Way]; 2] = [
     ],
 ];
 
+/// A way and what it took.
+type Taken = (&'static Way, Counted);
+
 const fn way(title: &'static str, carrier: Carrier, query: &'static str) -> Way {
     Way { title, carrier, query }
 }
@@ -85,11 +88,7 @@ fn measure(bench: &Bench<'_>) -> Result<Vec<Finding>, Missing> {
 }
 
 /// What each way brought of how many updates.
-fn watched(
-    bench: &Bench<'_>,
-    ways: &'static [Way],
-    pace: &Pace,
-) -> Result<(Vec<(&'static Way, Counted)>, u64), Missing> {
+fn watched(bench: &Bench<'_>, ways: &'static [Way], pace: &Pace) -> Result<(Vec<Taken>, u64), Missing> {
     let running = bench.start(&SSE)?;
     let server = running.subject.publish_address();
     let mut quotes = Quotes::new();
@@ -131,11 +130,7 @@ fn post(rows: &[String]) -> String {
 }
 
 /// Bytes of an update, beside those of the first way.
-fn compared(
-    pace: &Pace,
-    counted: &[(&'static Way, Counted)],
-    updates: u64,
-) -> Result<Vec<(&'static Way, Finding)>, Missing> {
+fn compared(pace: &Pace, counted: &[Taken], updates: u64) -> Result<Vec<(&'static Way, Finding)>, Missing> {
     let each = |counted: &Counted| counted.bytes as f64 / updates as f64;
     let full = counted.first().map(|(_, counted)| each(counted)).unwrap_or_default();
     let mut findings = Vec::new();

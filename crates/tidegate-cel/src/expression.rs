@@ -11,10 +11,11 @@ use crate::index::{self, Equality};
 use crate::kind::{Kind, Kinds};
 use crate::parser;
 use crate::path::FieldPath;
+use crate::simplify::simplify;
 use crate::tree::Node;
 use crate::value::Value;
 use crate::variables::Variables;
-use crate::{canonical, fold, limits, reads};
+use crate::{canonical, fold, limits, never, reads};
 
 /// A compiled expression: cheap to clone, and equal to every other one with the same normal form.
 ///
@@ -120,6 +121,19 @@ impl Expression {
         let root = fold::fold(&self.0.root, known);
         let kinds = if let Node::Constant(value) = &root { value.kind().into() } else { self.0.kinds };
         Expression::compile(root, kinds)
+    }
+
+    /// This condition and another one, of the same variables. The normal form may be longer than what is parsed.
+    #[must_use]
+    pub fn and(&self, other: &Expression) -> Expression {
+        let root = simplify(Node::All(vec![self.0.root.clone(), other.0.root.clone()]));
+        Expression::compile(root, Kind::Bool.into())
+    }
+
+    /// Whether it is true of nothing where these variables have no value, as far as its form says: it is constant, asks one
+    /// path for two values, or needs what is not there.
+    pub fn is_never_true(&self, without: &[&str]) -> bool {
+        never::never_true(&self.0.root, without)
     }
 
     /// The value, if it is the same whatever the variables are.

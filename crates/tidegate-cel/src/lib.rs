@@ -40,6 +40,7 @@ mod kind;
 mod lexer;
 pub mod limits;
 mod moment;
+mod never;
 mod parser;
 mod path;
 mod pattern;

@@ -47,3 +47,42 @@ fn what_is_known_is_folded() {
         }
     }
 }
+
+#[test]
+fn what_can_never_be_true_without_a_variable_is_known() {
+    let parse = |source: &str| {
+        let variables = Variables::new().with("claims", Kinds::ANY).with("data", Kinds::ANY);
+        Expression::condition(source, &variables).expect(source)
+    };
+    for source in [
+        "data.a == claims.a",
+        "has(claims.a) || data.a in claims.b",
+        "data.a == 1 && claims.b",
+        "data.a == 1 && data.a == 2",
+        "claims.a ? true : data.b",
+        "claims.list.exists(one, one == data.a)",
+        "false",
+    ] {
+        assert!(parse(source).is_never_true(&["claims"]), "{source}");
+    }
+    for source in [
+        "data.a == claims.a || data.b",
+        "data.b ? claims.a : true",
+        "data.list.all(one, one == claims.a)",
+        "!(data.b && claims.a)",
+        "true",
+    ] {
+        assert!(!parse(source).is_never_true(&["claims"]), "{source}");
+    }
+    assert!(!parse("data.a == claims.a").is_never_true(&[]));
+}
+
+#[test]
+fn two_conditions_are_one() {
+    let parse = |source: &str| Expression::condition(source, &Variables::new().with("data", Kinds::ANY)).expect(source);
+    let both = |a: &str, b: &str| parse(a).and(&parse(b)).canonical().to_owned();
+    assert_eq!(both("data.a == 1", "data.b || data.c"), parse("data.a == 1 && (data.b || data.c)").canonical());
+    assert_eq!(both("true", "data.a == 1"), "data.a==1");
+    assert_eq!(both("data.a == 1", "false"), "false");
+    assert_eq!(parse("data.a == 1").and(&parse("data.b == 2")).equalities().len(), 2);
+}

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Result, bail};
+use tidegate_hub::Policy;
 use tidegate_server::config::{ChannelConfig, Config, Environment};
 use tidegate_server::tls::Pair;
 use tidegate_sources::Finding;
@@ -41,6 +42,10 @@ fn config(path: &Path) -> Result<()> {
     }
     for channel in &config.channels {
         say(line(channel));
+        let warnings: Vec<Finding> = channel.access_warnings.iter().map(Finding::warning).collect();
+        if !warnings.is_empty() {
+            say(findings(&warnings).trim_end());
+        }
     }
     if let Some(files) = &config.tls {
         let pair = Pair::load(files)?;
@@ -49,9 +54,13 @@ fn config(path: &Path) -> Result<()> {
             say(findings(&[Finding::warning(warning)]).trim_end());
         }
     }
-    if !config.listen.ip().is_loopback() {
+    for issuer in &config.gate.issuers {
+        say(format!("issuer  {}", issuer.issuer));
+    }
+    let guarded = config.tls.is_some() && !config.gate.issuers.is_empty();
+    if !config.listen.ip().is_loopback() && !guarded {
         say(format!(
-            "listen  {}: beyond loopback, so `tidegate serve` wants --insecure until there is a gate",
+            "listen  {}: beyond loopback without `tls` and a `gate` with issuers, so `tidegate serve` wants --insecure",
             config.listen
         ));
     }
@@ -70,7 +79,8 @@ fn line(channel: &ChannelConfig) -> String {
         (None, false) => String::new(),
     };
     let written = channel.source.as_ref().map_or_else(String::new, |source| format!(", written by {source}{part}"));
-    let access = match (channel.access.read, channel.access.publish) {
+    let opens = |policy: &Policy| *policy != Policy::Never;
+    let access = match (opens(&channel.access.read), opens(&channel.access.publish)) {
         (true, true) => "read and publish",
         (true, false) => "read",
         (false, true) => "publish",

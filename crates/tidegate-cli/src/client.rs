@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{HOST, HeaderValue, USER_AGENT};
+use hyper::header::{AUTHORIZATION, HOST, HeaderValue, USER_AGENT};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -24,6 +24,8 @@ use crate::tls::Tls;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A problem or the answer to a publish is far smaller.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
+/// The variable with a token, for those who do not keep it in a file.
+const TOKEN: &str = "TIDEGATE_TOKEN";
 /// Everything but RFC 3986 `unreserved`.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -34,6 +36,8 @@ pub(crate) struct Remote {
     authority: String,
     /// With `https://`.
     tls: Option<Tls>,
+    /// Read for each request: tokens are renewed.
+    token_file: Option<PathBuf>,
 }
 
 /// Where the server is, and whom it has to be.
@@ -45,6 +49,9 @@ pub(crate) struct Server {
     /// Trust the certificates in this file (PEM) instead of the system's; with https://.
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
+    /// Say who asks by the token in this file, read again for each request; without it, by the one in `TIDEGATE_TOKEN`.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
 }
 
 /// Why there is no answer.
@@ -71,7 +78,8 @@ pub(crate) struct Refusal {
 impl Remote {
     /// The server that the command line names.
     pub(crate) fn of(server: &Server) -> Result<Remote> {
-        Remote::parse(&server.url, server.ca.as_deref())
+        let remote = Remote::parse(&server.url, server.ca.as_deref())?;
+        Ok(Remote { token_file: server.token_file.clone(), ..remote })
     }
 
     /// Reads `http://host[:port]` or `https://host[:port]`.
@@ -93,7 +101,7 @@ impl Remote {
             _ => (authority, if secure { "443" } else { "80" }),
         };
         let tls = secure.then(|| Tls::towards(host, ca)).transpose()?;
-        Ok(Remote { authority: format!("{host}:{port}"), tls })
+        Ok(Remote { authority: format!("{host}:{port}"), tls, token_file: None })
     }
 
     /// Whether it speaks TLS.
@@ -126,15 +134,33 @@ impl Remote {
     }
 
     async fn exchange(&self, request: hyper::http::request::Builder, body: Bytes) -> Result<Response<Incoming>> {
-        let request: Request<Full<Bytes>> = request
+        let mut request: Request<Full<Bytes>> = request
             .header(HOST, HeaderValue::from_str(&self.authority)?)
             .header(USER_AGENT, concat!("tidegate/", env!("CARGO_PKG_VERSION")))
             .body(Full::new(body))?;
+        if let Some(authorization) = self.authorization()? {
+            request.headers_mut().insert(AUTHORIZATION, authorization);
+        }
         let mut sender = timeout(CONNECT_TIMEOUT, self.connect())
             .await
             .map_err(|_| anyhow!("{} does not answer", self.authority))?
             .with_context(|| format!("cannot reach {}", self.url()))?;
         Ok(sender.send_request(request).await?)
+    }
+
+    /// Who asks; no argument, since those are seen by all on the machine.
+    fn authorization(&self) -> Result<Option<HeaderValue>> {
+        let token = match &self.token_file {
+            Some(file) => std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?,
+            None => std::env::var(TOKEN).unwrap_or_default(),
+        };
+        let token = token.trim();
+        if token.is_empty() {
+            return Ok(None);
+        }
+        let mut value = HeaderValue::from_str(&format!("Bearer {token}")).context("the token is not ASCII")?;
+        value.set_sensitive(true);
+        Ok(Some(value))
     }
 
     async fn connect(&self) -> Result<SendRequest<Full<Bytes>>> {

@@ -10,6 +10,7 @@ mod demo;
 mod docs;
 mod findings;
 mod log;
+mod policy;
 mod publish;
 mod serve;
 mod terminal;
@@ -44,6 +45,8 @@ enum Command {
     Check(check::Arguments),
     /// Watch an address and print what comes; resumes after cuts.
     Watch(watch::Arguments),
+    /// Test the policies of a config against decisions that are known.
+    Policy(policy::Arguments),
     /// Publish events to an address.
     Publish(publish::Arguments),
     /// Load a server: how fast, how many, at what cost, and whether anything is lost.
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Watch(arguments) => watch::run(arguments),
+        Command::Policy(arguments) => policy::run(arguments),
         Command::Publish(arguments) => publish::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
         Command::Log(arguments) => log::run(arguments),

@@ -219,18 +219,20 @@ pub struct Problem {
     /// When to come back, in milliseconds.
     pub retry_ms: Option<u64>,
     /// Line of the body, from 1.
-    pub line: Option<usize>,
+    pub line: Option<u32>,
     /// Place in an expression, in characters from 1.
     pub column: Option<u32>,
     /// What a condition that does not hold would have to name, as in the header: with its quotes.
     pub etag: Option<Box<str>>,
+    /// `WWW-Authenticate` of the answer: what the caller has to show. In no body.
+    pub challenge: Option<Box<str>>,
 }
 
 impl Problem {
     /// A problem with the code's own hint and retry.
     pub fn new(code: ErrorCode, detail: impl Into<String>) -> Problem {
         let (hint, retry_ms) = (code.cure().to_owned(), code.retry_ms());
-        Problem { code, detail: detail.into(), hint, retry_ms, line: None, column: None, etag: None }
+        Problem { code, detail: detail.into(), hint, retry_ms, line: None, column: None, etag: None, challenge: None }
     }
 
     /// Says what to do here.
@@ -240,7 +242,7 @@ impl Problem {
 
     /// Names the line of the body.
     pub fn line(self, line: usize) -> Problem {
-        Problem { line: Some(line), ..self }
+        Problem { line: u32::try_from(line).ok(), ..self }
     }
 
     /// Names the place in an expression.
@@ -251,6 +253,11 @@ impl Problem {
     /// Tells the ETag that holds now.
     pub fn etag(self, etag: impl Into<Box<str>>) -> Problem {
         Problem { etag: Some(etag.into()), ..self }
+    }
+
+    /// Says what the caller has to show.
+    pub fn challenge(self, challenge: impl Into<Box<str>>) -> Problem {
+        Problem { challenge: Some(challenge.into()), ..self }
     }
 
     /// The JSON object of RFC 9457; `type` is a path on this server.
@@ -264,7 +271,7 @@ impl Problem {
             "hint": self.hint,
             "retry_ms": self.retry_ms,
         });
-        for (name, place) in [("line", self.line), ("column", self.column.map(|column| column as usize))] {
+        for (name, place) in [("line", self.line), ("column", self.column)] {
             if let Some(place) = place {
                 object[name] = place.into();
             }

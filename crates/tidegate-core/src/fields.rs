@@ -9,6 +9,8 @@
 //!
 //! What is kept is kept byte for byte: numbers, escapes, the order of members.
 
+mod mask;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -17,6 +19,7 @@ use bytes::Bytes;
 use crate::json::walker::Walker;
 pub use crate::path::PathError;
 use crate::path::{Parser, Tree, write_name};
+pub use mask::Mask;
 
 /// More paths than this are refused: who wants so many wants the whole.
 pub const PATHS_MAX: usize = 64;

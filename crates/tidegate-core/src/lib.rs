@@ -27,7 +27,7 @@ pub mod time;
 pub use address::{Address, AddressError, Pattern, Target};
 pub use code::{ErrorCode, Problem};
 pub use cursor::{ChannelId, Cursor, CursorError, Epoch, Fingerprint, Offset};
-pub use fields::Fields;
+pub use fields::{Fields, Mask};
 pub use frame::{Frame, GapReason, NoticeCode, ResetReason, Shown};
 pub use patch::{ItemKeys, equal, json_patch, merge_patch};
 pub use path::PathError;

@@ -133,6 +133,18 @@ impl Template {
             })
     }
 
+    /// The parameters as a pattern that it [meets](Template::meets) has them, decoded, in order; `None` for those that the
+    /// pattern leaves open.
+    pub fn bound(&self, pattern: &Pattern) -> Vec<(&str, Option<String>)> {
+        let parts = pattern.as_str().split('/').map(|part| (part != "*").then_some(part));
+        let pairs = self.segments.iter().zip(parts);
+        let found = pairs.filter_map(|(segment, part)| match segment {
+            Segment::Literal(_) => None,
+            Segment::Parameter(name) => Some((name.as_str(), part.and_then(|part| decode_segment(part).ok()))),
+        });
+        found.collect()
+    }
+
     /// Whether one address can fit both templates, which would make its channel a matter of luck.
     pub fn overlaps(&self, other: &Template) -> bool {
         self.segments.len() == other.segments.len()

@@ -9,6 +9,7 @@ use tidegate_log::Log;
 
 use crate::channel::Channel;
 use crate::config::ChannelConfig;
+use crate::policy::{Caller, Entrance};
 
 /// All channels. Cheap to clone.
 #[derive(Clone)]
@@ -54,17 +55,13 @@ impl Catalog {
         Ok(first)
     }
 
-    /// The same for a reader: what may not be read is refused.
-    pub fn readable(&self, target: &Target) -> Result<&Arc<Channel>, Problem> {
+    /// The same for a reader, and what that one sees of it.
+    ///
+    /// # Errors
+    /// Those of [`resolve`](Catalog::resolve); `unauthenticated` or `forbidden`.
+    pub fn readable(&self, target: &Target, caller: &Caller) -> Result<(&Arc<Channel>, Entrance), Problem> {
         let channel = self.resolve(target)?;
-        if channel.config.access.read {
-            return Ok(channel);
-        }
-        let detail = format!("the channel `{}` may not be read", channel.config.name);
-        Err(Problem::new(ErrorCode::Forbidden, detail).hint(format!(
-            "the operator allows it with `access: {{ read: \"true\" }}` on channel `{}`",
-            channel.config.name
-        )))
+        Ok((channel, Entrance::ask(&channel.config, target, caller)?))
     }
 
     pub(crate) fn notify(&self, id: ChannelId) {

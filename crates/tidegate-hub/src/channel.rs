@@ -7,6 +7,7 @@ use tidegate_log::{Log, loaded_mark};
 use tokio::sync::Notify;
 
 use crate::config::ChannelConfig;
+use crate::policy::{Caller, Entrance, may_publish};
 use crate::watch::View;
 
 /// One channel.
@@ -42,7 +43,7 @@ impl Channel {
     /// Whether whoever asks may read it, so that an answer to one may be given to any other. This is the one place
     /// that says so; what is not for everyone never leaves here for a shared cache.
     pub fn read_by_everyone(&self) -> bool {
-        self.config.access.read
+        self.config.access.is_for_everyone()
     }
 
     /// The kind of watch that the channel gives when nothing is asked.
@@ -86,6 +87,16 @@ impl Channel {
     /// Returns at once if the log moved since the last call, else when it moves. One caller only.
     pub async fn advanced(&self) {
         self.advanced.notified().await;
+    }
+
+    /// Whether a caller may watch some address of it.
+    pub fn readable_by(&self, caller: &Caller) -> bool {
+        Entrance::ask(&self.config, &self.everything.target, caller).is_ok()
+    }
+
+    /// Whether a caller may publish something to some address of it.
+    pub fn publishable_by(&self, caller: &Caller) -> bool {
+        self.config.source.is_none() && may_publish(&self.config, &self.everything.target, caller).is_ok()
     }
 
     pub(crate) fn notify(&self) {

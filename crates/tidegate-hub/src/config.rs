@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tidegate_core::{ItemKeys, KeySpec, Template};
 
+use crate::policy::Access;
+
 /// The largest body of one publish, where the config says nothing.
 const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 
@@ -42,15 +44,6 @@ impl ChannelConfig {
             batch_bytes_max: BATCH_BYTES_MAX,
         }
     }
-}
-
-/// Literal access rules; what is not allowed is denied.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Access {
-    /// Watch and read.
-    pub read: bool,
-    /// Publish.
-    pub publish: bool,
 }
 
 /// Limits and intervals of the hub.

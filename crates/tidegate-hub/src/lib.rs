@@ -9,6 +9,7 @@ mod channel;
 mod config;
 mod drain;
 mod frames;
+mod policy;
 mod publish;
 mod query;
 mod watch;
@@ -19,9 +20,10 @@ mod testing;
 
 pub use catalog::Catalog;
 pub use channel::Channel;
-pub use config::{Access, ChannelConfig, HubOptions};
+pub use config::{ChannelConfig, HubOptions};
 pub use drain::{Drain, DrainSignal};
 pub use frames::changes;
+pub use policy::{Access, Act, Caller, ClaimsError, Entrance, History, Policy, Right, RowRule, Vocabulary, decide};
 pub use publish::{Action, Format, Idempotency, Precondition, Publish, Published, key_text};
 pub use query::{FramePage, Newest, PAGE_BYTES_MAX, PastRows, ROWS_MAX, RowPage, Value};
 pub use watch::{
@@ -30,7 +32,7 @@ pub use watch::{
 };
 pub use watches::{WatchEntry, WatchGuard, WatchId, Watches};
 
-pub use tidegate_cel::{Equality, FieldPath, IndexKey};
+pub use tidegate_cel::{CelError, Equality, FieldPath, IndexKey};
 
 use std::sync::Arc;
 

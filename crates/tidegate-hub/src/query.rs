@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tidegate_core::frame::Row;
-use tidegate_core::{Address, ErrorCode, Key, Offset, Problem, Record};
+use tidegate_core::{Address, ErrorCode, Key, Millis, Offset, Problem, Record};
 use tidegate_log::{ReadError, ReadLimit, ViewRow};
 
 use crate::Hub;
@@ -273,15 +273,22 @@ impl Hub {
         Ok(Value { row, at })
     }
 
-    /// The newest records that a view shows.
+    /// The newest records that a view shows, of those that were appended at `oldest` or later.
     ///
     /// # Errors
     /// `internal` when the log cannot be read.
-    pub async fn newest(&self, channel: &Arc<Channel>, view: &View, limit: usize) -> Result<Newest, Problem> {
+    pub async fn newest(
+        &self,
+        channel: &Arc<Channel>,
+        view: &View,
+        limit: usize,
+        oldest: Option<Millis>,
+    ) -> Result<Newest, Problem> {
         let (channel, view) = (channel.clone(), view.clone());
         // The start is taken before the records: what comes and goes between the two must not look as if nothing had been.
         let (since, start) = (channel.log.head(), channel.log.start());
-        let records = blocking(move || newest_shown(&channel, &view, limit)).await.map_err(read_problem)?;
+        let mut records = blocking(move || newest_shown(&channel, &view, limit)).await.map_err(read_problem)?;
+        records.retain(|record| oldest.is_none_or(|oldest| record.appended >= oldest));
         let last = records.last().map(|last| last.offset);
         Ok(Newest { records, upto: last.map_or(since, |last| since.max(last)), since, last: last.unwrap_or(start) })
     }
@@ -318,7 +325,6 @@ impl Hub {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tidegate_core::Millis;
 
     /// A log that has four rows, one a page, and moves on before each of the first `moves` pages.
     fn moving(moves: u64) -> (RowPage, u64) {

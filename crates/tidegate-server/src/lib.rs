@@ -11,6 +11,7 @@
 mod admin;
 mod assets;
 pub mod config;
+pub mod decisions;
 pub mod docs;
 mod listen;
 mod metrics;

@@ -8,11 +8,11 @@ use tokio::net::TcpListener;
 /// Why a port is not listened on.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
-    /// There is no gate yet: whoever reaches the port may do what literal rules allow to all.
+    /// Others reach the port, and nothing asks who they are, or tokens would pass in the clear.
     #[error(
-        "{field}: {address} can be reached from other machines, and there is no gate yet: everyone who reaches it may \
-         read and publish what `access` opens.\nListen on 127.0.0.1 behind a proxy that asks who comes, or say \
-         --insecure if the network is trusted"
+        "{field}: {address} can be reached from other machines, and nobody is asked there who comes, or not without \
+         others who listen.\nFor clients, give the config a `gate` with issuers, and `tls`; or listen on 127.0.0.1 \
+         behind a proxy, or say --insecure if the network is trusted"
     )]
     Exposed {
         /// In the config.
@@ -50,13 +50,13 @@ impl ListenError {
     }
 }
 
-/// Listens on `address`, which stands under `field` in the config.
+/// Listens on `address`, which stands under `field` in the config; beyond loopback only where that is `guarded`.
 pub(crate) async fn listen(
     field: &'static str,
     address: SocketAddr,
-    insecure: bool,
+    guarded: bool,
 ) -> Result<(TcpListener, SocketAddr), ListenError> {
-    if !address.ip().is_loopback() && !insecure {
+    if !address.ip().is_loopback() && !guarded {
         return Err(ListenError::Exposed { field, address });
     }
     let failed = |error| ListenError::of(field, address, error);

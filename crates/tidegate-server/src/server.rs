@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidegate_gate::Gate;
 use tidegate_hub::{Drain, Hub};
 use tidegate_log::{Log, OpenError};
 use tidegate_sources::Running;
@@ -51,6 +52,9 @@ pub enum StartError {
     /// TLS does not work on this machine.
     #[error("TLS cannot be spoken: {0}")]
     Tls(#[from] rustls::Error),
+    /// The gate cannot be what the config says.
+    #[error("the gate does not open: {0}")]
+    Gate(#[from] tidegate_gate::ConfigError),
     /// The log does not open.
     #[error("the log does not open: {0}")]
     Log(#[from] OpenError),
@@ -77,11 +81,12 @@ impl Server {
         let tls = config.tls.clone().map(Watch::begin).transpose()?;
         let keeper = tls.as_ref().map(Watch::keeper);
         let encryption = keeper.clone().map(|keeper| tidegate_transports::server_config(keeper)).transpose()?;
-        let (clients, address) = listen("listen", config.listen, insecure).await?;
+        let guarded = tls.is_some() && !config.gate.issuers.is_empty();
+        let (clients, address) = listen("listen", config.listen, guarded || insecure).await?;
         let (operators, admin_address) = listen("admin.listen", config.admin, insecure).await?;
 
-        if !address.ip().is_loopback() {
-            tracing::warn!(%address, "everyone who reaches this address may do what `access` opens; there is no gate yet");
+        if !address.ip().is_loopback() && !guarded {
+            tracing::warn!(%address, "everyone who reaches this address may do what `access` opens to everybody");
         }
 
         let options = wiring::log_options(&config);
@@ -91,12 +96,15 @@ impl Server {
         let channels = config.channels.iter().map(wiring::hub_channel).collect();
         let hub = Hub::new(log.clone(), channels, wiring::hub_options(config.heartbeat));
         let tails = Tails::start(hub.clone(), wiring::stream_options(&config)).map_err(StartError::Lanes)?;
+        let gate = Arc::new(Gate::new(&config.gate, Arc::default())?);
+        gate.warm().await;
         let allowed = wiring::allowed(&config);
         let multiplexed = Multiplexed::default();
         let answers = Answers::of(tails.memory().clone());
         let gateway = Arc::new(Gateway {
             hub: hub.clone(),
             tails: tails.clone(),
+            gate,
             allowed,
             assets: assets(),
             actions,

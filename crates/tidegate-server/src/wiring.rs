@@ -54,7 +54,7 @@ pub(crate) fn hub_channel(channel: &ChannelConfig) -> hub::ChannelConfig {
         key: channel.key.clone(),
         items: channel.items.clone(),
         source: channel.source.clone(),
-        access: hub::Access { read: channel.access.read, publish: channel.access.publish },
+        access: channel.access.clone(),
         batch_bytes_max: channel.batch_bytes_max as usize,
     }
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName,
-    HeaderValue, RETRY_AFTER, VARY,
+    HeaderValue, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
 };
 use http::{Response, StatusCode};
 use http_body_util::Full;
@@ -19,6 +19,8 @@ pub(crate) const TIDEGATE_CURSOR: HeaderName = HeaderName::from_static("tidegate
 const JSON: &str = "application/json";
 /// The media type of problems (RFC 9457).
 pub(crate) const PROBLEM: &str = "application/problem+json";
+/// What is asked of who has shown nothing (RFC 6750, section 3).
+const CHALLENGE: &str = "Bearer realm=\"tidegate\"";
 /// An answer has about so many header fields: they are allocated once.
 const HEADERS: usize = 8;
 /// What answers depend on beside the address: their representation, and how it is compressed.
@@ -69,6 +71,11 @@ pub(crate) fn problem(problem: &Problem) -> Answer {
     }
     if let Some(etag) = &problem.etag {
         header(&mut answer, ETAG, etag);
+    }
+    // RFC 9110, section 15.5.2: a 401 always has one.
+    let challenge = problem.challenge.as_deref().or((problem.code.status() == 401).then_some(CHALLENGE));
+    if let Some(challenge) = challenge {
+        header(&mut answer, WWW_AUTHENTICATE, challenge);
     }
     answer
 }

@@ -146,7 +146,7 @@ async fn http1<IO>(
 {
     let (stream, io) = requests(io, peer, gateway.clone(), secure).await;
     let Some((stream, heard)) = stream else { return finish(io).await };
-    let begun = line(io).and_then(|line| stream.run(&gateway, line, Handed { peer, heard, place }));
+    let begun = line(io).and_then(|line| stream.run(&gateway, line, Handed { heard, place }));
     if let Err(error) = begun {
         tracing::warn!(%peer, %error, "a stream could not be begun");
     }

@@ -8,6 +8,7 @@ mod action;
 mod answer;
 mod budget;
 mod cache;
+mod caller;
 mod coding;
 mod compress;
 mod connection;
@@ -40,6 +41,9 @@ pub use tls::server_config;
 #[doc(hidden)]
 pub use websocket::fuzzed;
 
+use std::sync::Arc;
+
+use tidegate_gate::Gate;
 use tidegate_hub::Hub;
 use tidegate_wire::Tails;
 
@@ -49,6 +53,8 @@ pub struct Gateway {
     pub hub: Hub,
     /// Live bytes.
     pub tails: Tails,
+    /// Who callers are.
+    pub gate: Arc<Gate>,
     /// Host names and origins.
     pub allowed: Allowed,
     /// The page and its parts.

@@ -6,6 +6,7 @@ use serde_json::json;
 use tidegate_core::{ErrorCode, Problem};
 
 use crate::answer::{self, Answer};
+use crate::caller::Caller;
 use crate::negotiate::{Representation, accepted};
 use crate::options::Options;
 use crate::page;
@@ -13,7 +14,7 @@ use crate::tls::Encrypted;
 use crate::{Action, Gateway};
 
 /// Answers with the channels, as JSON or as the page.
-pub(crate) fn list(gateway: &Gateway, request: &Request<Incoming>) -> Result<Answer, Problem> {
+pub(crate) fn list(gateway: &Gateway, request: &Request<Incoming>, caller: &Caller) -> Result<Answer, Problem> {
     let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
     let options = Options::read(request.uri().query(), request.headers())?;
     if let Some((name, _)) = options.given.iter().find(|(name, _)| name != "as") {
@@ -38,7 +39,7 @@ pub(crate) fn list(gateway: &Gateway, request: &Request<Incoming>) -> Result<Ans
         .hub
         .catalog()
         .iter()
-        .filter(|channel| channel.config.access.read)
+        .filter(|channel| channel.readable_by(caller.policy()))
         .map(|channel| {
             let config = &channel.config;
             let pattern = config.template.pattern();
@@ -50,7 +51,7 @@ pub(crate) fn list(gateway: &Gateway, request: &Request<Incoming>) -> Result<Ans
                 "kind": if channel.keyed() { "keyed" } else { "plain" },
                 "source": config.source,
                 "loading": channel.loading(),
-                "publish": config.source.is_none() && config.access.publish,
+                "publish": channel.publishable_by(caller.policy()),
                 "curl": format!("curl -N -H 'Accept: text/event-stream' '{scheme}://{host}/v1/{pattern}'"),
             })
         })

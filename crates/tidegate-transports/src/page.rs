@@ -8,6 +8,7 @@ use tidegate_core::{ErrorCode, Problem, Target};
 
 use crate::Gateway;
 use crate::answer::{self, Answer};
+use crate::caller::Caller;
 use crate::negotiate::{Representation, accepted};
 
 /// A file that the server serves.
@@ -63,7 +64,7 @@ pub(crate) fn refusal(gateway: &Gateway, problem: &Problem) -> Answer {
 }
 
 /// The page at an address that may be read.
-pub(crate) fn live(gateway: &Gateway, target: &Target) -> Result<Answer, Problem> {
-    gateway.hub.catalog().readable(target)?;
+pub(crate) fn live(gateway: &Gateway, target: &Target, caller: &Caller) -> Result<Answer, Problem> {
+    gateway.hub.catalog().readable(target, caller.policy())?;
     asset(gateway, "/")
 }

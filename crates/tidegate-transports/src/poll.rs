@@ -13,11 +13,17 @@ use tokio::time::Instant;
 use crate::Gateway;
 use crate::answer::{self, Answer, TIDEGATE_CURSOR};
 use crate::cache::{self, Held};
+use crate::caller::Caller;
 use crate::options::Options;
 use crate::read::{ANSWER_BYTES, Came, Frames, HISTORY, Holds, body, next, plan, since};
 
 /// Answers when there is something, or when the wait is over.
-pub(crate) async fn poll(gateway: &Gateway, target: Target, options: Options) -> Result<Answer, Problem> {
+pub(crate) async fn poll(
+    gateway: &Gateway,
+    target: Target,
+    options: Options,
+    caller: &Caller,
+) -> Result<Answer, Problem> {
     let Some(presented) = options.after else {
         let path = target.as_str();
         return Err(Problem::new(ErrorCode::Invalid, "a long-poll waits for what comes after a cursor").hint(format!(
@@ -31,11 +37,11 @@ pub(crate) async fn poll(gateway: &Gateway, target: Target, options: Options) ->
     if gateway.hub.drain().draining() {
         return Err(gateway.hub.draining_problem());
     }
-    let plan = plan(gateway, target, &options).await?;
-    let poll = Poll { gateway, plan, options, presented };
+    let plan = plan(gateway, target, &options, caller).await?;
+    let poll = Poll { gateway, plan, options, presented, until: caller.until() };
     match poll.plan.start {
         Start::Snapshot(reason) => Ok(poll.again(&[Frame::Reset(reason)])),
-        Start::Gap { reason, .. } => poll.gap(reason).await,
+        Start::Gap { reason, to, .. } => poll.gap(reason, to).await,
         Start::At(after) => poll.wait(after, true).await,
         Start::Fuzzy(after) => poll.wait(after, false).await,
         Start::AsOf(_) => unreachable!("a poll has a cursor, which says where it begins"),
@@ -47,6 +53,8 @@ struct Poll<'g> {
     plan: Plan,
     options: Options,
     presented: Cursor,
+    /// When its caller's right ends; no wait is longer.
+    until: Option<std::time::Instant>,
 }
 
 impl Poll<'_> {
@@ -54,7 +62,8 @@ impl Poll<'_> {
     /// is that of the answer.
     async fn wait(&self, began: Offset, exact: bool) -> Result<Answer, Problem> {
         let wait = self.options.wait.unwrap_or(Duration::ZERO);
-        let until = Instant::now() + wait;
+        let waited = Instant::now() + wait;
+        let until = self.until.map_or(waited, |until| waited.min(until.into()));
         let Poll { gateway, plan, options, .. } = self;
         let mut listener = gateway.tails.listen(&plan.channel, plan.view.clone());
         let mut after = began;
@@ -62,8 +71,8 @@ impl Poll<'_> {
             match since(gateway, plan, options, after, Holds { began, exact }).await? {
                 Came::Frames(page) => return Ok(self.page(page, began)),
                 Came::Cleared(body) => return Ok(self.marked(answer::json(body), Held::ToHead)),
-                Came::Trimmed if plan.channel.log.ephemeral() => return self.gap(GapReason::Ephemeral).await,
-                Came::Trimmed => return self.gap(GapReason::Retention).await,
+                Came::Trimmed if plan.channel.log.ephemeral() => return self.gap(GapReason::Ephemeral, 0).await,
+                Came::Trimmed => return self.gap(GapReason::Retention, 0).await,
                 Came::Nothing(upto) => after = upto,
             }
             let heard = tokio::select! {
@@ -88,14 +97,14 @@ impl Poll<'_> {
         self.marked(answer, if page.more { Held::Fixed(began) } else { Held::ToHead })
     }
 
-    async fn gap(&self, reason: GapReason) -> Result<Answer, Problem> {
+    async fn gap(&self, reason: GapReason, to: Offset) -> Result<Answer, Problem> {
         let from = self.presented.to_string();
         let Plan { channel, view, .. } = &self.plan;
         if view.kind == Kind::State {
             return Ok(self.again(&[Frame::Gap { from, to: None, reason }, Frame::Reset(ResetReason::Gap)]));
         }
         let (start, page) = loop {
-            let start = channel.log.start();
+            let start = channel.log.start().max(to);
             let limit = self.options.limit.unwrap_or(HISTORY);
             if let Some(page) = self.gateway.hub.page(channel, view, start, limit).await? {
                 break (start, page);

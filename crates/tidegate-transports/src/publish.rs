@@ -14,27 +14,27 @@ use tidegate_hub::{Action, Format, Idempotency, Precondition, Publish};
 use crate::Gateway;
 use crate::answer::{self, Answer, TIDEGATE_CURSOR};
 use crate::budget::{SMALL_BYTES, Share};
+use crate::caller::Caller;
 use crate::options::pairs;
 use crate::route::allow;
 
 /// A body must be complete within this time.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-/// Who publishes, until callers can say who they are.
-pub(crate) const ANONYMOUS: &str = "anonymous";
 
 /// Publishes; answers when it is durable.
 pub(crate) async fn publish(
     gateway: &Gateway,
     target: Target,
     request: &mut Request<Incoming>,
+    caller: &Caller,
 ) -> Result<Answer, Problem> {
-    let channel = match gateway.hub.publishable(&target, request.method().as_str()) {
+    let channel = match gateway.hub.publishable(&target, request.method().as_str(), caller.policy()) {
         Ok(channel) => channel,
         Err(problem) => return Ok(refused(gateway, &target, &problem)),
     };
     let method = request.method().clone();
     let key = key(request)?;
-    let idempotency = idempotency(request)?;
+    let idempotency = idempotency(request, caller)?;
     let condition = condition(request)?;
     let format = format(request)?;
     if method == Method::PUT && format != Format::Json {
@@ -56,7 +56,8 @@ pub(crate) async fn publish(
         }
     };
     let deletes = matches!(action, Action::Delete { .. });
-    let published = gateway.hub.publish(Publish { target, action, idempotency, condition }).await?;
+    let publish = Publish { target, action, idempotency, condition };
+    let published = gateway.hub.publish(publish, caller.policy()).await?;
     let mut answer = if deletes {
         answer::empty(204)
     } else {
@@ -96,10 +97,10 @@ fn key(request: &Request<Incoming>) -> Result<Option<String>, Problem> {
     Ok(key)
 }
 
-fn idempotency(request: &Request<Incoming>) -> Result<Option<Idempotency>, Problem> {
+fn idempotency(request: &Request<Incoming>, caller: &Caller) -> Result<Option<Idempotency>, Problem> {
     let Some(value) = request.headers().get("idempotency-key") else { return Ok(None) };
     let key = value.to_str().map_err(|_| Problem::new(ErrorCode::Invalid, "the Idempotency-Key is not ASCII"))?;
-    Ok(Some(Idempotency { principal: ANONYMOUS.to_owned(), key: key.to_owned() }))
+    Ok(Some(Idempotency { principal: caller.identity(), key: key.to_owned() }))
 }
 
 /// A header on several lines is one list (RFC 9110, section 5.3).

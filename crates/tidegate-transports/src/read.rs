@@ -14,12 +14,15 @@ use http::Request;
 use http::header::LINK;
 use hyper::body::Incoming;
 use tidegate_core::frame::{Cursors, Row};
-use tidegate_core::{Address, Cursor, ErrorCode, Frame, Kind, Offset, Problem, Record, Target, json as text};
+use tidegate_core::{
+    Address, Cursor, ErrorCode, Fingerprint, Frame, Kind, Offset, Problem, Record, Target, json as text,
+};
 use tidegate_hub::{Channel, PAGE_BYTES_MAX, Plan, ROWS_MAX, Sight, Start, View, changes};
 
 use crate::Gateway;
 use crate::answer::{self, Answer, TIDEGATE_CURSOR};
 use crate::budget::Share;
+use crate::caller::Caller;
 use crate::options::Options;
 use crate::route::single;
 use answers::Asked;
@@ -44,12 +47,13 @@ pub(crate) async fn read(
     target: Target,
     options: Options,
     request: &Request<Incoming>,
+    caller: &Caller,
 ) -> Result<Answer, Problem> {
     options.for_answer()?;
     if options.turn.is_some() {
         return Err(Problem::new(ErrorCode::Invalid, "`turn` belongs to long-polls").hint("leave it out"));
     }
-    let plan = plan(gateway, target, &options).await?;
+    let plan = plan(gateway, target, &options, caller).await?;
     loaded(&plan.channel)?;
     if plan.view.kind == Kind::History {
         if options.page.is_some() {
@@ -86,7 +90,8 @@ pub(crate) fn kept(
         return None;
     }
     options.for_answer().ok()?;
-    let plan = gateway.hub.plan(&options.request(target)).ok()?;
+    // Who shows something has not come here.
+    let plan = gateway.hub.plan(&options.request(target), &tidegate_hub::Caller::anonymous()).ok()?;
     loaded(&plan.channel).ok()?;
     let reading = Reading::new(gateway, plan, options).ok()?;
     let made = gateway.answers.kept(&reading.channel, &reading.asked)?;
@@ -101,13 +106,19 @@ fn loaded(channel: &Channel) -> Result<(), Problem> {
     Ok(())
 }
 
-/// The hub's plan; `from=TIME` and `at=TIME` read the disk, so it runs where blocking is allowed.
-pub(crate) async fn plan(gateway: &Gateway, target: Target, options: &Options) -> Result<Plan, Problem> {
+/// The hub's plan; where it may read the disk it is made where blocking is allowed.
+pub(crate) async fn plan(
+    gateway: &Gateway,
+    target: Target,
+    options: &Options,
+    caller: &Caller,
+) -> Result<Plan, Problem> {
     let (hub, request) = (gateway.hub.clone(), options.request(target));
-    if request.at.is_none() && !matches!(request.from, Some(tidegate_hub::From::Time(_))) {
-        return hub.plan(&request);
+    let caller = caller.policy().clone();
+    if !hub.plan_blocks(&request) {
+        return hub.plan(&request, &caller);
     }
-    tokio::task::spawn_blocking(move || hub.plan(&request))
+    tokio::task::spawn_blocking(move || hub.plan(&request, &caller))
         .await
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
@@ -121,7 +132,7 @@ struct Reading<'g> {
 
 impl<'g> Reading<'g> {
     fn new(gateway: &'g Gateway, plan: Plan, options: &Options) -> Result<Reading<'g>, Problem> {
-        let Plan { channel, view, .. } = plan;
+        let Plan { channel, view, oldest, .. } = plan;
         if single(&view.scope.target).is_some()
             && view.scope.key.is_some()
             && let Some((name, _)) = options.given.iter().find(|(name, _)| matches!(name.as_str(), "page" | "limit"))
@@ -133,7 +144,8 @@ impl<'g> Reading<'g> {
             Kind::History => (options.limit.unwrap_or(NEWEST), options.chain),
             Kind::State => (options.limit.unwrap_or(ROWS_MAX), false),
         };
-        let asked = Asked { channel: channel.log.id(), view, limit, chain, after: None };
+        let oldest = oldest.filter(|_| view.kind == Kind::History);
+        let asked = Asked { channel: channel.log.id(), view, limit, chain, after: None, oldest };
         Ok(Reading { gateway, channel, asked })
     }
 
@@ -154,6 +166,7 @@ impl<'g> Reading<'g> {
         let shown = value.row.and_then(|row| Some((row.offset, view.row(&row, &self.channel.config)?)));
         let (what, data) = match shown {
             Some((changed, data)) if view.lens.is_none() => (What::Value(changed), data),
+            Some((_, data)) if view.masks() => (What::Left(Fingerprint::of(&[&data])), data),
             Some((changed, data)) => (What::Shown(changed), data),
             None => (What::Absent, absent(address, key)),
         };
@@ -184,11 +197,11 @@ impl<'g> Reading<'g> {
     async fn newest(&self) -> Result<Made, Problem> {
         let Reading { gateway, channel, asked } = self;
         let share = gateway.budget.take(ANSWER_BYTES).await?;
-        let newest = gateway.hub.newest(channel, &asked.view, asked.limit).await?;
+        let newest = gateway.hub.newest(channel, &asked.view, asked.limit, asked.oldest).await?;
         let cursor = channel.cursor(&asked.view, newest.upto);
         let body = frames(channel, &asked.view, &newest.records, asked.chain, None, Some(cursor));
         let what = match single(&asked.view.scope.target) {
-            Some(_) if asked.view.lens.is_none() => What::Whole(newest.last),
+            Some(_) if asked.view.lens.is_none() && asked.oldest.is_none() => What::Whole(newest.last),
             _ => What::Part(newest.records.len()),
         };
         let oldest = newest.records.first().map(|record| record.offset);
@@ -198,7 +211,8 @@ impl<'g> Reading<'g> {
     /// Counted among those that are kept, or else as a large answer.
     fn made(&self, what: What, cursor: &Cursor, since: Offset, body: Vec<u8>, share: Share) -> Made {
         let answers = &self.gateway.answers;
-        let keeps = answers.takes(body.len());
+        // What may not be looked back at grows with time, without a record.
+        let keeps = self.asked.oldest.is_none() && answers.takes(body.len());
         let body = if keeps { answers.count(body) } else { share.hold(body) };
         Made { keeps, ..Made::new(what, cursor, since, body) }
     }

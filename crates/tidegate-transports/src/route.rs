@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use http::header::{ACCEPT, ALLOW, ORIGIN};
+use http::header::{ACCEPT, ALLOW, AUTHORIZATION, COOKIE, ORIGIN};
 use http::{HeaderMap, Method, Request};
 use hyper::body::Incoming;
 use tidegate_core::{Address, ErrorCode, Problem, Target};
@@ -11,6 +11,7 @@ use tidegate_wire::Coding;
 use crate::Gateway;
 use crate::action;
 use crate::answer::{self, Answer};
+use crate::caller::Caller;
 use crate::coding::Accepted;
 use crate::compress::{Wish, compress};
 use crate::connection::Outcome;
@@ -53,11 +54,15 @@ async fn admit(gateway: &Gateway, request: &mut Request<Incoming>, peer: SocketA
         if gateway.hub.drain().draining() {
             return Err(gateway.hub.draining_problem());
         }
-        return Ok(websocket::open_many(gateway, request));
+        let caller = Caller::of(gateway, request.headers(), peer).await?;
+        return Ok(websocket::open_many(gateway, request, caller));
     }
     match address_path(&path) {
-        Some(address_path) => address(gateway, address_path, request, peer).await,
-        None => own(gateway, &path, request).map(Outcome::Answer),
+        Some(address_path) => {
+            let caller = Caller::of(gateway, request.headers(), peer).await?;
+            address(gateway, address_path, request, &caller).await
+        }
+        None => own(gateway, &path, request, peer).await.map(Outcome::Answer),
     }
 }
 
@@ -70,7 +75,11 @@ fn address_path(path: &str) -> Option<&str> {
 /// what is refused: the general way says why.
 pub(crate) fn kept(gateway: &Gateway, request: &Request<Incoming>) -> Option<Answer> {
     let headers = request.headers();
-    if request.method() != Method::GET || headers.contains_key(ORIGIN) || websocket::wanted(request) {
+    let shows = |name| headers.contains_key(name);
+    if request.method() != Method::GET
+        || [ORIGIN, AUTHORIZATION, COOKIE].iter().any(shows)
+        || websocket::wanted(request)
+    {
         return None;
     }
     let coding = Accepted::read(headers).choose(gateway.tails.options().compress, Coding::Zstd);
@@ -99,11 +108,11 @@ fn representation(options: &Options, headers: &HeaderMap) -> Result<Representati
 }
 
 /// The server's own paths. But for its actions they are only read.
-fn own(gateway: &Gateway, path: &str, request: &Request<Incoming>) -> Result<Answer, Problem> {
+async fn own(gateway: &Gateway, path: &str, request: &Request<Incoming>, peer: SocketAddr) -> Result<Answer, Problem> {
     if let Some(action) = gateway.actions.iter().find(|action| action.path == path) {
         return action::post(gateway, action, request);
     }
-    let read = read_own(gateway, path, request);
+    let read = read_own(gateway, path, request, peer).await;
     let absent = read.as_ref().is_err_and(|problem| problem.code == ErrorCode::ChannelNotFound);
     if !absent && !matches!(*request.method(), Method::GET | Method::HEAD) {
         let problem = Problem::new(ErrorCode::MethodNotAllowed, format!("`{path}` is only read, not written"))
@@ -115,9 +124,14 @@ fn own(gateway: &Gateway, path: &str, request: &Request<Incoming>) -> Result<Ans
     read
 }
 
-fn read_own(gateway: &Gateway, path: &str, request: &Request<Incoming>) -> Result<Answer, Problem> {
+async fn read_own(
+    gateway: &Gateway,
+    path: &str,
+    request: &Request<Incoming>,
+    peer: SocketAddr,
+) -> Result<Answer, Problem> {
     match path {
-        "/v1" | "/v1/" => list::list(gateway, request),
+        "/v1" | "/v1/" => list::list(gateway, request, &Caller::of(gateway, request.headers(), peer).await?),
         "/readyz" => Ok(readiness(gateway)),
         path => match path.strip_prefix("/v1/_") {
             Some(reserved) => ours(reserved, request),
@@ -146,17 +160,17 @@ async fn address(
     gateway: &Gateway,
     path: &str,
     request: &mut Request<Incoming>,
-    peer: SocketAddr,
+    caller: &Caller,
 ) -> Result<Outcome, Problem> {
     let target = Target::parse(path).map_err(|error| {
         Problem::new(ErrorCode::Invalid, format!("`{path}` is no address: {error}"))
             .hint("an address is segments between `/`, each percent-encoded once, such as rooms/lobby/messages")
     })?;
     match *request.method() {
-        Method::GET | Method::HEAD => watch(gateway, target, request, peer).await,
+        Method::GET | Method::HEAD => watch(gateway, target, request, caller).await,
         Method::POST | Method::PUT | Method::DELETE => {
             gateway.allowed.origin(request.headers())?;
-            publish::publish(gateway, target, request).await.map(Outcome::Answer)
+            publish::publish(gateway, target, request, caller).await.map(Outcome::Answer)
         }
         Method::OPTIONS => Ok(Outcome::Answer(preflight(gateway, &target))),
         _ => {
@@ -170,26 +184,26 @@ async fn watch(
     gateway: &Gateway,
     target: Target,
     request: &Request<Incoming>,
-    peer: SocketAddr,
+    caller: &Caller,
 ) -> Result<Outcome, Problem> {
     let headers = request.headers();
     let options = Options::read(request.uri().query(), headers)?;
     if websocket::wanted(request) {
         gateway.allowed.origin(headers)?;
-        return websocket::open(gateway, target, options, request, peer).await;
+        return websocket::open(gateway, target, options, request, caller).await;
     }
     Accepted::read(headers).choose(gateway.tails.options().compress, Coding::Identity)?;
     let representation = representation(&options, headers)?;
     let answer = match representation {
-        Representation::Html => page::live(gateway, &target)?,
+        Representation::Html => page::live(gateway, &target, caller)?,
         Representation::Sse | Representation::Ndjson => {
-            return stream::open(gateway, target, options, representation, request, peer).await;
+            return stream::open(gateway, target, options, representation, request, caller).await;
         }
-        Representation::Poll => poll::poll(gateway, target, options).await?,
+        Representation::Poll => poll::poll(gateway, target, options, caller).await?,
         Representation::Json if options.after.is_some() || options.wait.is_some() => {
-            poll::poll(gateway, target, options).await?
+            poll::poll(gateway, target, options, caller).await?
         }
-        Representation::Json => read::read(gateway, target, options, request).await?,
+        Representation::Json => read::read(gateway, target, options, request, caller).await?,
     };
     Ok(Outcome::Answer(answer))
 }

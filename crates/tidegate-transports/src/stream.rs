@@ -4,7 +4,6 @@
 //! the same for every watcher and pass proxies that speak HTTP/1.0.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -23,6 +22,7 @@ use tokio::time::timeout;
 
 use crate::Gateway;
 use crate::answer;
+use crate::caller::Caller;
 use crate::coding::Accepted;
 use crate::connection::Outcome;
 use crate::negotiate::Representation;
@@ -57,8 +57,8 @@ pub(crate) struct Stream {
 pub(crate) enum Kind {
     /// It only reads.
     Reading,
-    /// It speaks too.
-    WebSocket,
+    /// It speaks too, and this is who.
+    WebSocket(Caller),
 }
 
 /// Begins a stream, or refuses in the way that its client understands.
@@ -68,14 +68,14 @@ pub(crate) async fn open(
     options: Options,
     representation: Representation,
     request: &Request<Incoming>,
-    peer: SocketAddr,
+    caller: &Caller,
 ) -> Result<Outcome, Problem> {
     let coding = Accepted::read(request.headers()).choose(gateway.tails.options().compress, FIRST)?;
     let encoding = match representation {
         Representation::Sse => Encoding::Sse(coding),
         _ => Encoding::Ndjson(coding),
     };
-    match prepare(gateway, target, options, encoding, Some(peer)).await {
+    match prepare(gateway, target, options, encoding, caller).await {
         Ok((watcher, entry)) => {
             let origin = request.headers().get(ORIGIN).and_then(|value| value.to_str().ok());
             let fields = fields(gateway, &watcher, origin.filter(|origin| gateway.allowed.lists(origin)));
@@ -106,24 +106,25 @@ pub(crate) async fn prepare(
     target: Target,
     options: Options,
     encoding: Encoding,
-    peer: Option<SocketAddr>,
+    caller: &Caller,
 ) -> Result<(Watcher, WatchEntry), Problem> {
     options.for_stream()?;
     if gateway.hub.drain().draining() {
         return Err(gateway.hub.draining_problem());
     }
     gateway.tails.admit()?;
-    let plan = plan(gateway, target, &options).await?;
+    let plan = plan(gateway, target, &options, caller).await?;
     let id = WatchId::random();
     let entry = WatchEntry {
         id,
         target: plan.view.scope.target.clone(),
         channel: plan.channel.clone(),
         transport: encoding.as_str(),
-        peer,
+        peer: Some(caller.peer),
         since: Millis::now(),
     };
-    let watcher = Watcher { plan, encoding, chain: options.chain, id: id.to_string(), options: options.given };
+    let (id, until) = (id.to_string(), caller.until());
+    let watcher = Watcher { plan, encoding, chain: options.chain, id, options: options.given, until };
     Ok((watcher, entry))
 }
 
@@ -206,14 +207,14 @@ impl Stream {
     /// When the socket cannot be set up.
     pub(crate) fn run(self, gateway: &Arc<Gateway>, line: Line, handed: Handed) -> io::Result<()> {
         let Stream { watch, encoding, head, socket: kind, .. } = self;
-        let Handed { peer, heard, place } = handed;
+        let Handed { heard, place } = handed;
         let ear = match kind {
             Kind::Reading => None,
-            Kind::WebSocket => {
+            Kind::WebSocket(caller) => {
                 let watched = watch.as_ref().map(|(watcher, _)| {
                     gateway.tails.shared_target(&watcher.plan.channel, &watcher.plan.view.scope.target)
                 });
-                let session = Session::new(gateway.clone(), watched, Some(peer), encoding, &heard);
+                let session = Session::new(gateway.clone(), caller, watched, encoding, &heard);
                 Some(Box::new(session) as Box<dyn Ear>)
             }
         };
@@ -231,7 +232,6 @@ impl Stream {
 
 /// What comes with a socket from its handshake.
 pub(crate) struct Handed {
-    pub(crate) peer: SocketAddr,
     /// What was read beyond the request.
     pub(crate) heard: Bytes,
     /// Its place among the connections.

@@ -8,12 +8,14 @@
 
 use std::io;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use bytes::Bytes;
 use tidegate_core::{Cursor, ErrorCode, Offset, Problem};
 
 use crate::tail::{Place, Take};
 use crate::tails::{Subscription, Tails};
+use crate::until::{Due, Until, expired};
 use crate::walk::{Sink, Walk, Watcher, close_frame, leave};
 
 /// How a watch ended.
@@ -34,6 +36,7 @@ pub async fn follow(tails: &Tails, watcher: &Watcher, sink: &mut impl Sink) -> E
 }
 
 async fn run(tails: &Tails, watcher: &Watcher, sink: &mut impl Sink) -> io::Result<ErrorCode> {
+    let mut until = watcher.until.map(Until::new);
     let mut walk = Walk::new(tails, watcher, Borrowed(sink));
     let mut arrived = walk.begin(watcher).await?;
     loop {
@@ -43,13 +46,15 @@ async fn run(tails: &Tails, watcher: &Watcher, sink: &mut impl Sink) -> io::Resu
         };
         let (own, hold, mut sink) = walk.into_parts();
         let subscription = Subscription::new(hold);
-        match live(tails, &subscription, place, &mut sink).await? {
+        match live(tails, &subscription, place, &mut until, &mut sink).await? {
             Left::Behind { at } => {
                 tails.stats().behind.fetch_add(1, Ordering::Relaxed);
                 walk = Walk::behind(own, subscription.into_hold(), sink);
+                walk.until = watcher.until;
                 arrived = walk.again(at).await?;
             }
             Left::Draining => return close(sink, watcher, tails.hub().draining_problem()).await,
+            Left::Expired => return close(sink, watcher, expired()).await,
         }
     }
 }
@@ -58,9 +63,16 @@ async fn run(tails: &Tails, watcher: &Watcher, sink: &mut impl Sink) -> io::Resu
 enum Left {
     Behind { at: Offset },
     Draining,
+    Expired,
 }
 
-async fn live(tails: &Tails, subscription: &Subscription, place: Place, sink: &mut impl Sink) -> io::Result<Left> {
+async fn live(
+    tails: &Tails,
+    subscription: &Subscription,
+    place: Place,
+    until: &mut Option<Until>,
+    sink: &mut impl Sink,
+) -> io::Result<Left> {
     let Place { chunk: mut next, upto: mut at, .. } = place;
     let mut chunks = Vec::new();
     let mut draining = std::pin::pin!(leave(tails.hub()));
@@ -69,6 +81,14 @@ async fn live(tails: &Tails, subscription: &Subscription, place: Place, sink: &m
         let take = tokio::select! {
             biased;
             () = &mut draining => return Ok(Left::Draining),
+            end = due(until) => match end {
+                None => return Ok(Left::Expired),
+                Some(until) => {
+                    let encoding = subscription.hold().tail.key.encoding;
+                    sink.write(&[until.notice(encoding, Instant::now())], None).await?;
+                    continue;
+                }
+            },
             take = subscription.take(next, &mut chunks) => take,
         };
         match take {
@@ -78,6 +98,18 @@ async fn live(tails: &Tails, subscription: &Subscription, place: Place, sink: &m
                 tails.count_sent(frames, chunks.iter().map(Bytes::len).sum());
                 (next, at) = (after, upto);
             }
+        }
+    }
+}
+
+/// Returns when a right has ended, or with it when its client is to be told.
+async fn due(until: &mut Option<Until>) -> Option<&mut Until> {
+    let Some(until) = until else { return std::future::pending().await };
+    loop {
+        match until.due(Instant::now()) {
+            Due::Nothing(at) => tokio::time::sleep_until(at.into()).await,
+            Due::Notice => return Some(until),
+            Due::End => return None,
         }
     }
 }

@@ -18,6 +18,7 @@ mod options;
 mod pump;
 mod tail;
 mod tails;
+mod until;
 mod walk;
 
 pub use blocks::BlockFigures;

@@ -23,6 +23,7 @@ use crate::encoding::Encoding;
 use crate::memory::{Held, Step, Use};
 use crate::tail::{Boundary, ENVELOPE_BYTES, Place, TailKey};
 use crate::tails::{Hold, Tails};
+use crate::until::expired;
 
 /// How often a watcher of a loading channel looks whether it has loaded.
 const LOADING_POLL: Duration = Duration::from_millis(200);
@@ -42,6 +43,8 @@ pub struct Watcher {
     pub id: String,
     /// The options as the client wrote them.
     pub options: Vec<(String, String)>,
+    /// When its client's right to it ends.
+    pub until: Option<std::time::Instant>,
 }
 
 /// Something that takes bytes: a socket after its handshake.
@@ -64,6 +67,8 @@ pub(crate) struct Walk<S> {
     owes_cursor: bool,
     /// When it fell behind; it has so long to be live again.
     behind_since: Option<Instant>,
+    /// As of its watcher.
+    pub(crate) until: Option<std::time::Instant>,
     /// What its reader holds of the past is in the account.
     past: Option<Held>,
     sink: S,
@@ -90,7 +95,7 @@ impl<S: Sink> Walk<S> {
             Start::At(offset) => Some(offset),
             _ => None,
         };
-        Walk::of(tails.clone(), hold, held, None, sink)
+        Walk { until: watcher.until, ..Walk::of(tails.clone(), hold, held, None, sink) }
     }
 
     /// Ready for [`Walk::again`]: a watcher that was live and is behind its tail.
@@ -101,7 +106,7 @@ impl<S: Sink> Walk<S> {
     fn of(tails: Tails, hold: Hold, held: Option<Offset>, behind_since: Option<Instant>, sink: S) -> Walk<S> {
         let key = &hold.tail.key;
         let cursors = Cursors::new(hold.cursor(0).prefix(), key.chain, held);
-        Walk { tails, hold, cursors, stands: None, owes_cursor: false, behind_since, past: None, sink }
+        Walk { tails, hold, cursors, stands: None, owes_cursor: false, behind_since, past: None, until: None, sink }
     }
 
     /// From the first frame to the live tail; a problem ends the watch.
@@ -230,6 +235,9 @@ impl<S: Sink> Walk<S> {
         if self.hub().drain().draining() {
             return Some(self.hub().draining_problem());
         }
+        if self.until.is_some_and(|until| std::time::Instant::now() >= until) {
+            return Some(expired());
+        }
         let late = self.behind_since.is_some_and(|since| since.elapsed() > self.tails.options().lag_max);
         late.then(|| self.tails.too_far_behind("the watch stayed behind the live events for too long"))
     }
@@ -349,6 +357,17 @@ impl Tails {
 /// A `close` frame on its own, which carries no cursor. Nothing follows it.
 pub fn close_frame(encoding: Encoding, problem: &Problem) -> Bytes {
     let Problem { code, detail, retry_ms, .. } = problem.clone();
+    let close = Frame::Close { code, message: detail, retry_ms };
+    Bytes::from(encoding.pack_last(alone(encoding, &close)))
+}
+
+/// A `notice` for one watcher, between frames that are shared.
+pub(crate) fn notice_frame(encoding: Encoding, code: NoticeCode, message: String) -> Bytes {
+    Bytes::from(encoding.pack(alone(encoding, &Frame::Notice { code, message })))
+}
+
+/// A frame without a cursor, not packed yet.
+fn alone(encoding: Encoding, frame: &Frame) -> Vec<u8> {
     let unused = tidegate_core::Cursor {
         channel: tidegate_core::ChannelId::from_bits(0),
         epoch: tidegate_core::Epoch::from_bits(0),
@@ -356,9 +375,8 @@ pub fn close_frame(encoding: Encoding, problem: &Problem) -> Bytes {
         offset: 0,
     };
     let mut bytes = Vec::new();
-    let close = Frame::Close { code, message: detail, retry_ms };
-    encoding.write(&close, &mut Cursors::new(unused.prefix(), false, None), &mut bytes);
-    Bytes::from(encoding.pack_last(bytes))
+    encoding.write(frame, &mut Cursors::new(unused.prefix(), false, None), &mut bytes);
+    bytes
 }
 
 /// Returns when a drain has begun and this watcher's turn has come.

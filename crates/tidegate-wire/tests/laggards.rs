@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::Value;
 use tidegate_core::{Address, Cursor, Millis, Op, Target, Template};
-use tidegate_hub::{Access, ChannelConfig, From, Hub, HubOptions, Start, WatchEntry, WatchId, WatchRequest};
+use tidegate_hub::{Access, Caller, ChannelConfig, From, Hub, HubOptions, Start, WatchEntry, WatchId, WatchRequest};
 use tidegate_log::{Batch, ChannelSpec, Entry, Log, Options};
 use tidegate_testkit::replica::{Item, Replica};
 use tidegate_wire::{Coding, Encoding, Line, Sink, Step, StreamOptions, Tails, Terms, Use, Watcher, follow};
@@ -40,7 +40,7 @@ impl World {
         let folder = tempfile::tempdir().expect("temp folder");
         let log = Log::open(Options::new(folder.path()), vec![ChannelSpec::plain("load")]).expect("open");
         let config = ChannelConfig {
-            access: Access { read: true, publish: true },
+            access: Access::open(),
             ..ChannelConfig::new("load", Template::parse("load/{name}").expect("template"), None)
         };
         let hub = Hub::new(log.clone(), vec![config], HubOptions::default());
@@ -71,8 +71,8 @@ impl World {
     fn watcher(&self, encoding: Encoding, chain: bool) -> Watcher {
         let target = Target::parse(ADDRESS).expect("target");
         let request = WatchRequest { from: Some(From::Now), ..WatchRequest::new(target) };
-        let plan = self.tails.hub().plan(&request).expect("plan");
-        Watcher { plan, encoding, chain, id: "w".into(), options: Vec::new() }
+        let plan = self.tails.hub().plan(&request, &Caller::anonymous()).expect("plan");
+        Watcher { plan, encoding, chain, id: "w".into(), options: Vec::new(), until: None }
     }
 
     fn check_figures(&self, per_block: u64) {

@@ -34,6 +34,7 @@ pub(crate) fn all() -> Result<(), Failure> {
     system_packages()?;
     cargo_deny()?;
     postgres()?;
+    provider()?;
     clients()
 }
 
@@ -98,6 +99,11 @@ pub(crate) fn postgres() -> Result<(), Failure> {
         .word(format!("--directory={}", unpacked.display()))
         .run()?;
     Step::new("mv").word(shown(&unpacked)).word(shown(&home)).run()
+}
+
+/// The OpenID provider that tests of the gate start, from its lock file.
+pub(crate) fn provider() -> Result<(), Failure> {
+    Step::new("bash setup.sh").within("tests/provider").run()
 }
 
 /// The clients that browsers and scripts use, from their own lock files.

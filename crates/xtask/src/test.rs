@@ -16,7 +16,7 @@ const INSTRUCTIONS: &str = "cargo run --release --quiet -p instructions";
 pub(crate) fn all() -> Result<(), Failure> {
     let mut tally = Tally::default();
     let mut failures = Vec::new();
-    for step in [setup::system_packages, setup::postgres] {
+    for step in [setup::system_packages, setup::postgres, setup::provider] {
         failures.extend(step().err().map(|failure| failure.0));
     }
     for step in check::steps() {

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::sync_channel;
 
 use bytes::Bytes;
-use tidegate_core::{Address, ChannelId, Op, Target};
-use tidegate_hub::{From, Hub, WatchRequest};
+use tidegate_core::{Address, ChannelId, Cursor, Op, Target};
+use tidegate_hub::{Caller, From, Hub, WatchRequest};
 use tidegate_log::{Batch, Entry};
 use tidegate_wire::{Coding, Encoding, Sink, StreamOptions, Tails, Watcher, follow};
 use tokio::sync::Notify;
@@ -34,7 +34,7 @@ struct Count {
 }
 
 impl Sink for Count {
-    async fn write(&mut self, chunks: &[Bytes]) -> io::Result<()> {
+    async fn write(&mut self, chunks: &[Bytes], _: Option<Cursor>) -> io::Result<()> {
         std::hint::black_box(chunks);
         if (self.writes.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(self.every) {
             self.all.notify_one();
@@ -88,6 +88,13 @@ async fn watch(tails: Tails, mut sink: Count) {
 fn watcher(hub: &Hub) -> Watcher {
     let target = Target::parse("live/one").expect("an address");
     let request = WatchRequest { from: Some(From::Now), ..WatchRequest::new(target) };
-    let plan = hub.plan(&request).unwrap_or_else(|problem| panic!("{problem}"));
-    Watcher { plan, encoding: Encoding::Sse(Coding::Identity), chain: false, id: "w".into(), options: Vec::new() }
+    let plan = hub.plan(&request, &Caller::anonymous()).unwrap_or_else(|problem| panic!("{problem}"));
+    Watcher {
+        plan,
+        encoding: Encoding::Sse(Coding::Identity),
+        chain: false,
+        id: "w".into(),
+        options: Vec::new(),
+        until: None,
+    }
 }

@@ -11,7 +11,7 @@ use std::thread::Thread;
 
 use bytes::Bytes;
 use tidegate_core::Target;
-use tidegate_hub::{Action, Format, Publish};
+use tidegate_hub::{Action, Caller, Format, Publish};
 
 use super::{EVENT_BYTES, Measure, Round, world};
 
@@ -38,12 +38,13 @@ fn prepare(format: Format, body: Vec<u8>, times: u64) -> Round {
     let body = Bytes::from(body);
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let target = Target::parse("live/one").expect("an address");
+    let caller = Caller::anonymous();
     Round::of(move || {
         let _ = &folder;
         for _ in 0..times {
             let action = Action::Post { format, body: body.clone() };
             let publish = Publish { target: target.clone(), action, idempotency: None, condition: None };
-            wait(&waker, hub.publish(publish)).expect("published");
+            wait(&waker, hub.publish(publish, &caller)).expect("published");
         }
     })
 }

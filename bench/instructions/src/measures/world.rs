@@ -56,7 +56,7 @@ pub(super) fn hub() -> (TempDir, Hub) {
 pub(super) fn config(name: &str) -> ChannelConfig {
     let template = Template::parse(&format!("{name}/{{part}}")).expect("a template");
     let key = (name == ROWS).then(|| KeySpec::new(["id"])).flatten();
-    ChannelConfig { access: Access { read: true, publish: true }, ..ChannelConfig::new(name, template, key) }
+    ChannelConfig { access: Access::open(), ..ChannelConfig::new(name, template, key) }
 }
 
 /// One thread.

@@ -58,7 +58,8 @@ async fn open(hub: &Hub) -> Result<(Arc<Channel>, Vec<Listing>), Problem> {
     for (symbol, first_price) in SYMBOLS {
         let address = Address::from_segments(["synthetic-market", symbol]).expect("a good address");
         let channel = hub.catalog().resolve(&Target::Address(address.clone()))?.clone();
-        let newest = hub.newest(&channel, &View::whole(Scope::address(address.clone()), Kind::History), 1).await?;
+        let newest =
+            hub.newest(&channel, &View::whole(Scope::address(address.clone()), Kind::History), 1, None).await?;
         let trade = newest.records.last().and_then(|record| serde_json::from_slice::<Value>(&record.data).ok());
         let member = |name: &str| trade.as_ref().map(|trade| &trade[name]);
         listings.push(Listing {

@@ -3,11 +3,12 @@
 //! An ETag names the last change of what a `GET` of the same URL shows: `?key=` one key, else the whole address. Only channel,
 //! epoch and offset of its cursor count, so that it does not matter over which view it came.
 
-use tidegate_core::{Cursor, ErrorCode, Problem};
+use tidegate_core::{Cursor, ErrorCode, Problem, Target};
 use tidegate_log::{Condition, Expect, Standing};
 
 use super::Place;
 use crate::channel::Channel;
+use crate::policy::{Caller, Entrance, refuse_condition};
 
 /// An `If-Match` may name so many ETags; who writes knows one, seldom two.
 const ETAGS_MAX: usize = 16;
@@ -21,6 +22,17 @@ pub enum Precondition {
     Exists,
     /// `If-None-Match: *`: it has none.
     Absent,
+}
+
+/// How much the answer to a condition that does not hold says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tells {
+    /// Whether something is there, and its ETag.
+    All,
+    /// No ETag: it changes with masked columns, too.
+    NoEtag,
+    /// The same whatever is there.
+    Nothing,
 }
 
 impl Precondition {
@@ -57,8 +69,27 @@ impl Precondition {
         Expect { channel: channel.log.id(), address: place.address.clone(), key: place.key.clone(), condition }
     }
 
+    /// What the answer may tell this caller, who may not see all that is at the place.
+    ///
+    /// # Errors
+    /// `forbidden`, if any answer would tell whether something is there.
+    pub(super) fn tells(&self, channel: &Channel, target: &Target, caller: &Caller) -> Result<Tells, Problem> {
+        match (Entrance::ask(&channel.config, target, caller), self) {
+            (Ok(entrance), _) if entrance.sees_all_rows() => {
+                Ok(if entrance.mask.is_none() { Tells::All } else { Tells::NoEtag })
+            }
+            (_, Precondition::Matches(_)) => Ok(Tells::Nothing),
+            (_, Precondition::Exists | Precondition::Absent) => Err(refuse_condition(&channel.config)),
+        }
+    }
+
     /// The answer to a write whose condition does not hold.
-    pub(super) fn failed(&self, channel: &Channel, place: &Place, standing: Standing) -> Problem {
+    pub(super) fn failed(&self, channel: &Channel, place: &Place, standing: Standing, tells: Tells) -> Problem {
+        if tells == Tells::Nothing {
+            let detail = "the ETag is not that of what is there now; nothing was accepted";
+            return Problem::new(ErrorCode::PreconditionFailed, detail)
+                .hint("read again what you may see, and decide anew");
+        }
         let name = match &place.key {
             Some(key) => format!("the key `{key}` at `{}`", place.address.as_str()),
             None => format!("the address `{}`", place.address.as_str()),
@@ -85,8 +116,8 @@ impl Precondition {
         };
         let problem = Problem::new(ErrorCode::PreconditionFailed, format!("{detail}; nothing was accepted")).hint(hint);
         match standing.last {
-            Some(last) => problem.etag(place.etag(channel, last)),
-            None => problem,
+            Some(last) if tells == Tells::All => problem.etag(place.etag(channel, last)),
+            _ => problem,
         }
     }
 }

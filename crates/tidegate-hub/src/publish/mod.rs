@@ -19,9 +19,11 @@ pub use key::key_text;
 
 use crate::Hub;
 use crate::channel::Channel;
+use crate::policy::{Caller, may_publish, may_write};
 use crate::query::blocking;
 use crate::watch::View;
 use body::{Line, Text};
+use condition::Tells;
 
 /// Batches that may wait for the log at once; more publishers wait for a place. The log's own
 /// queue is as long, so that handing over never blocks a thread.
@@ -121,11 +123,11 @@ impl Action {
 }
 
 impl Hub {
-    /// The channel that may be published to at `target`, before a body is read.
+    /// The channel that may be published to at `target`, before a body is read; whether its events may be is judged then.
     ///
     /// # Errors
-    /// `invalid` for a pattern, `channel-not-found`, `method-not-allowed`, `forbidden`, `draining`.
-    pub fn publishable(&self, target: &Target, method: &str) -> Result<Arc<Channel>, Problem> {
+    /// `invalid` for a pattern, `channel-not-found`, `method-not-allowed`, `unauthenticated`, `forbidden`, `draining`.
+    pub fn publishable(&self, target: &Target, method: &str, caller: &Caller) -> Result<Arc<Channel>, Problem> {
         if let Target::Pattern(pattern) = target {
             return Err(Problem::new(ErrorCode::Invalid, format!("`{}` is a pattern", pattern.as_str()))
                 .hint("a publish goes to one address: write out every segment"));
@@ -142,10 +144,7 @@ impl Hub {
             return Err(Problem::new(ErrorCode::MethodNotAllowed, format!("the channel `{name}` has no keys"))
                 .hint("publish plain events with POST"));
         }
-        if !channel.config.access.publish {
-            return Err(Problem::new(ErrorCode::Forbidden, format!("the channel `{name}` may not be published to"))
-                .hint(format!("the operator allows it with `access: {{ publish: \"true\" }}` on channel `{name}`")));
-        }
+        may_publish(&channel.config, target, caller)?;
         if self.drain().draining() {
             return Err(self.draining_problem());
         }
@@ -158,8 +157,8 @@ impl Hub {
     /// Those of [`Hub::publishable`], and what the body or the log gives cause for. Whatever the
     /// error, nothing was accepted, but for a connection that ends before the answer: then the
     /// publisher cannot know, and repeats with the same idempotency key.
-    pub async fn publish(&self, publish: Publish) -> Result<Published, Problem> {
-        let answer = self.publish_counted(publish).await;
+    pub async fn publish(&self, publish: Publish, caller: &Caller) -> Result<Published, Problem> {
+        let answer = self.publish_counted(publish, caller).await;
         let counters = self.counters();
         let counter = match &answer {
             Ok(published) if published.replayed => &counters.replayed,
@@ -170,15 +169,17 @@ impl Hub {
         answer
     }
 
-    async fn publish_counted(&self, publish: Publish) -> Result<Published, Problem> {
-        let channel = self.publishable(&publish.target, publish.action.method())?;
+    async fn publish_counted(&self, publish: Publish, caller: &Caller) -> Result<Published, Problem> {
+        let channel = self.publishable(&publish.target, publish.action.method(), caller)?;
+        let told = publish.condition.as_ref().map(|condition| condition.tells(&channel, &publish.target, caller));
+        let tells = told.transpose()?.unwrap_or(Tells::All);
         let Publish { target: Target::Address(address), action, idempotency, condition } = publish else {
             unreachable!("a pattern is not publishable")
         };
         let large = action.body_len() > INLINE_BYTES_MAX;
         let read = {
-            let (channel, condition) = (channel.clone(), condition.clone());
-            move || batch(&channel, address, action, idempotency, condition.as_ref())
+            let (channel, condition, caller) = (channel.clone(), condition.clone(), caller.clone());
+            move || batch(&channel, &caller, address, action, idempotency, condition.as_ref())
         };
         let (batch, place) = if large { blocking(read).await? } else { read()? };
         let count = batch.entries.len() as u64;
@@ -186,7 +187,7 @@ impl Hub {
             && batch.entries.iter().any(|entry| entry.op != Op::Delete);
         let refused = |error| match (error, &condition) {
             (AppendError::Closed, _) => self.draining_problem(),
-            (AppendError::Unexpected(standing), Some(condition)) => condition.failed(&channel, &place, standing),
+            (AppendError::Unexpected(standing), Some(condition)) => condition.failed(&channel, &place, standing, tells),
             (error, _) => append_problem(error),
         };
         let appended = self.append(batch).await?.map_err(refused)?;
@@ -294,6 +295,7 @@ impl Idempotency {
 /// Hashes and reads the body; nothing is accepted if any line is wrong.
 fn batch(
     channel: &Channel,
+    caller: &Caller,
     address: Address,
     action: Action,
     idempotency: Option<Idempotency>,
@@ -306,15 +308,25 @@ fn batch(
         Action::Post { .. } => None,
     };
     let place = Place { address, key };
-    let entries = entries(channel, &place, action, condition.is_some())?;
+    let entries = entries(channel, caller, &place, action, condition.is_some())?;
     let expect = condition.map(|condition| condition.expect(channel, &place));
     Ok((Batch { entries, checkpoints: Vec::new(), idempotency, expect, tx: None }, place))
 }
 
-fn entries(channel: &Channel, place: &Place, action: Action, conditional: bool) -> Result<Vec<Entry>, Problem> {
+fn entries(
+    channel: &Channel,
+    caller: &Caller,
+    place: &Place,
+    action: Action,
+    conditional: bool,
+) -> Result<Vec<Entry>, Problem> {
     let now = Millis::now();
     let body_len = action.body_len();
-    let read = |line| entry(channel, place, line, now, body_len);
+    let read = |line| {
+        let entry = entry(channel, place, line, now, body_len)?;
+        may_write(&channel.config, caller, now, (entry.op, &entry.address, entry.key.as_deref(), &entry.data))?;
+        Ok(entry)
+    };
     let (format, body) = match action {
         Action::Put { body, .. } => {
             let json = body::single(&body)?;

@@ -89,7 +89,7 @@ async fn refusals_of_a_drain_spread() {
     let mut told = Vec::new();
     for _ in 0..4 {
         told.push(hub.ready().expect_err("draining"));
-        told.push(hub.publishable(&target("kv/eu"), "POST").expect_err("draining"));
+        told.push(hub.publishable(&target("kv/eu"), "POST", &Caller::anonymous()).expect_err("draining"));
     }
     assert!(told.iter().all(|problem| problem.code == ErrorCode::Draining));
     let mut times: Vec<u64> = told.iter().filter_map(|problem| problem.retry_ms).collect();

@@ -6,13 +6,12 @@
 
 use std::hash::Hash;
 
-use tidegate_cel::{
-    Activation, Equality, Expression, FieldPath, IndexKey, Json, Kind as CelKind, Kinds, Timestamp, Value, Variables,
-};
-use tidegate_core::{ErrorCode, Kind, Problem};
+use tidegate_cel::{Activation, Equality, Expression, FieldPath, IndexKey, Json, Segment, Timestamp, Value};
+use tidegate_core::{ErrorCode, Kind, Mask, Problem};
 
 use super::sight::Image;
 use crate::channel::Channel;
+use crate::policy::filters;
 
 /// A filter that was read; two are equal if they say the same.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -36,13 +35,14 @@ impl Filter {
     /// # Errors
     /// `invalid` with the column, and the nearest name where there is one.
     pub(super) fn parse(text: &str, channel: &Channel, kind: Kind) -> Result<Filter, Problem> {
-        let expression = Expression::condition(text, &variables(channel)).map_err(|error| {
-            let hint = error.hint.unwrap_or_else(|| {
-                "a filter is a CEL expression such as `data.price > 100.0 && data.symbol in [\"AAPL\", \"GOOG\"]`"
-                    .to_owned()
-            });
-            invalid(format!("the filter, column {}: {}", error.column, error.message), &hint).column(error.column)
-        })?;
+        let expression =
+            Expression::condition(text, &filters(&channel.config.template, channel.keyed())).map_err(|error| {
+                let hint = error.hint.unwrap_or_else(|| {
+                    "a filter is a CEL expression such as `data.price > 100.0 && data.symbol in [\"AAPL\", \"GOOG\"]`"
+                        .to_owned()
+                });
+                invalid(format!("the filter, column {}: {}", error.column, error.message), &hint).column(error.column)
+            })?;
         let unknown = ["time", "op"].into_iter().find(|name| expression.reads(name));
         match unknown.filter(|_| channel.keyed() && kind == Kind::State) {
             None => Ok(Filter { expression }),
@@ -51,6 +51,29 @@ impl Filter {
                     "a filter of the state cannot read `{name}`: what leaves it is judged by the value before, which has none"
                 ),
                 "use a member of the data, or watch the history: with `from` or `snapshot=false`",
+            )),
+        }
+    }
+
+    /// Refuses to look at a masked column: what passes, and what does not, would tell of it.
+    pub(super) fn spare(&self, mask: &Mask) -> Result<(), Problem> {
+        let names = |path: &FieldPath| {
+            let name = |segment: &Segment| match segment {
+                Segment::Field(name) => Some(name.to_string()),
+                // A mask leads through arrays.
+                Segment::Index(_) => None,
+            };
+            path.segments().iter().filter_map(name).collect::<Vec<_>>()
+        };
+        let met = self.expression.paths("data").find_map(|path| {
+            let names = names(path);
+            Some((path.to_string(), mask.meets(names.iter().map(String::as_str))?))
+        });
+        match met {
+            None => Ok(()),
+            Some((path, hidden)) => Err(invalid(
+                format!("the filter reads `{path}`, and the column `{hidden}` is masked"),
+                "read only members that the channel shows",
             )),
         }
     }
@@ -95,15 +118,6 @@ impl Activation for Image<'_> {
             PARAMS => Some(self.params()),
             _ => None,
         }
-    }
-}
-
-fn variables(channel: &Channel) -> Variables {
-    let params = channel.config.template.parameters().map(|name| (name, Kinds::of(CelKind::String)));
-    let variables = Variables::new().with("data", Kinds::ANY).with_fields("params", params);
-    match channel.keyed() {
-        false => variables.with("time", CelKind::Timestamp),
-        true => variables.with("key", CelKind::String).with("time", CelKind::Timestamp).with("op", CelKind::String),
     }
 }
 

@@ -4,17 +4,25 @@
 //! leaves it is a delete. Both values are in the record, so that a watch that resumes decides as a live one did.
 
 use std::hash::Hash;
+use std::sync::Arc;
 
-use tidegate_core::{Fields, Shown, equal, json_patch, merge_patch};
+use bytes::Bytes;
+use tidegate_cel::Equality;
+use tidegate_core::{Fields, Mask, Shown, equal, json_patch, merge_patch};
 
 use super::filter::Filter;
 use super::rate::Rate;
 use super::sight::Image;
+use crate::policy::RowRule;
 
 /// What is between the records and a watch.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Lens {
-    /// `filter=`: which values it sees.
+    /// Which values its caller may see.
+    pub rows: Option<RowRule>,
+    /// Which columns nobody sees.
+    pub mask: Option<Arc<Mask>>,
+    /// `filter=`: which of them it wants.
     pub filter: Option<Filter>,
     /// `fields=`: which part of them.
     pub fields: Option<Fields>,
@@ -46,7 +54,9 @@ impl Lens {
     pub(super) fn meaning(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let filter = self.filter.as_ref().map(|filter| ("filter", filter.as_str()));
         let fields = self.fields.as_ref().map(|fields| ("fields", fields.as_str()));
-        filter.into_iter().chain(fields)
+        let rows = self.rows.as_ref().map(|rows| ("rows", rows.as_str()));
+        let mask = self.mask.as_ref().map(|mask| ("mask", mask.as_str()));
+        filter.into_iter().chain(fields).chain(rows).chain(mask)
     }
 
     /// What is shown of a value of its own, such as a row of a snapshot or a plain event; `None`: nothing.
@@ -68,23 +78,47 @@ impl Lens {
     }
 
     pub(super) fn admits(&self, image: &Image<'_>) -> bool {
-        self.filter.as_ref().is_none_or(|filter| filter.admits(image))
+        self.rows.as_ref().is_none_or(|rows| rows.admits(image))
+            && self.filter.as_ref().is_none_or(|filter| filter.admits(image))
+    }
+
+    /// What an index can find it by: both its rules must hold, so the one that says more will do.
+    pub(super) fn equality(&self) -> Option<&Equality> {
+        let rows = self.rows.as_ref().and_then(RowRule::equality);
+        let filter = self.filter.as_ref().and_then(Filter::equality);
+        filter.into_iter().chain(rows).min_by_key(|equality| equality.keys.len())
+    }
+
+    /// Whether a change between two values that are both seen is one of what is masked alone.
+    pub(super) fn masks_change(&self, before: &Image<'_>, after: &Image<'_>) -> bool {
+        self.mask.is_some() && equal(&self.open(before), &self.open(after))
+    }
+
+    /// What anybody may see of a value.
+    fn open(&self, image: &Image<'_>) -> Bytes {
+        match &self.mask {
+            None => image.data().clone(),
+            Some(mask) => mask.hide(image.data()),
+        }
+    }
+
+    /// What the watch shows of it.
+    fn part(&self, image: &Image<'_>) -> Bytes {
+        match &self.fields {
+            None => self.open(image),
+            Some(fields) if self.mask.is_none() => fields.project(image.data()),
+            Some(fields) => fields.project(&self.open(image)),
+        }
     }
 
     fn full(&self, image: &Image<'_>) -> Shown {
-        match &self.fields {
-            None => Shown::Data(image.data().clone()),
-            Some(fields) => Shown::Data(fields.project(image.data())),
-        }
+        Shown::Data(self.part(image))
     }
 
     /// An upsert of which nothing is to be seen is not told.
     fn update(&self, before: &Image<'_>, after: &Image<'_>, patches: bool) -> Option<Shown> {
-        let (was, is) = match &self.fields {
-            None => (before.data().clone(), after.data().clone()),
-            Some(fields) => (fields.project(before.data()), fields.project(after.data())),
-        };
-        if self.fields.is_some() && equal(&was, &is) {
+        let (was, is) = (self.part(before), self.part(after));
+        if (self.fields.is_some() || self.mask.is_some()) && equal(&was, &is) {
             return None;
         }
         let patch = match self.mode {

@@ -6,6 +6,7 @@ use tidegate_core::{Cursor, ErrorCode, Fields, GapReason, Kind, Millis, Offset, 
 
 use crate::Hub;
 use crate::channel::Channel;
+use crate::policy::{Caller, Entrance, History, Reach, refuse_history};
 use crate::publish::key_text;
 use crate::watch::filter::Filter;
 use crate::watch::lens::{Lens, Mode};
@@ -78,6 +79,9 @@ pub struct Plan {
     /// History that begins with the next record, because nothing was said or `from=now`: `start` is
     /// the head as it was a moment ago, and any later one is as good.
     pub now: bool,
+    /// What was appended before is not among the newest that are shown; `None`: all that is kept may be.
+    pub oldest: Option<Millis>,
+    reach: Reach,
 }
 
 /// The beginning of a watch.
@@ -98,6 +102,8 @@ pub enum Start {
         from: Cursor,
         /// Why.
         reason: GapReason,
+        /// Where history goes on, unless the log begins later.
+        to: Offset,
     },
 }
 
@@ -117,29 +123,40 @@ impl Plan {
     /// # Errors
     /// `cursor-invalid` for a cursor of another channel.
     pub fn after(self, cursor: Cursor) -> Result<Plan, Problem> {
-        let start = resume(&self.channel, &self.view, cursor)?;
+        let start = resume(&self.channel, &self.view, self.reach, cursor)?;
         Ok(Plan { start, now: false, ..self })
     }
 }
 
 impl Hub {
+    /// Whether [`plan`](Hub::plan) may read the disk.
+    pub fn plan_blocks(&self, request: &WatchRequest) -> bool {
+        let bounded = || {
+            let channel = self.catalog().resolve(&request.target);
+            channel.is_ok_and(|channel| !matches!(channel.config.access.history, History::All))
+        };
+        matches!(request.from, Some(From::Time(_)))
+            || ((request.from.is_some() || request.after.is_some()) && bounded())
+    }
+
     /// Decides whether a watch is allowed, what it sees, and where it begins.
     ///
     /// # Errors
-    /// `channel-not-found`, `forbidden`, `invalid` for options that do not fit the channel,
+    /// `channel-not-found`, `unauthenticated`, `forbidden`, `invalid` for options that do not fit the channel,
     /// `unprocessable` for a key that is none, `cursor-invalid` for a cursor of another channel, `out-of-reach` for an `at` that history does not
-    /// reach. Reads the log for `from=TIME` and `at=TIME`, so it may block on the disk there.
-    pub fn plan(&self, request: &WatchRequest) -> Result<Plan, Problem> {
-        let channel = self.catalog().readable(&request.target)?;
-        let view = view(channel, request)?;
-        let start = start(channel, &view, request)?;
+    /// reach. Reads the log for `from=TIME`, `at=TIME`, and where `history` has a bound, so it may block on the disk there.
+    pub fn plan(&self, request: &WatchRequest, caller: &Caller) -> Result<Plan, Problem> {
+        let (channel, entrance) = self.catalog().readable(&request.target, caller)?;
+        let view = view(channel, request, &entrance)?;
+        let start = start(channel, &view, request, &entrance, caller)?;
+        let Entrance { reach, now: asked, .. } = entrance;
         let now =
             request.after.is_none() && view.kind == Kind::History && matches!(request.from, None | Some(From::Now));
-        Ok(Plan { channel: channel.clone(), view, start, now })
+        Ok(Plan { channel: channel.clone(), view, start, now, oldest: reach.oldest(asked), reach })
     }
 }
 
-fn view(channel: &Channel, request: &WatchRequest) -> Result<View, Problem> {
+fn view(channel: &Channel, request: &WatchRequest, entrance: &Entrance) -> Result<View, Problem> {
     if !channel.keyed() {
         if request.key.is_some() {
             return Err(not_keyed(channel, "key"));
@@ -165,11 +182,16 @@ fn view(channel: &Channel, request: &WatchRequest) -> Result<View, Problem> {
     let history = !channel.keyed() || request.from.is_some() || request.snapshot == Some(false);
     let kind = if history { Kind::History } else { Kind::State };
     let key = request.key.as_deref().map(|text| key_text(channel, text)).transpose()?;
-    let lens = lens(channel, kind, request)?;
+    let lens = lens(channel, kind, request, entrance)?;
     Ok(View { scope: Scope { target: request.target.clone(), key }, kind, lens })
 }
 
-fn lens(channel: &Channel, kind: Kind, request: &WatchRequest) -> Result<Option<Arc<Lens>>, Problem> {
+fn lens(
+    channel: &Channel,
+    kind: Kind,
+    request: &WatchRequest,
+    entrance: &Entrance,
+) -> Result<Option<Arc<Lens>>, Problem> {
     if kind == Kind::History && request.mode != Mode::Full {
         let detail = "`mode` tells how the value of a row changes, and this watch has events instead of rows";
         return Err(Problem::new(ErrorCode::Invalid, detail).hint("leave `mode` out"));
@@ -180,7 +202,16 @@ fn lens(channel: &Channel, kind: Kind, request: &WatchRequest) -> Result<Option<
             .hint("leave `rate` out, or watch the state: without `from` and `snapshot`"));
     }
     let filter = request.filter.as_deref().map(|text| Filter::parse(text, channel, kind)).transpose()?;
-    let lens = Lens { filter, fields: request.fields.clone(), mode: request.mode, rate: request.rate };
+    let Entrance { rows, mask, .. } = entrance;
+    if let Some(mask) = mask {
+        filter.as_ref().map_or(Ok(()), |filter| filter.spare(mask))?;
+        if let Some(hidden) = request.fields.as_ref().and_then(|fields| mask.hides(fields)) {
+            return Err(Problem::new(ErrorCode::Invalid, format!("`fields` asks for `{hidden}`, which is masked"))
+                .hint("ask only for members that the channel shows"));
+        }
+    }
+    let (rows, mask, fields) = (rows.clone(), mask.clone(), request.fields.clone());
+    let lens = Lens { rows, mask, filter, fields, mode: request.mode, rate: request.rate };
     Ok((!lens.is_clear()).then(|| Arc::new(lens)))
 }
 
@@ -192,19 +223,36 @@ fn not_keyed(channel: &Channel, option: &str) -> Problem {
     .hint(format!("leave `{option}` out, or give the channel a `key` in the config"))
 }
 
-fn start(channel: &Channel, view: &View, request: &WatchRequest) -> Result<Start, Problem> {
+fn start(
+    channel: &Channel,
+    view: &View,
+    request: &WatchRequest,
+    entrance: &Entrance,
+    caller: &Caller,
+) -> Result<Start, Problem> {
     if let Some(cursor) = request.after {
-        return resume(channel, view, cursor);
+        return resume(channel, view, entrance.reach, cursor);
     }
     if let Some(time) = request.at {
+        let hidden = matches!(entrance.reach, Reach::Nothing { .. });
+        if hidden || entrance.reach.oldest(entrance.now).is_some_and(|oldest| time < oldest) {
+            return Err(refuse_history(&channel.config, caller));
+        }
         return as_of(channel, time).map(Start::AsOf);
     }
-    Ok(match request.from {
-        None if view.kind == Kind::State => Start::Snapshot(ResetReason::Start),
-        None | Some(From::Now) => Start::At(channel.log.head()),
-        Some(From::Start) => Start::At(channel.log.start()),
-        Some(From::Time(time)) => Start::At(channel.log.position_at(time).map_err(crate::query::read_problem)?),
-    })
+    let from = match request.from {
+        None if view.kind == Kind::State => return Ok(Start::Snapshot(ResetReason::Start)),
+        None | Some(From::Now) => return Ok(Start::At(channel.log.head())),
+        Some(From::Start) => None,
+        Some(From::Time(time)) => Some(time),
+    };
+    if let Reach::Nothing { .. } = entrance.reach {
+        return Err(refuse_history(&channel.config, caller));
+    }
+    Ok(Start::At(match from.max(entrance.reach.oldest(entrance.now)) {
+        None => channel.log.start(),
+        Some(time) => channel.log.position_at(time).map_err(crate::query::read_problem)?,
+    }))
 }
 
 /// The position of the last record appended at `time` or before.
@@ -222,7 +270,7 @@ fn as_of(channel: &Channel, time: Millis) -> Result<Offset, Problem> {
     }
 }
 
-fn resume(channel: &Channel, view: &View, cursor: Cursor) -> Result<Start, Problem> {
+fn resume(channel: &Channel, view: &View, reach: Reach, cursor: Cursor) -> Result<Start, Problem> {
     if cursor.channel != channel.log.id() {
         return Err(Problem::new(
             ErrorCode::CursorInvalid,
@@ -237,8 +285,13 @@ fn resume(channel: &Channel, view: &View, cursor: Cursor) -> Result<Start, Probl
     } else {
         None
     };
-    if let Some(reason) = lost {
-        return Ok(Start::Gap { from: cursor, reason });
+    // To who may not look back further, the log begins there.
+    let begins = match reach.resumes() {
+        None => channel.log.start(),
+        Some(time) => channel.log.position_at(time).map_err(crate::query::read_problem)?,
+    };
+    if let Some(reason) = lost.or_else(|| (cursor.offset < begins).then_some(GapReason::Retention)) {
+        return Ok(Start::Gap { from: cursor, reason, to: begins });
     }
     Ok(match view.kind {
         Kind::State if cursor.view == view.fuzzy_fingerprint() => Start::Fuzzy(cursor.offset),

@@ -52,7 +52,7 @@ pub struct Reader {
 
 enum Phase {
     /// Announce a loss, then begin as the kind of watch does.
-    Gap { from: Cursor, reason: GapReason },
+    Gap { from: Cursor, reason: GapReason, to: Offset },
     /// Announce a snapshot.
     Reset(ResetReason),
     /// Read rows after this one.
@@ -86,7 +86,7 @@ impl Reader {
                 let past = Box::new(Past::new(&plan.channel, &plan.view.scope, at, None));
                 Phase::Past { past, count: None }
             }
-            Start::Gap { from, reason } => Phase::Gap { from, reason },
+            Start::Gap { from, reason, to } => Phase::Gap { from, reason, to },
         };
         Reader { channel: plan.channel.clone(), view: plan.view.clone(), phase }
     }
@@ -125,7 +125,7 @@ impl Reader {
     pub fn next(&mut self, goal: Offset, reached: Offset) -> Result<Piece, Problem> {
         let mut piece = Piece::default();
         match std::mem::replace(&mut self.phase, Phase::CatchUp { after: 0 }) {
-            Phase::Gap { from, reason } => self.gap(from, reason, &mut piece),
+            Phase::Gap { from, reason, to } => self.gap(from, reason, to, &mut piece),
             Phase::Reset(reason) => self.reset(reason, &mut piece),
             Phase::Rows { after, began, count } => self.rows(after, began, count, &mut piece)?,
             Phase::Past { past, count } => self.past(past, count, &mut piece)?,
@@ -142,7 +142,7 @@ impl Reader {
         Ok(piece)
     }
 
-    fn gap(&mut self, from: Cursor, reason: GapReason, piece: &mut Piece) {
+    fn gap(&mut self, from: Cursor, reason: GapReason, to: Offset, piece: &mut Piece) {
         let from = from.to_string();
         match self.view.kind {
             Kind::State => {
@@ -150,7 +150,7 @@ impl Reader {
                 self.reset(ResetReason::Gap, piece);
             }
             Kind::History => {
-                let start = self.channel.log.start();
+                let start = self.channel.log.start().max(to);
                 piece.frames.push(Frame::Gap { from, to: Some(start), reason });
                 self.phase = Phase::CatchUp { after: start };
             }
@@ -259,7 +259,7 @@ impl Reader {
             Ok(page) => page,
             Err(ReadError::Trimmed { .. }) => {
                 let from = self.channel.cursor(&self.view, after);
-                self.gap(from, trimmed(&self.channel), piece);
+                self.gap(from, trimmed(&self.channel), 0, piece);
                 return Ok(());
             }
             Err(error) => return Err(read_problem(error)),

@@ -77,12 +77,24 @@ impl View {
 
     /// What an index can find it by.
     pub fn equality(&self) -> Option<&Equality> {
-        self.lens.as_ref()?.filter.as_ref()?.equality()
+        self.lens.as_ref()?.equality()
     }
 
     /// Whether a value in its scope passes its filter.
     pub(super) fn admits(&self, image: &Image<'_>) -> bool {
         self.lens.as_ref().is_none_or(|lens| lens.admits(image))
+    }
+
+    /// Whether there are columns that it does not show to anybody.
+    pub fn masks(&self) -> bool {
+        self.lens.as_ref().is_some_and(|lens| lens.mask.is_some())
+    }
+
+    /// Whether a change of what it sees is one of masked columns alone.
+    pub(super) fn masks_change(&self, sight: &Sight<'_>) -> bool {
+        let Some(lens) = self.lens.as_ref().filter(|lens| lens.mask.is_some()) else { return false };
+        let (Some(before), Some(after)) = (sight.before(), sight.after()) else { return false };
+        lens.admits(before) && lens.admits(after) && lens.masks_change(before, after)
     }
 
     /// What it is looked up by when there is something to tell, for people: `key`, or what its filter compares;

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use tidegate_core::suggest::nearest;
 use tidegate_core::{ItemKeys, KeySpec, Template};
+use tidegate_hub::Policy;
 
-use super::channels::{Access, ChannelConfig, Retain};
+use super::access;
+use super::channels::{ChannelConfig, Retain};
 use super::document::{Content, Entry};
 use super::feed;
 use super::fields::{Field, Fields, Reader, quoted};
@@ -42,7 +44,14 @@ pub(super) fn read<'n>(reader: Reader, entry: &'n Entry, sources: &[Declared]) -
     let key = fields.optional("key", |field| key(reader, field));
     let items = fields.optional("items", |field| items(reader, field));
     let retain = fields.optional("retain", |field| retain(reader, field));
-    let access = fields.optional("access", |field| access(reader, field));
+    let access = fields.optional("access", |field| {
+        access::read(
+            reader,
+            field,
+            address.as_ref().map(|address| &address.template),
+            key.as_ref().and_then(Option::as_ref),
+        )
+    });
     let idempotency = idempotency(reader, &fields);
     let batch_bytes_max = fields.value("batch_bytes_max", defaults::batch_bytes_max(), |text| {
         ranged(values::bytes(text)?, 1 << 10..=32 << 20, "1KiB", "32MiB")
@@ -62,14 +71,15 @@ pub(super) fn read<'n>(reader: Reader, entry: &'n Entry, sources: &[Declared]) -
             key: key.clone()?,
             items: items.clone()?.unwrap_or_default(),
             retain: retain?.unwrap_or_else(retain_default),
-            access: access?.unwrap_or_default(),
+            access: access.clone()?.unwrap_or_default().access,
+            access_warnings: access.clone()?.unwrap_or_default().warnings,
             idempotency_age,
             idempotency_keys,
             batch_bytes_max: batch_bytes_max?,
         })
     })();
     feed::check(reader, &fields, source.flatten().and_then(|declared| declared.kind), address.as_ref());
-    contradictions(reader, &fields, retain.flatten(), access.flatten());
+    contradictions(reader, &fields, retain.flatten(), access.as_ref().and_then(Option::as_ref));
     let dead_letters_of = source.flatten().map(|declared| declared.name.clone());
     let dead_letters = fields.get("dead_letters").filter(|_| feed.is_some_and(|feed| feed.dead_letters));
     let dead_letters = dead_letters_of.zip(dead_letters.map(|field| field.name_span()));
@@ -179,22 +189,6 @@ fn retain(reader: Reader, field: &Field) -> Option<Retain> {
     Some(Retain::Within { age: age?, bytes: bytes? })
 }
 
-fn access(reader: Reader, field: &Field) -> Option<Access> {
-    let fields = reader.open::<shape::Access>(field.node(), field.name_span(), "`access`")?;
-    let read = fields.value("read", "false", rule);
-    let publish = fields.value("publish", "false", rule);
-    fields.finish();
-    Some(Access { read: read?, publish: publish? })
-}
-
-fn rule(text: &str) -> Result<bool, Complaint> {
-    match text.trim() {
-        "true" => Ok(true),
-        "false" => Ok(false),
-        _ => Err(Complaint::new("expressions are not built yet").help("write \"true\" or \"false\"")),
-    }
-}
-
 fn idempotency(reader: Reader, fields: &Fields) -> Option<(Duration, u64)> {
     let age_default = || values::duration(defaults::idempotency_age()).ok();
     let keys_default = || values::count(defaults::idempotency_keys()).ok();
@@ -211,7 +205,7 @@ fn idempotency(reader: Reader, fields: &Fields) -> Option<(Duration, u64)> {
 }
 
 /// Fields that are good alone and not together.
-fn contradictions(reader: Reader, fields: &Fields, retain: Option<Retain>, access: Option<Access>) {
+fn contradictions(reader: Reader, fields: &Fields, retain: Option<Retain>, access: Option<&access::Found>) {
     if let (Some(Retain::None), Some(field), Some(key)) = (retain, fields.get("retain"), fields.get("key")) {
         let title = "`retain: none` on a channel with a `key` is not built yet";
         let problem = Problem::new(field.span(), title, "keep some history").also(key.name_span(), "the key");
@@ -221,9 +215,8 @@ fn contradictions(reader: Reader, fields: &Fields, retain: Option<Retain>, acces
         let problem = Problem::new(field.name_span(), "`items` on a channel without a `key`", "there are no rows");
         reader.problems.add(problem.help("leave `items` out, or give the channel a `key`"));
     }
-    if let (Some(Access { publish: true, .. }), Some(field), Some(source)) =
-        (access, fields.get("access"), fields.get("source"))
-    {
+    let publishes = access.is_some_and(|found| found.access.publish != Policy::Never);
+    if let (true, Some(field), Some(source)) = (publishes, fields.get("access"), fields.get("source")) {
         let title = "a channel with a source is written by its source alone";
         let problem = Problem::new(field.name_span(), title, "publishing is allowed here");
         reader.problems.add(problem.also(source.name_span(), "the source"));

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tidegate_core::{ChannelId, ItemKeys, KeySpec, Template};
+use tidegate_hub::Access;
 use tidegate_sources::Numbers;
 
 use super::channel::{self, Found};
@@ -36,6 +37,8 @@ pub struct ChannelConfig {
     pub retain: Retain,
     /// Who may do what.
     pub access: Access,
+    /// What its policies say that is surely not meant.
+    pub access_warnings: Vec<String>,
     /// For how long a repeated `Idempotency-Key` is recognised.
     pub idempotency_age: Duration,
     /// How many are remembered.
@@ -56,15 +59,6 @@ pub enum Retain {
         /// The oldest records are dropped beyond this size.
         bytes: Option<u64>,
     },
-}
-
-/// Literal rules until there are expressions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Access {
-    /// Anyone may watch.
-    pub read: bool,
-    /// Anyone may publish.
-    pub publish: bool,
 }
 
 /// Reads all channels, and what they must not have in common.

@@ -175,6 +175,11 @@ impl<'n, 'r> Field<'n, 'r> {
         &self.entry.node
     }
 
+    /// Its name.
+    pub(super) fn name(&self) -> &'n str {
+        &self.entry.name
+    }
+
     /// Where the name stands.
     pub(super) fn name_span(&self) -> Range<usize> {
         self.entry.name_span.clone()

@@ -5,6 +5,7 @@
 //! collected and shown where it stands (`report`). What comes out has no text that would still
 //! have to be read.
 
+mod access;
 mod channel;
 mod channels;
 mod document;
@@ -12,6 +13,7 @@ mod draft;
 mod env;
 mod feed;
 mod fields;
+mod gate;
 mod machine;
 mod reference;
 mod report;
@@ -24,7 +26,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use channels::{Access, ChannelConfig, Retain};
+pub use channels::{ChannelConfig, Retain};
 pub use draft::{Draft, URL_VARIABLE};
 pub use env::Environment;
 use fields::{Fields, Reader};
@@ -59,6 +61,8 @@ pub struct Config {
     pub memory_max: u64,
     /// The log.
     pub log: LogConfig,
+    /// How callers say who they are.
+    pub gate: tidegate_gate::GateConfig,
     /// Systems that are read from.
     pub sources: Vec<SourceConfig>,
     /// Channels in the order of the file.
@@ -159,6 +163,7 @@ fn file(reader: Reader, fields: &Fields, folder: &Path) -> Option<Config> {
     let stream = stream(reader, fields);
     let memory_max = memory_max(reader, fields);
     let log = log(reader, fields, folder);
+    let gate = gate::read(reader, fields.get("gate"), folder);
     let declared = sources::read(reader, fields.get("sources"));
     let channels = channels::read(reader, fields.require("channels", "channels: { … }"), &declared);
     fields.finish();
@@ -180,6 +185,7 @@ fn file(reader: Reader, fields: &Fields, folder: &Path) -> Option<Config> {
         stream: stream?,
         memory_max: memory_max?,
         log: log?,
+        gate: gate?,
         sources: declared.into_iter().filter_map(|declared| declared.config).collect(),
         channels,
     })

@@ -19,6 +19,9 @@ pub(super) fn page(schema: &Value) -> String {
         ("Stream", "`stream`"),
         ("Memory", "`memory`"),
         ("Log", "`log`"),
+        ("Gate", "`gate`"),
+        ("Issuer", "`gate.issuers.NAME`"),
+        ("Introspection", "`gate.issuers.NAME.introspection`"),
         ("Tls", "`tls`"),
         ("Admin", "`admin`"),
     ] {

@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 #[derive(JsonSchema)]
 #[schemars(title = "tidegate.yaml", extend("required" = ["channels"], "additionalProperties" = false))]
 pub(super) struct File {
-    /// Where clients connect: an IP address and a port; port 0 picks a free one. Without
-    /// `--insecure` only loopback is listened on, until there is a gate.
+    /// Where clients connect: an IP address and a port; port 0 picks a free one. Beyond
+    /// loopback only with `tls` and a `gate` that has issuers, or told `--insecure`.
     #[schemars(default = "defaults::listen")]
     listen: Option<String>,
     /// The certificate with which clients speak TLS to `listen`; without it they speak plain HTTP.
@@ -37,6 +37,8 @@ pub(super) struct File {
     memory: Option<Memory>,
     /// Where and how the log is kept.
     log: Option<Log>,
+    /// How callers say who they are. Without it no token is accepted, and a channel is open to all or to nobody.
+    gate: Option<Gate>,
     /// Systems that are read from, by name.
     #[schemars(schema_with = "sources")]
     sources: Option<BTreeMap<String, Value>>,
@@ -125,6 +127,69 @@ pub(super) struct Log {
     segment_bytes: Option<String>,
 }
 
+/// How callers say who they are.
+#[derive(JsonSchema)]
+#[schemars(extend("required" = [] as [&str; 0], "additionalProperties" = false))]
+pub(super) struct Gate {
+    /// Whose access tokens are accepted, by a name for people.
+    issuers: Option<BTreeMap<String, Issuer>>,
+    /// Hosts of issuers, as `host` or `host:port`, that may be at private addresses and without TLS. What is fetched
+    /// may lead to no other place inside; loopback, where a URL names it literally, needs no entry.
+    allow_hosts: Option<Vec<String>>,
+}
+
+/// An issuer of access tokens. Its keys come from one place: `discovery`, `jwks_url`, `keys_file` or `secret`; or it is
+/// asked about each token by its `introspection`; or both.
+#[derive(JsonSchema)]
+#[schemars(extend("required" = ["issuer"], "additionalProperties" = false))]
+pub(super) struct Issuer {
+    /// `iss` of its tokens, to the letter.
+    issuer: String,
+    /// `aud` of tokens that are for this server: one of these.
+    #[schemars(schema_with = "key")]
+    audience: Option<Value>,
+    /// What its tokens may be signed with: `HS256`, `HS384`, `HS512`, `RS256`, `RS384`, `RS512`, `PS256`, `PS384`,
+    /// `PS512`, `ES256`, `ES384`, `EdDSA`. There is no default.
+    #[schemars(schema_with = "key")]
+    algorithms: Option<Value>,
+    /// `true`: its OpenID Connect discovery document says where its keys are.
+    #[schemars(extend("default" = false))]
+    discovery: Option<bool>,
+    /// Where its JWK set is.
+    jwks_url: Option<String>,
+    /// A file of its public keys, as JWK set or PEM, seen from the folder of the config file.
+    keys_file: Option<String>,
+    /// A secret that it shares with this server, for `HS…` alone; at least 32 bytes. Take it from the environment:
+    /// `${TOKEN_SECRET}`.
+    secret: Option<String>,
+    /// How it is asked about tokens.
+    introspection: Option<Introspection>,
+    /// Which JWTs are access tokens: `access-token` are those with `typ: at+jwt` (RFC 9068), `any` also `JWT` and none.
+    #[schemars(default = "defaults::token_types", extend("enum" = ["access-token", "any"]))]
+    types: Option<String>,
+    /// How far its clock may be from this server's: 1s to 5m.
+    #[schemars(default = "defaults::leeway")]
+    leeway: Option<String>,
+}
+
+/// Asking an issuer whether a token is active (RFC 7662).
+#[derive(JsonSchema)]
+#[schemars(extend("required" = ["client_id", "client_secret"], "additionalProperties" = false))]
+pub(super) struct Introspection {
+    /// Where; without it, where the issuer's discovery document says.
+    url: Option<String>,
+    /// As whom this server asks.
+    client_id: String,
+    /// Its password; take it from the environment.
+    client_secret: String,
+    /// How long an answer holds, and how late a revocation may be noticed: 1s to 1h.
+    #[schemars(default = "defaults::introspection_cache")]
+    cache: Option<String>,
+    /// `true`: tokens that do not name their issuer are this one's.
+    #[schemars(extend("default" = false))]
+    opaque: Option<bool>,
+}
+
 /// A channel.
 #[derive(JsonSchema)]
 #[schemars(extend("required" = ["address"], "additionalProperties" = false))]
@@ -178,16 +243,28 @@ pub(super) struct Retain {
     bytes: Option<String>,
 }
 
-/// Who may do what: `"true"` or `"false"`.
+/// Who may do what: policies in CEL, of which those that are not given say no. What a policy cannot say, such as of a
+/// claim that is not there, is a no.
 #[derive(JsonSchema)]
 #[schemars(extend("required" = [] as [&str; 0], "additionalProperties" = false))]
 pub(super) struct Access {
-    /// Who may watch.
+    /// Who may watch: over `claims`, `params` and `now`, such as `claims.org == params.org`.
     #[schemars(schema_with = "rule")]
     read: Option<String>,
-    /// Who may publish; not on a channel with a source.
+    /// Who may publish what: over `claims`, `params`, `now`, `data` (null on a delete) and `key`; not on a channel with a
+    /// source.
     #[schemars(schema_with = "rule")]
     publish: Option<String>,
+    /// How far back a watch may begin: a duration, or an expression over `claims`, `params` and `now` that is true, false
+    /// or a duration. Left out, as far back as is kept.
+    #[schemars(schema_with = "history")]
+    history: Option<String>,
+    /// Which rows a caller sees: over `claims`, `data`, `params` and `key`. Left out, all.
+    #[schemars(schema_with = "rows")]
+    rows: Option<String>,
+    /// Members of the data that nobody is shown, such as `ssn` or `pay.iban`; row rules may read them.
+    #[schemars(extend("type" = ["array", "string", "null"]))]
+    mask: Option<Vec<String>>,
 }
 
 /// For how long a repeated `Idempotency-Key` is recognised.
@@ -231,6 +308,11 @@ pub(super) mod defaults {
         batch_bytes_max = "8MiB";
         dead_letters = "false";
         numbers = "json";
+        token_types = "any";
+        leeway = "30s";
+        discovery = "false";
+        introspection_cache = "10s";
+        opaque = "false";
     }
 }
 
@@ -273,7 +355,15 @@ fn numbers(_: &mut SchemaGenerator) -> Schema {
 }
 
 fn rule(_: &mut SchemaGenerator) -> Schema {
-    into_schema(json!({ "enum": ["true", "false", true, false], "default": "false" }))
+    into_schema(json!({ "type": ["string", "boolean"], "default": "false" }))
+}
+
+fn history(_: &mut SchemaGenerator) -> Schema {
+    into_schema(json!({ "type": ["string", "boolean"], "default": "true" }))
+}
+
+fn rows(_: &mut SchemaGenerator) -> Schema {
+    into_schema(json!({ "type": ["string", "boolean"], "default": "true" }))
 }
 
 fn into_schema(value: Value) -> Schema {

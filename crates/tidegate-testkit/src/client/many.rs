@@ -25,7 +25,7 @@ pub struct Many {
 
 impl Many {
     pub(super) async fn open(server: SocketAddr, ask: &Ask) -> Result<Many, Ended> {
-        let mut socket = WebSocket::connect(server, "/v1/_ws", ask.receive_buffer, ask.cut_after).await?;
+        let mut socket = WebSocket::connect_as(server, "/v1/_ws", ask).await?;
         let ask = Ask { by_header: false, ..ask.clone() };
         let mut watch = members(&ask, "watch", OURS);
         watch.insert("address".to_owned(), json!(ask.path));

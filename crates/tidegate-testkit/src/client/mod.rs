@@ -77,6 +77,8 @@ pub struct Ask {
     pub coding: Option<&'static str>,
     /// On long-polls: how many frames an answer has at most.
     pub limit: Option<usize>,
+    /// What the client shows of itself.
+    pub token: Option<String>,
     /// Our end is dropped after this many bytes of the server's.
     pub cut_after: Option<u64>,
     /// Size of the socket's receive buffer, so that a slow reader is felt soon.
@@ -127,6 +129,7 @@ impl Ask {
             by_header: false,
             coding: None,
             limit: None,
+            token: None,
             cut_after: None,
             receive_buffer: None,
         }
@@ -154,6 +157,11 @@ impl Ask {
         options.extend(self.rate.map(|rate| ("rate", rate)));
         options.extend(self.chain.then_some(("chain", "true")));
         options
+    }
+
+    /// The header line that says who asks.
+    pub(crate) fn authorization(&self) -> Option<String> {
+        self.token.as_ref().map(|token| format!("Authorization: Bearer {token}"))
     }
 
     /// The path and query of the request.

@@ -202,7 +202,9 @@ impl Poll {
     }
 
     async fn get(&mut self, url: &str) -> Result<Answer, Ended> {
-        let text = request(self.server, "GET", url, &["Accept: application/json".to_owned()], b"");
+        let mut headers = vec!["Accept: application/json".to_owned()];
+        headers.extend(self.ask.authorization());
+        let text = request(self.server, "GET", url, &headers, b"");
         let mut wire = match self.wire.take() {
             Some(wire) => wire,
             None => {

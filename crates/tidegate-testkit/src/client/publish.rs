@@ -30,6 +30,8 @@ pub struct Publish {
     pub idempotency_key: Option<String>,
     /// A header line that says what must hold.
     pub condition: Option<String>,
+    /// What the publisher shows of itself.
+    pub token: Option<String>,
     /// The body.
     pub body: String,
 }
@@ -44,26 +46,29 @@ impl Publish {
     /// `POST` of a body to an address.
     pub fn post(address: &str, content_type: &'static str, body: String) -> Publish {
         let url = format!("/v1/{address}");
-        Publish { method: "POST", url, content_type: Some(content_type), idempotency_key: None, condition: None, body }
+        Publish { content_type: Some(content_type), body, ..Publish::new("POST", url) }
     }
 
     /// `PUT` of one value.
     pub fn put(address: &str, key: &str, body: String) -> Publish {
         let url = format!("/v1/{address}?key={key}");
-        Publish { method: "PUT", url, content_type: Some(types::JSON), idempotency_key: None, condition: None, body }
+        Publish { content_type: Some(types::JSON), body, ..Publish::new("PUT", url) }
     }
 
     /// `DELETE` of one key.
     pub fn delete(address: &str, key: &str) -> Publish {
         let url = format!("/v1/{address}?key={key}");
-        Publish {
-            method: "DELETE",
-            url,
-            content_type: None,
-            idempotency_key: None,
-            condition: None,
-            body: String::new(),
-        }
+        Publish::new("DELETE", url)
+    }
+
+    fn new(method: &'static str, url: String) -> Publish {
+        let body = String::new();
+        Publish { method, url, content_type: None, idempotency_key: None, condition: None, token: None, body }
+    }
+
+    /// As somebody.
+    pub fn by(self, token: &str) -> Publish {
+        Publish { token: Some(token.to_owned()), ..self }
     }
 
     /// With a key that makes repeats safe.
@@ -81,6 +86,7 @@ impl Publish {
         headers.extend(self.content_type.map(|own| format!("Content-Type: {own}")));
         headers.extend(self.idempotency_key.as_ref().map(|key| format!("Idempotency-Key: {key}")));
         headers.extend(self.condition.clone());
+        headers.extend(self.token.as_ref().map(|token| format!("Authorization: Bearer {token}")));
         request(server, self.method, &self.url, &headers, self.body.as_bytes())
     }
 }

@@ -36,7 +36,7 @@ pub struct WebSocket {
 impl WebSocket {
     pub(super) async fn open(server: SocketAddr, ask: &Ask) -> Result<WebSocket, Ended> {
         let ask = Ask { by_header: false, ..ask.clone() };
-        WebSocket::connect(server, &ask.url(&[]), ask.receive_buffer, ask.cut_after).await
+        WebSocket::connect_as(server, &ask.url(&[]), &ask).await
     }
 
     /// Connects to any URL of the server.
@@ -49,12 +49,19 @@ impl WebSocket {
         receive_buffer: Option<u32>,
         cut_after: Option<u64>,
     ) -> Result<WebSocket, Ended> {
-        let mut wire = Wire::connect(server, receive_buffer).await?;
-        wire.cut_after(cut_after);
+        let ask = Ask { receive_buffer, cut_after, ..Ask::new("", false, tidegate_core::Kind::History) };
+        WebSocket::connect_as(server, url, &ask).await
+    }
+
+    /// The same as somebody, with the socket that `ask` wants.
+    pub(super) async fn connect_as(server: SocketAddr, url: &str, ask: &Ask) -> Result<WebSocket, Ended> {
+        let mut wire = Wire::connect(server, ask.receive_buffer).await?;
+        wire.cut_after(ask.cut_after);
         let key = BASE64.encode(rand::random::<[u8; 16]>());
         let mut headers: Vec<String> =
             ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13"].map(str::to_owned).to_vec();
         headers.push(format!("Sec-WebSocket-Key: {key}"));
+        headers.extend(ask.authorization());
         let offered = rand::random::<bool>();
         if offered {
             headers.push("Sec-WebSocket-Protocol: tidegate.v1".to_owned());

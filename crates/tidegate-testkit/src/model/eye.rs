@@ -39,6 +39,8 @@ pub struct Eye {
     pub row_rule: Rule,
     /// Which part of each value, as paths of names; `None`: all of it.
     pub fields: Option<Vec<Vec<String>>>,
+    /// What nobody is shown of it, alike.
+    pub mask: Vec<Vec<String>>,
 }
 
 /// What is shown of a change.
@@ -61,13 +63,17 @@ impl Eye {
     /// Sees everything in `scope`.
     pub fn open(scope: Scope, kind: Kind) -> Eye {
         let all: Rule = Arc::new(|_| true);
-        Eye { scope, kind, rules: String::new(), filter: all.clone(), row_rule: all, fields: None }
+        Eye { scope, kind, rules: String::new(), filter: all.clone(), row_rule: all, fields: None, mask: Vec::new() }
     }
 
     /// With these members only: `a`, `b.c`.
     pub fn with_fields(self, paths: &[&str]) -> Eye {
-        let names = |path: &&str| path.split('.').map(str::to_owned).collect();
-        Eye { fields: Some(paths.iter().map(names).collect()), ..self }
+        Eye { fields: Some(named(paths)), ..self }
+    }
+
+    /// Without these members: `a`, `b.c`.
+    pub fn with_mask(self, paths: &[&str]) -> Eye {
+        Eye { mask: named(paths), ..self }
     }
 
     /// Whether a value at this place is visible.
@@ -82,9 +88,15 @@ impl Eye {
 
     /// The part of a value that it shows.
     pub fn project(&self, data: &Value) -> Value {
-        let Some(fields) = &self.fields else { return data.clone() };
+        let data = self.hide(data);
+        let Some(fields) = &self.fields else { return data };
         let paths: Vec<&[String]> = fields.iter().map(Vec::as_slice).collect();
-        part(data, &paths)
+        part(&data, &paths)
+    }
+
+    /// A value without what nobody is shown.
+    pub fn hide(&self, data: &Value) -> Value {
+        self.mask.iter().fold(data.clone(), |data, path| without(data, path))
     }
 
     /// What it shows of a change of a key, or of an event, `before` being what the key had; `None`: nothing.
@@ -96,7 +108,7 @@ impl Eye {
         let is = self.project(&change.data);
         match (was.map(|was| self.project(was)), now) {
             (None, true) => Some(Shown::Value(is)),
-            (Some(was), true) if self.fields.is_some() && was == is => None,
+            (Some(was), true) if (self.fields.is_some() || !self.mask.is_empty()) && was == is => None,
             (Some(was), true) => Some(Shown::Changed { was, is }),
             (Some(_), false) => Some(Shown::Gone),
             (None, false) => None,
@@ -122,7 +134,7 @@ impl Eye {
             &[u8::from(key.is_some())],
             key.unwrap_or_default().as_bytes(),
             self.rules.as_bytes(),
-            format!("{:?}", self.fields).as_bytes(),
+            format!("{:?}{:?}", self.fields, self.mask).as_bytes(),
             rows.as_bytes(),
         ])
     }
@@ -130,8 +142,28 @@ impl Eye {
 
 impl fmt::Debug for Eye {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Eye { scope, kind, rules, fields, .. } = self;
-        write!(f, "{kind:?} of {scope:?} where {rules:?} showing {fields:?}")
+        let Eye { scope, kind, rules, fields, mask, .. } = self;
+        write!(f, "{kind:?} of {scope:?} where {rules:?} showing {fields:?} without {mask:?}")
+    }
+}
+
+fn named(paths: &[&str]) -> Vec<Vec<String>> {
+    paths.iter().map(|path| path.split('.').map(str::to_owned).collect()).collect()
+}
+
+/// A value without the member at the path, through arrays too.
+fn without(data: Value, path: &[String]) -> Value {
+    match (data, path) {
+        (Value::Object(mut members), [name, below @ ..]) => {
+            if let Some(value) = members.remove(name)
+                && !below.is_empty()
+            {
+                members.insert(name.clone(), without(value, below));
+            }
+            Value::Object(members)
+        }
+        (Value::Array(elements), path) => elements.into_iter().map(|element| without(element, path)).collect(),
+        (other, _) => other,
     }
 }
 
@@ -160,6 +192,7 @@ mod tests {
     use serde_json::json;
     use tidegate_core::{Address, Scope};
 
+    use super::super::log::Change;
     use super::*;
 
     #[test]
@@ -170,5 +203,19 @@ mod tests {
         assert_eq!(eye.project(&data), json!({"n": 1, "pos": {"x": null}, "lines": [{"sku": "s"}, 7]}));
         assert_eq!(eye.project(&json!("text")), json!("text"));
         assert_eq!(eye.project(&json!({"m": 2, "pos": 3})), json!({"pos": 3}));
+    }
+
+    #[test]
+    fn what_is_masked_is_never_shown_and_its_changes_are_not_told() {
+        let scope = Scope::address(Address::parse("a/b").expect("an address"));
+        let eye = Eye::open(scope, Kind::State).with_mask(&["ssn", "pay.iban"]);
+        let row = |ssn: u8, sum: u8| json!({"ssn": ssn, "pay": [{"iban": ssn, "sum": sum}]});
+        assert_eq!(eye.project(&row(1, 2)), json!({"pay": [{"sum": 2}]}));
+        let shown = |was: Value, is| {
+            let record = Record { offset: 1, change: Change::upsert("a/b", "k", is), before: None };
+            eye.shown(&record, Some(&was))
+        };
+        assert_eq!(shown(row(1, 2), row(3, 2)), None);
+        assert!(matches!(shown(row(1, 2), row(3, 4)), Some(Shown::Changed { .. })));
     }
 }

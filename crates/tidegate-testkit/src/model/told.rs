@@ -52,7 +52,9 @@ pub fn tick<'r>(eye: &Eye, records: &[&'r Record], before: impl Fn(&'r Record) -
         let Change { op, address, key, data } = &record.change;
         let sees = |op, data| eye.sees(&Image { address, key: key.as_deref(), op, data });
         let after = *op != Op::Delete && sees(*op, data);
-        if after || before(record).is_some_and(|data| sees(Op::Delete, data)) {
+        let was = before(record).filter(|data| sees(Op::Delete, data));
+        let masked = after && !eye.mask.is_empty() && was.is_some_and(|was| eye.hide(was) == eye.hide(data));
+        if (after || was.is_some()) && !masked {
             by_key.entry((address.clone(), key.clone().unwrap_or_default())).or_default().push(record);
         }
     }

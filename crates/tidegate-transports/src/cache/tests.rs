@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use tidegate_core::{Address, ChannelId, Op, Target, Template};
-use tidegate_hub::{Access, ChannelConfig, Hub, HubOptions};
+use tidegate_hub::{Access, Caller, ChannelConfig, Hub, HubOptions, Policy};
 use tidegate_log::{Batch, ChannelSpec, Entry, Log, Options as LogOptions, Retain};
 
 use super::*;
@@ -37,7 +37,8 @@ impl Rig {
             |(name, retain, _): &(&str, Retain, bool)| ChannelSpec { retain: *retain, ..ChannelSpec::plain(*name) };
         let config = |(name, _, read): &(&str, Retain, bool)| {
             let template = Template::parse(&format!("{name}/{{room}}")).expect("a template");
-            ChannelConfig { access: Access { read: *read, publish: true }, ..ChannelConfig::new(name, template, None) }
+            let read = if *read { Policy::Always } else { Policy::Never };
+            ChannelConfig { access: Access { read, ..Access::open() }, ..ChannelConfig::new(name, template, None) }
         };
         let log = Log::open(LogOptions::new(folder.path()), channels.iter().map(spec).collect()).expect("a log");
         for (name, ..) in &channels {
@@ -63,7 +64,7 @@ impl Rig {
     fn told(&self, name: &str, query: &str, headers: &HeaderMap, held: Held) -> String {
         let options = Options::read(Some(query), headers).expect("options");
         let target = Target::parse("forever/a").expect("a target");
-        let view = self.hub.plan(&options.request(target)).expect("a plan").view;
+        let view = self.hub.plan(&options.request(target), &Caller::anonymous()).expect("a plan").view;
         control(&self.channel(name), &view, &options, held, Millis::now())
     }
 
@@ -89,8 +90,11 @@ fn retention_by_age_says_for_how_long() {
     let age = seconds(&told);
     assert!(told.ends_with(", immutable") && age <= 7 * 24 * HOUR_S && age > 7 * 24 * HOUR_S - 600, "{told}");
     // It shrinks as time passes, and then is none.
-    let (channel, view, options) =
-        (rig.channel("aged"), rig.hub.plan(&request("aged/a")).expect("a plan").view, Options::default());
+    let (channel, view, options) = (
+        rig.channel("aged"),
+        rig.hub.plan(&request("aged/a"), &Caller::anonymous()).expect("a plan").view,
+        Options::default(),
+    );
     let later = |ms| {
         let options = Options { in_url: true, ..options.clone() };
         control(&channel, &view, &options, Held::Fixed(0), Millis(Millis::now().0 + ms))
@@ -147,7 +151,9 @@ fn what_is_not_for_everyone_is_kept_by_nobody() {
 #[test]
 fn what_a_header_decided_is_kept_by_nobody() {
     let rig = Rig::new();
-    let cursor = rig.channel("forever").cursor(&rig.hub.plan(&request("forever/a")).expect("a plan").view, 0);
+    let cursor = rig
+        .channel("forever")
+        .cursor(&rig.hub.plan(&request("forever/a"), &Caller::anonymous()).expect("a plan").view, 0);
     for (name, value) in [("last-event-id", cursor.to_string()), ("prefer", "wait=30".to_owned())] {
         let name: http::HeaderName = name.parse().expect("a name");
         let headers = [(name, value.parse().expect("a value"))].into_iter().collect();

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
-use tidegate_core::{ChannelId, Offset, Problem};
+use tidegate_core::{ChannelId, Millis, Offset, Problem};
 use tidegate_hub::{Channel, View};
 use tidegate_wire::{Memory, Step, Use};
 use tokio::sync::Semaphore;
@@ -43,6 +43,8 @@ pub(super) struct Asked {
     pub(super) chain: bool,
     /// Of what came since a position.
     pub(super) after: Option<Position>,
+    /// What was appended before is not shown.
+    pub(super) oldest: Option<Millis>,
 }
 
 /// Where a page of frames begins.

@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use http::HeaderValue;
-use tidegate_core::{Address, Cursor, Key, Offset};
+use tidegate_core::{Address, Cursor, Fingerprint, Key, Offset};
 
 /// One answer.
 pub(super) struct Made {
@@ -35,6 +35,8 @@ pub(super) enum What {
     Value(Offset),
     /// What a view shows of such a value.
     Shown(Offset),
+    /// What is left of such a value without masked columns: its tag must not change when only those do.
+    Left(Fingerprint),
     /// A key without a value.
     Absent,
     /// The whole of one address, last changed here.
@@ -59,6 +61,7 @@ impl What {
             What::Absent | What::Frames { .. } | What::Nothing | What::Cleared | What::Trimmed => None,
             What::Value(changed) | What::Whole(changed) => Some(ascii(format!("\"{}\"", cursor.at(changed)))),
             What::Shown(changed) => Some(ascii(format!("W/\"{}\"", cursor.at(changed)))),
+            What::Left(seen) => Some(ascii(format!("W/\"{}\"", Cursor { view: seen, offset: 0, ..*cursor }))),
             What::Part(count) => Some(ascii(format!("W/\"{cursor}-{count}\""))),
         }
     }

@@ -63,6 +63,7 @@ pub(crate) async fn since(
         limit: options.limit.unwrap_or(HISTORY),
         chain: options.chain,
         after: Some(position),
+        oldest: None,
     };
     let made = gateway.answers.get(channel, &asked, read(gateway, plan, &asked, position)).await?;
     Ok(match made.what {

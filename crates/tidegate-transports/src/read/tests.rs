@@ -4,6 +4,7 @@
 mod collapsed;
 mod exact;
 mod limits;
+mod owned;
 mod polled;
 
 use std::sync::Arc;
@@ -11,7 +12,8 @@ use std::sync::Arc;
 use http::HeaderMap;
 use tempfile::TempDir;
 use tidegate_core::{Address, ChannelId, KeySpec, Millis, Op, Target, Template};
-use tidegate_hub::{Access, ChannelConfig, Hub, HubOptions};
+use tidegate_gate::{Gate, GateConfig};
+use tidegate_hub::{Access, Caller, ChannelConfig, Hub, HubOptions, Policy, Right, Vocabulary};
 use tidegate_log::{Batch, ChannelSpec, Entry, Log, Options as LogOptions, Retain};
 use tidegate_wire::{StreamOptions, Tails};
 
@@ -21,7 +23,10 @@ use crate::options::Options;
 use crate::{Allowed, Answers, Assets, Budget, Gateway, Multiplexed};
 
 /// Name, template, key; each durable and `retain: none`.
-const CHANNELS: [(&str, &str, &[&str], bool); 4] = [
+const CHANNELS: [(&str, &str, &[&str], bool); 7] = [
+    ("own", "own/{part}", &["id"], false),
+    ("masked", "masked/{part}", &["id"], false),
+    ("own-events", "own-events/{part}", &[], false),
     ("rows", "rows/{part}", &["id"], false),
     ("events", "events/{room}", &[], false),
     ("ring", "ring/{part}", &["id"], true),
@@ -44,13 +49,14 @@ impl Rig {
             ..if key.is_empty() { ChannelSpec::plain(*name) } else { ChannelSpec::keyed(*name) }
         };
         let log = Log::open(LogOptions::new(folder.path()), CHANNELS.iter().map(spec).collect()).expect("a log");
-        let config = |(name, template, key, _): &(&str, &str, &[&str], bool)| ChannelConfig {
-            access: Access { read: true, publish: true },
-            ..ChannelConfig::new(
-                name,
-                Template::parse(template).expect("a template"),
-                KeySpec::new(key.iter().copied()),
-            )
+        let config = |(name, template, key, _): &(&str, &str, &[&str], bool)| {
+            let template = Template::parse(template).expect("a template");
+            let words = Vocabulary::of(&template, !key.is_empty());
+            let rows = if name.starts_with("own") { "data.owner == claims.sub" } else { "true" };
+            let rows = Policy::parse(Right::Rows, rows, &words).expect("a row rule");
+            let mask = (*name == "masked").then(|| Arc::new("ssn".parse().expect("a mask")));
+            let access = Access { rows, mask, ..Access::open() };
+            ChannelConfig { access, ..ChannelConfig::new(name, template, KeySpec::new(key.iter().copied())) }
         };
         let hub = Hub::new(log.clone(), CHANNELS.iter().map(config).collect(), HubOptions::default());
         let options = StreamOptions { memory_max, lanes: 1, ..StreamOptions::default() };
@@ -59,6 +65,7 @@ impl Rig {
         let gateway = Gateway {
             hub,
             tails,
+            gate: Arc::new(Gate::new(&GateConfig::default(), Arc::default()).expect("a gate")),
             allowed: Allowed::default(),
             assets: Assets::default(),
             actions: Vec::new(),
@@ -71,14 +78,23 @@ impl Rig {
 
     /// What a GET of `/v1/…` asks for.
     fn reading(&self, url: &str) -> Reading<'_> {
+        self.reading_by(&Caller::anonymous(), url)
+    }
+
+    fn reading_by(&self, caller: &Caller, url: &str) -> Reading<'_> {
         let (path, query) = url.split_once('?').unwrap_or((url, ""));
         let options = Options::read(Some(query), &HeaderMap::new()).expect("options");
-        let plan = self.gateway.hub.plan(&options.request(Target::parse(path).expect("a target"))).expect("a plan");
+        let request = options.request(Target::parse(path).expect("a target"));
+        let plan = self.gateway.hub.plan(&request, caller).expect("a plan");
         Reading::new(&self.gateway, plan, &options).expect("something to read")
     }
 
     async fn get(&self, url: &str) -> Arc<Made> {
-        let reading = self.reading(url);
+        self.get_by(&Caller::anonymous(), url).await
+    }
+
+    async fn get_by(&self, caller: &Caller, url: &str) -> Arc<Made> {
+        let reading = self.reading_by(caller, url);
         self.gateway.answers.get(&reading.channel, &reading.asked, reading.read()).await.expect("an answer")
     }
 

@@ -1,6 +1,5 @@
 //! How a watch begins on an open WebSocket, or goes on with other options: by a task, since it may wait for the disk.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tidegate_core::{ErrorCode, Problem};
@@ -10,11 +9,13 @@ use tidegate_wire::{Connection, Encoding, Over, WatchName, Watcher};
 use super::command::{self, Change, Watch};
 use super::session::text_frame;
 use crate::Gateway;
+use crate::caller::Caller;
 use crate::stream::prepare;
 
 /// What the task needs. The client is heard again when it is done.
 pub(super) struct Begin {
     pub(super) gateway: Arc<Gateway>,
+    pub(super) caller: Caller,
     pub(super) encoding: Encoding,
     pub(super) connection: Connection,
 }
@@ -27,10 +28,10 @@ pub(super) struct Names {
 
 impl Begin {
     /// Decides a watch as a request for its address would be, and answers.
-    pub(super) async fn watch(self, watch: Watch, name: WatchName, peer: Option<SocketAddr>) {
+    pub(super) async fn watch(self, watch: Watch, name: WatchName) {
         let Watch { reference, address, options } = watch;
         let decided = match command::target(&address) {
-            Ok(target) => prepare(&self.gateway, target, options, self.encoding, peer).await,
+            Ok(target) => prepare(&self.gateway, target, options, self.encoding, &self.caller).await,
             Err(problem) => Err(problem),
         };
         self.answer(decided, reference, name, true);
@@ -48,9 +49,10 @@ impl Begin {
         let over = |Over| {
             Problem::new(ErrorCode::Invalid, "the watch has ended").hint("begin another with the last cursor of it")
         };
-        let WatchEntry { target, peer, .. } = self.connection.watched(old).await.map_err(over)?;
+        let WatchEntry { target, .. } = self.connection.watched(old).await.map_err(over)?;
         let begins = change.options.begins();
-        let (mut watcher, entry) = prepare(&self.gateway, target, change.options, self.encoding, peer).await?;
+        let prepared = prepare(&self.gateway, target, change.options, self.encoding, &self.caller);
+        let (mut watcher, entry) = prepared.await?;
         let stands = self.connection.leave(old).await.map_err(over)?;
         if let Some(cursor) = stands.filter(|_| !begins) {
             watcher.plan = watcher.plan.after(cursor)?;

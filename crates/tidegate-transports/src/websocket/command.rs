@@ -11,8 +11,8 @@ use tidegate_hub::{Action, Format, Idempotency, Precondition};
 use tidegate_wire::WatchName;
 
 use crate::Gateway;
+use crate::caller::Caller;
 use crate::options::{Members, Options};
-use crate::publish::ANONYMOUS;
 
 /// All that the protocol has.
 const COMMANDS: [&str; 10] =
@@ -198,9 +198,9 @@ pub(super) fn target(address: &str) -> Result<Target, Problem> {
 }
 
 /// Publishes, and returns the answer as JSON text.
-pub(super) async fn publish(gateway: &Gateway, watched: Option<&Target>, publish: Publish) -> String {
+pub(super) async fn publish(gateway: &Gateway, caller: &Caller, watched: Option<&Target>, publish: Publish) -> String {
     let reference = publish.r#ref;
-    match publish_to(gateway, watched, publish).await {
+    match publish_to(gateway, caller, watched, publish).await {
         Ok(done) => done.to_string(),
         Err(problem) => refuse(reference, &problem),
     }
@@ -208,6 +208,7 @@ pub(super) async fn publish(gateway: &Gateway, watched: Option<&Target>, publish
 
 async fn publish_to(
     gateway: &Gateway,
+    caller: &Caller,
     watched: Option<&Target>,
     publish: Publish,
 ) -> Result<serde_json::Value, Problem> {
@@ -225,8 +226,9 @@ async fn publish_to(
         None => Action::Post { format: Format::Json, body },
     };
     let condition = Precondition::read(publish.if_match.as_deref(), publish.if_none_match.as_deref())?;
-    let idempotency = publish.idempotency_key.map(|key| Idempotency { principal: ANONYMOUS.to_owned(), key });
-    let published = gateway.hub.publish(tidegate_hub::Publish { target, action, idempotency, condition }).await?;
+    let idempotency = publish.idempotency_key.map(|key| Idempotency { principal: caller.identity(), key });
+    let write = tidegate_hub::Publish { target, action, idempotency, condition };
+    let published = gateway.hub.publish(write, caller.policy()).await?;
     let mut done = json!({
         "op": "done",
         "ref": publish.r#ref,

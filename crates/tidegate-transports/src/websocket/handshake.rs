@@ -1,7 +1,5 @@
 //! From an HTTP request to a WebSocket.
 
-use std::net::SocketAddr;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
@@ -20,6 +18,7 @@ use tidegate_wire::{Encoding, Watcher};
 use super::extensions;
 use crate::Gateway;
 use crate::answer::{self, Answer};
+use crate::caller::Caller;
 use crate::connection::Outcome;
 use crate::options::Options;
 use crate::stream::{Kind, Stream, begin_fields, prepare, push_fields};
@@ -42,29 +41,29 @@ pub(crate) async fn open(
     target: Target,
     options: Options,
     request: &Request<Incoming>,
-    peer: SocketAddr,
+    caller: &Caller,
 ) -> Result<Outcome, Problem> {
     let (mut head, encoding) = match upgrade(gateway, request.headers()) {
         Ok(agreed) => agreed,
         Err(refusal) => return Ok(Outcome::Answer(*refusal)),
     };
-    let (watcher, entry) = prepare(gateway, target, options, encoding, Some(peer)).await?;
+    let (watcher, entry) = prepare(gateway, target, options, encoding, caller).await?;
     push_fields(&begin_fields(gateway, &watcher), &mut head);
-    Ok(stream(head, encoding, Some((watcher, entry))))
+    Ok(stream(head, encoding, Some((watcher, entry)), caller.clone()))
 }
 
 /// Begins a WebSocket of many watches, which its client asks for one by one.
-pub(crate) fn open_many(gateway: &Gateway, request: &Request<Incoming>) -> Outcome {
+pub(crate) fn open_many(gateway: &Gateway, request: &Request<Incoming>, caller: Caller) -> Outcome {
     match upgrade(gateway, request.headers()) {
-        Ok((head, encoding)) => stream(head, encoding, None),
+        Ok((head, encoding)) => stream(head, encoding, None, caller),
         Err(refusal) => Outcome::Answer(*refusal),
     }
 }
 
-fn stream(mut head: String, encoding: Encoding, watch: Option<(Watcher, WatchEntry)>) -> Outcome {
+fn stream(mut head: String, encoding: Encoding, watch: Option<(Watcher, WatchEntry)>, caller: Caller) -> Outcome {
     head.push_str("\r\n");
     let head = Bytes::from(head);
-    Outcome::Stream(Box::new(Stream { watch, encoding, head, fields: Vec::new(), socket: Kind::WebSocket }))
+    Outcome::Stream(Box::new(Stream { watch, encoding, head, fields: Vec::new(), socket: Kind::WebSocket(caller) }))
 }
 
 /// The head that agrees to a WebSocket, without its end, and how its frames are spelled; or the answer

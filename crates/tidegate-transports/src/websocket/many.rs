@@ -1,7 +1,5 @@
 //! The watches of a socket of many, by their names.
 
-use std::net::SocketAddr;
-
 use tidegate_core::{ErrorCode, Problem};
 use tidegate_wire::WatchName;
 
@@ -14,12 +12,11 @@ const WATCHES_MAX: usize = 1_000;
 pub(super) struct Many {
     live: Vec<WatchName>,
     last_name: WatchName,
-    pub(super) peer: Option<SocketAddr>,
 }
 
 impl Many {
-    pub(super) fn new(peer: Option<SocketAddr>) -> Many {
-        Many { live: Vec::new(), last_name: 0, peer }
+    pub(super) fn new() -> Many {
+        Many { live: Vec::new(), last_name: 0 }
     }
 
     /// A name for one more watch.

@@ -4,7 +4,6 @@
 //! a task, and the lane hears nothing more from this client until it is done: messages are answered
 //! in their order, and a client cannot pile up work.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -17,6 +16,7 @@ use super::codec::{Decoder, Message, Violation, close_frame, control_frame};
 use super::command::{self, Change, Command};
 use super::many::Many;
 use crate::Gateway;
+use crate::caller::Caller;
 use crate::stream::ONLY_WATCH;
 
 /// A client that sends so many messages that are none of the protocol is not one of ours.
@@ -28,6 +28,7 @@ const HEAR_BYTES: usize = 64 * 1024;
 /// See the module.
 pub(crate) struct Session {
     gateway: Arc<Gateway>,
+    caller: Caller,
     runtime: Handle,
     watches: Watches,
     encoding: Encoding,
@@ -73,17 +74,17 @@ impl Session {
     /// `heard` was said with the handshake already.
     pub(crate) fn new(
         gateway: Arc<Gateway>,
+        caller: Caller,
         watched: Option<Target>,
-        peer: Option<SocketAddr>,
         encoding: Encoding,
         heard: &[u8],
     ) -> Session {
         let watches = match watched {
             Some(target) => Watches::One(One { target, name: ONLY_WATCH, last_name: ONLY_WATCH }),
-            None => Watches::Many(Box::new(Many::new(peer))),
+            None => Watches::Many(Box::new(Many::new())),
         };
         let mut session =
-            Session { gateway, runtime: Handle::current(), watches, encoding, decoder: None, nonsense: 0 };
+            Session { gateway, caller, runtime: Handle::current(), watches, encoding, decoder: None, nonsense: 0 };
         if !heard.is_empty() {
             session.decoder().push(heard);
         }
@@ -108,9 +109,9 @@ impl Session {
                     Watches::One(one) => Some(one.target.clone()),
                     Watches::Many(_) => None,
                 };
-                let (gateway, connection) = (self.gateway.clone(), connection.clone());
+                let (gateway, caller, connection) = (self.gateway.clone(), self.caller.clone(), connection.clone());
                 self.runtime.spawn(async move {
-                    let text = command::publish(&gateway, watched.as_ref(), publish).await;
+                    let text = command::publish(&gateway, &caller, watched.as_ref(), publish).await;
                     connection.say(text_frame(&text));
                     connection.listen();
                 });
@@ -118,8 +119,7 @@ impl Session {
             }
             (Command::Watch(watch), Watches::Many(many)) => match many.begin(watch.reference) {
                 Ok(name) => {
-                    let peer = many.peer;
-                    self.runtime.spawn(self.begin(connection).watch(watch, name, peer));
+                    self.runtime.spawn(self.begin(connection).watch(watch, name));
                     return Hearing::Wait;
                 }
                 Err(refusal) => websocket_text(refusal.as_bytes(), answer),
@@ -148,7 +148,8 @@ impl Session {
     }
 
     fn begin(&self, connection: &Connection) -> Begin {
-        Begin { gateway: self.gateway.clone(), encoding: self.encoding, connection: connection.clone() }
+        let (gateway, caller) = (self.gateway.clone(), self.caller.clone());
+        Begin { gateway, caller, encoding: self.encoding, connection: connection.clone() }
     }
 
     fn nonsense(&mut self, refusal: &str, answer: &mut Vec<u8>) -> Hearing {

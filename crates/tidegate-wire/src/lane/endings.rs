@@ -1,6 +1,6 @@
 //! How watches and sockets of a lane end: asked to, given up, or drained.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tidegate_core::{Cursor, ErrorCode, Problem};
@@ -8,14 +8,17 @@ use tidegate_hub::{WatchEntry, WatchGuard};
 use tokio::sync::oneshot;
 
 use super::inbox::ConnectionId;
-use super::message::WatchName;
+use super::message::{Said, WatchName};
 use super::socket::{Seat, State, Walking};
 use super::thread::{Draining, Lane};
+use crate::until::{Due, expired};
 use crate::walk::close_frame;
 
 /// After the last byte the client has this long to take it and to close its side: a close with
 /// unread bytes in the socket would be a reset, which may destroy the last frame on its way.
 const LINGER: Duration = Duration::from_secs(2);
+/// A watch that has not come to its tail yet is told of its end when it has; so long after, that is looked at again.
+const RIGHTS_AGAIN: Duration = Duration::from_secs(1);
 
 impl Lane {
     /// A watch ends for this reason; a socket of one watch ends with it.
@@ -190,6 +193,39 @@ impl Lane {
             let peer = self.socket(id).and_then(|socket| socket.line.tcp().peer_addr().ok());
             tracing::info!(?peer, why, "a stream is closed; its client can resume by its cursor");
             self.end_all(id, &tails.too_far_behind(why));
+        }
+    }
+
+    /// Tells watches that their right ends, and closes those whose right has ended.
+    pub(super) fn look_at_rights(&mut self) {
+        let now = self.now;
+        let (mut next, mut ended, mut told) = (None, Vec::new(), Vec::new());
+        for number in 0..self.sockets.end() {
+            let Some(socket) = self.sockets.get_mut(number).filter(|socket| !socket.closing) else { continue };
+            let (id, encoding) = (socket.id, socket.encoding);
+            for watch in &mut socket.watches {
+                let Some(until) = &mut watch.until else { continue };
+                let after = match until.due(now) {
+                    Due::End => {
+                        ended.push((id, watch.name));
+                        continue;
+                    }
+                    Due::Notice if matches!(watch.state, State::Walking(_)) => now + RIGHTS_AGAIN,
+                    Due::Notice => {
+                        told.push((id, watch.name, until.notice(encoding, now)));
+                        now + RIGHTS_AGAIN
+                    }
+                    Due::Nothing(at) => at,
+                };
+                next = Some(next.map_or(after, |next: Instant| next.min(after)));
+            }
+        }
+        self.look_at_rights = next;
+        for (id, name, notice) in told {
+            self.say(id, Said { watch: Some(name), bytes: notice, stands: None, written: None });
+        }
+        for (id, name) in ended {
+            self.end(id, name, &expired());
         }
     }
 

@@ -111,11 +111,11 @@ impl Connection {
 
     /// Begins a watch, which is on the list until its end. Names are the caller's, each used once.
     pub fn watch(&self, tails: &Tails, name: WatchName, watcher: Watcher, mut entry: WatchEntry) {
-        let stands = watcher.plan.stands().map(Box::new);
+        let (stands, until) = (watcher.plan.stands().map(Box::new), watcher.until);
         let mut walk = Walk::new(tails, &watcher, self.sink(name));
         // The same text, once for all watchers of a view.
         entry.target = walk.target().clone();
-        self.post(|id| Message::Watch(id, name, Box::new(Watched { entry, stands })));
+        self.post(|id| Message::Watch(id, name, Box::new(Watched { entry, stands, until })));
         let walk = tokio::spawn(async move {
             let arrived = walk.begin(&watcher).await;
             drop(watcher);

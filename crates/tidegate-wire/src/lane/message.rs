@@ -1,6 +1,6 @@
 //! What a lane can be told.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tidegate_core::{Cursor, Problem};
@@ -74,6 +74,8 @@ pub(super) struct Watched {
     pub(super) entry: WatchEntry,
     /// Where the client stands that has heard nothing of it yet.
     pub(super) stands: Option<Box<Cursor>>,
+    /// When its client's right to it ends.
+    pub(super) until: Option<Instant>,
 }
 
 pub(super) struct Said {

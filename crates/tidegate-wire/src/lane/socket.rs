@@ -20,6 +20,7 @@ use super::output::Output;
 use crate::encoding::{Encoding, websocket_text};
 use crate::tail::Place;
 use crate::tails::Hold;
+use crate::until::Until;
 
 /// Answers that a client may leave unread before nothing more is heard from it.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
@@ -62,6 +63,8 @@ pub(super) struct Watch {
     pub(super) state: State,
     /// Since when it has not been live, after it was.
     pub(super) behind_since: Option<Instant>,
+    /// When its client's right to it ends.
+    pub(super) until: Option<Until>,
     pub(super) listed: WatchGuard,
 }
 

@@ -15,6 +15,7 @@ use super::pass::{LaneTail, Member, advance};
 use super::socket::{Seat, Socket, State, Walking, Watch};
 use super::thread::Lane;
 use crate::tail::Place;
+use crate::until::Until;
 
 /// What a client may say on a stream that it should only read; more ends it.
 const CHATTER_BYTES_MAX: u32 = 64 * 1024;
@@ -39,16 +40,15 @@ impl Lane {
     }
 
     pub(super) fn watch(&mut self, id: ConnectionId, name: WatchName, watched: Watched) {
-        let Watched { entry, stands } = watched;
+        let Watched { entry, stands, until } = watched;
         let watches = self.hub.watches().clone();
         if let Some(socket) = self.socket(id) {
             let listed = watches.enter(entry);
-            socket.watches.push(Watch {
-                name,
-                state: State::Walking(Walking { walk: None, stands }),
-                behind_since: None,
-                listed,
-            });
+            let state = State::Walking(Walking { walk: None, stands });
+            socket.watches.push(Watch { name, state, behind_since: None, until: until.map(Until::new), listed });
+            if until.is_some() {
+                self.look_at_rights = Some(self.now);
+            }
         }
     }
 

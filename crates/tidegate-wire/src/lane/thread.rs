@@ -70,6 +70,8 @@ pub(super) struct Lane {
     pub(super) offers: Vec<Offer>,
     pub(super) taken: Vec<io::Result<usize>>,
     next_tick: Instant,
+    /// When the next right ends, or is to be told of.
+    pub(super) look_at_rights: Option<Instant>,
     buffer: Vec<u8>,
 }
 
@@ -117,6 +119,7 @@ impl Lane {
             offers: Vec::new(),
             taken: Vec::new(),
             next_tick: now,
+            look_at_rights: None,
             buffer: vec![0; READ_BYTES],
         };
         std::thread::Builder::new().name(format!("lane-{number}")).spawn(move || {
@@ -182,6 +185,9 @@ impl Lane {
             self.next_tick = self.now + TICK;
             self.tick();
         }
+        if self.look_at_rights.is_some_and(|at| self.now >= at) {
+            self.look_at_rights();
+        }
     }
 
     fn ticking(&self) -> bool {
@@ -201,7 +207,7 @@ impl Lane {
         }
         let rested = self.resting.peek().map(|Reverse((until, _))| *until);
         let tick = self.ticking().then_some(self.next_tick);
-        let until = rested.into_iter().chain(tick).min()?;
+        let until = rested.into_iter().chain(tick).chain(self.look_at_rights).min()?;
         Some(until.saturating_duration_since(Instant::now()))
     }
 

@@ -26,12 +26,12 @@ fn a_place_is_never_beyond_what_the_chunks_hold() {
     let folder = tempfile::tempdir().expect("temp folder");
     let log = Log::open(Options::new(folder.path()), vec![ChannelSpec::plain("rooms")]).expect("open");
     let config = ChannelConfig {
-        access: Access { read: true, publish: true },
+        access: Access::open(),
         ..ChannelConfig::new("rooms", Template::parse("rooms/{room}").expect("template"), None)
     };
     let hub = Hub::new(log, vec![config], HubOptions::default());
     let target = Target::parse("rooms/a").expect("target");
-    let channel = hub.catalog().readable(&target).expect("a channel");
+    let channel = hub.catalog().resolve(&target).expect("a channel");
     let key = TailKey {
         view: View::whole(Scope { target, key: None }, Kind::History),
         encoding: Encoding::Ndjson(Coding::Identity),

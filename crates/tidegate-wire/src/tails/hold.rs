@@ -102,7 +102,7 @@ impl Subscription {
         std::future::poll_fn(|context| tail.poll_take(at, *number, context.waker(), out)).await
     }
 
-    pub(super) fn hold(&self) -> &Hold {
+    pub(crate) fn hold(&self) -> &Hold {
         &self.hold
     }
 

@@ -17,7 +17,7 @@ use tidegate_testkit::replica::{Replica, offset};
 use tidegate_wire::Encoding;
 
 use check::check;
-use look::{Look, green, red_or_low};
+use look::{Look, green, of_red_or_listed, red_or_low};
 use world::World;
 
 /// An encoding, and whether frames chain.
@@ -144,5 +144,21 @@ async fn json_patches_of_fields_cut_at_any_byte_resume_exactly() {
 #[tokio::test(flavor = "multi_thread")]
 async fn ticks_cut_at_any_byte_resume_exactly() {
     let look = red_or_low(Look::plain(Kind::State)).fields("list,n,text");
+    resumed_and_cut_everywhere(look.told(Mode::JsonPatch, Some("50/s"))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_a_caller_cut_at_any_byte_resume_exactly() {
+    resumed_and_cut_everywhere(of_red_or_listed(Look::plain(Kind::State)).told(Mode::Patch, None)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_history_of_a_caller_cut_at_any_byte_resumes_exactly() {
+    resumed_and_cut_everywhere(red_or_low(of_red_or_listed(Look::plain(Kind::History)))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ticks_of_a_caller_cut_at_any_byte_resume_exactly() {
+    let look = red_or_low(of_red_or_listed(Look::plain(Kind::State))).fields("n,pos,text");
     resumed_and_cut_everywhere(look.told(Mode::JsonPatch, Some("50/s"))).await;
 }

@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use tidegate_core::{Address, Cursor, Kind, Millis, Op, Template};
-use tidegate_hub::{Access, ChannelConfig, From, Hub, HubOptions, Start, WatchRequest};
+use tidegate_hub::{Caller, ChannelConfig, From, Hub, HubOptions, Start, Vocabulary, WatchRequest};
 use tidegate_log::{Batch, ChannelSpec, Entry, Log, Options, Retain};
 use tidegate_testkit::model::{Change, Record, Shown, View};
 use tidegate_testkit::replica::Replica;
@@ -42,13 +42,10 @@ impl World {
             ..ChannelSpec::keyed("rows")
         };
         let log = Log::open(Options::new(folder.path()), vec![spec]).expect("open");
+        let template = Template::parse("rows/{part}").expect("template");
         let config = ChannelConfig {
-            access: Access { read: true, publish: true },
-            ..ChannelConfig::new(
-                "rows",
-                Template::parse("rows/{part}").expect("template"),
-                tidegate_core::KeySpec::new(["id"]),
-            )
+            access: look.access(&Vocabulary::of(&template, true)),
+            ..ChannelConfig::new("rows", template, tidegate_core::KeySpec::new(["id"]))
         };
         // What a watch of the state does not see, such as a gap of the source at the head, is reached
         // by a bookmark.
@@ -192,16 +189,22 @@ impl World {
         sink.bytes.len() < cut
     }
 
-    /// Keeps a watch of each of these views for as long as the world is, so that no other is alone.
+    /// Keeps watches of each of these views, of this caller and of another who sees other rows, for as long as the world is, so that no other is alone.
     pub(crate) fn accompany(&self, wires: &[Wire]) {
         for wire in wires {
-            let (tails, watcher) = (self.tails.clone(), self.watcher(*wire, None));
-            tokio::spawn(async move { follow(&tails, &watcher, &mut Void).await });
+            for caller in [self.look.caller(), other()] {
+                let (tails, watcher) = (self.tails.clone(), self.watcher_of(&caller, *wire, None));
+                tokio::spawn(async move { follow(&tails, &watcher, &mut Void).await });
+            }
         }
     }
 
-    pub(crate) fn watcher(&self, (encoding, chain): Wire, after: Option<Cursor>) -> Watcher {
-        let Look { eye, filter, fields, mode, rate } = &self.look;
+    pub(crate) fn watcher(&self, wire: Wire, after: Option<Cursor>) -> Watcher {
+        self.watcher_of(&self.look.caller(), wire, after)
+    }
+
+    fn watcher_of(&self, caller: &Caller, (encoding, chain): Wire, after: Option<Cursor>) -> Watcher {
+        let Look { eye, filter, fields, mode, rate, .. } = &self.look;
         let history = eye.kind == Kind::History;
         let request = WatchRequest {
             from: (history && after.is_none()).then_some(From::Start),
@@ -213,10 +216,15 @@ impl World {
             rate: rate.map(|rate| rate.parse().expect("a rate")),
             ..WatchRequest::new(eye.scope.target.clone())
         };
-        let mut plan = self.tails.hub().plan(&request).expect("plan");
+        let mut plan = self.tails.hub().plan(&request, caller).expect("plan");
         if let Some(at) = self.at.filter(|_| after.is_none()) {
             plan.start = Start::AsOf(at);
         }
-        Watcher { plan, encoding, chain, id: "w".into(), options: Vec::new() }
+        Watcher { plan, encoding, chain, id: "w".into(), options: Vec::new(), until: None }
     }
+}
+
+/// Somebody of whom something else is known.
+fn other() -> Caller {
+    Caller::with_claims(r#"{"colors":["green","blue"],"more":0}"#).expect("claims")
 }

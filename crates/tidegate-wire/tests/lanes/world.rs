@@ -12,7 +12,7 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
 use tidegate_core::{Address, Cursor, Kind, Millis, Op, Target, Template};
-use tidegate_hub::{Access, ChannelConfig, From, Hub, HubOptions, WatchEntry, WatchId, WatchRequest};
+use tidegate_hub::{Access, Caller, ChannelConfig, From, Hub, HubOptions, WatchEntry, WatchId, WatchRequest};
 use tidegate_log::{Batch, ChannelSpec, Entry, Log, Options, Retain};
 use tidegate_testkit::replica::Rows;
 use tidegate_wire::{Connection, Ear, Encoding, Line, StreamOptions, Tails, Terms, WatchName, Watcher};
@@ -63,7 +63,7 @@ impl World {
         let spec = ChannelSpec { retain, ..ChannelSpec::keyed(CHANNEL) };
         let log = Log::open(Options::new(folder.path()), vec![spec]).expect("open");
         let config = ChannelConfig {
-            access: Access { read: true, publish: true },
+            access: Access::open(),
             ..ChannelConfig::new(
                 CHANNEL,
                 Template::parse("rows/{part}").expect("template"),
@@ -152,7 +152,7 @@ impl World {
             ..WatchRequest::new(Target::parse(&wish.target).expect("target"))
         };
         let hub = self.tails.hub();
-        let plan = hub.plan(&request).expect("plan");
+        let plan = hub.plan(&request, &Caller::anonymous()).expect("plan");
         let entry = WatchEntry {
             id: WatchId::random(),
             target: request.target,
@@ -162,7 +162,7 @@ impl World {
             since: Millis::now(),
         };
         let id = entry.id.to_string();
-        let watcher = Watcher { plan, encoding, chain: wish.chain, id, options: Vec::new() };
+        let watcher = Watcher { plan, encoding, chain: wish.chain, id, options: Vec::new(), until: None };
         lane.watch(&self.tails, name, watcher, entry);
     }
 

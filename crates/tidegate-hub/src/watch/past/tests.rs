@@ -34,7 +34,7 @@ impl World {
     }
 
     fn channel(&self) -> Arc<Channel> {
-        self.hub.catalog().readable(&target("kv/a")).expect("channel").clone()
+        self.hub.catalog().readable(&target("kv/a"), &crate::Caller::anonymous()).expect("channel").0.clone()
     }
 
     fn entry(&self, op: Op, (address, key): (&Address, Option<&Key>), data: Bytes) -> Entry {

@@ -8,7 +8,7 @@ fn request(address: &str) -> WatchRequest {
 
 fn key(hub: &Hub, address: &str, text: &str) -> Result<Option<Box<str>>, ErrorCode> {
     let request = WatchRequest { key: Some(text.into()), ..request(address) };
-    hub.plan(&request).map(|plan| plan.view.scope.key).map_err(|problem| problem.code)
+    hub.plan(&request, &Caller::anonymous()).map(|plan| plan.view.scope.key).map_err(|problem| problem.code)
 }
 
 #[tokio::test]
@@ -29,7 +29,7 @@ async fn a_key_has_one_spelling() {
 async fn history_from_the_next_record_is_now() {
     let hub = TestHub::new();
     let published = hub.post("kv/eu", Format::Json, r#"{"id":"a"}"#).await.expect("published");
-    let now = |request: &WatchRequest| hub.plan(request).map(|plan| plan.now).expect("a plan");
+    let now = |request: &WatchRequest| hub.plan(request, &Caller::anonymous()).map(|plan| plan.now).expect("a plan");
     assert!(now(&request("chat/a")));
     assert!(now(&WatchRequest { from: Some(From::Now), ..request("kv/eu") }));
     assert!(now(&WatchRequest { snapshot: Some(false), ..request("kv/eu") }));
@@ -45,15 +45,24 @@ async fn history_from_the_next_record_is_now() {
 async fn at_is_a_time_that_history_tells() {
     let hub = TestHub::new();
     let at = |time: u64| WatchRequest { at: Some(Millis(time)), ..request("kv/eu") };
-    let start = |request: &WatchRequest| hub.plan(request).map(|plan| plan.start).map_err(|problem| problem.code);
+    let start = |request: &WatchRequest| {
+        hub.plan(request, &crate::Caller::anonymous()).map(|plan| plan.start).map_err(|problem| problem.code)
+    };
     assert_eq!(start(&at(Millis::now().0)), Err(ErrorCode::OutOfReach), "nothing was ever recorded");
     let published = hub.post("kv/eu", Format::Json, r#"{"id":"a"}"#).await.expect("published");
-    let first = hub.catalog().readable(&target("kv/eu")).expect("channel").log.oldest_time().expect("a record");
+    let first = hub
+        .catalog()
+        .readable(&target("kv/eu"), &crate::Caller::anonymous())
+        .expect("channel")
+        .0
+        .log
+        .oldest_time()
+        .expect("a record");
     let now = Millis::now().0;
     assert_eq!(start(&at(now)), Ok(Start::AsOf(1)));
     assert_eq!(start(&at(first.0)), Ok(Start::AsOf(1)), "what was appended at that time is in it");
     assert_eq!(start(&at(first.0 - 1)), Err(ErrorCode::OutOfReach));
-    let problem = hub.plan(&at(0)).map(|_| ()).expect_err("before the first");
+    let problem = hub.plan(&at(0), &crate::Caller::anonymous()).map(|_| ()).expect_err("before the first");
     assert!(problem.hint.contains(&format!("at={first}")), "{problem:?}");
     assert_eq!(start(&at(Millis::now().0 + 60_000)), Err(ErrorCode::Invalid), "in the future");
 

@@ -20,7 +20,7 @@ async fn put(hub: &TestHub, id: usize, list: &str) {
 }
 
 fn plan(hub: &TestHub, mode: Mode) -> Plan {
-    hub.plan(&WatchRequest { mode, ..WatchRequest::new(target("kv/eu")) }).expect("a plan")
+    hub.plan(&WatchRequest { mode, ..WatchRequest::new(target("kv/eu")) }, &crate::Caller::anonymous()).expect("a plan")
 }
 
 /// Reads on, up to the head.
@@ -82,7 +82,9 @@ async fn what_changed_amid_pages_of_rows_is_told_in_full() {
         let began = hub.head("kv");
         put(&hub, 0, "1,2").await;
         let after = Some(channel.rows_cursor(&view, began, false));
-        let resumed = hub.plan(&WatchRequest { mode, after, ..WatchRequest::new(target("kv/eu")) }).expect("a plan");
+        let resumed = hub
+            .plan(&WatchRequest { mode, after, ..WatchRequest::new(target("kv/eu")) }, &crate::Caller::anonymous())
+            .expect("a plan");
         let mut reader = Reader::new(&resumed);
         let frames = next(&mut reader, &hub);
         let [Frame::Change { shown, cursor: None, .. }, Frame::Bookmark(at)] = &frames[..] else {

@@ -59,10 +59,11 @@ async fn a_thousand_who_wait_cost_one_read() {
     rig.upsert("rows/0", "k", "1".to_owned());
     let (plan, asked) = rig.asked("rows/0");
     let cursor = plan.channel.cursor(&asked.view, plan.channel.log.head());
+    let anybody = crate::caller::Caller::anonymous();
     let mut all: Vec<_> = (0..1_000)
         .map(|_| {
             let options = Options::read(Some(&format!("after={cursor}&wait=60s")), &HeaderMap::new()).expect("options");
-            Box::pin(poll(&rig.gateway, Target::parse("rows/0").expect("a target"), options))
+            Box::pin(poll(&rig.gateway, Target::parse("rows/0").expect("a target"), options, &anybody))
         })
         .collect();
     for one in &mut all {
@@ -91,9 +92,14 @@ impl Rig {
     fn asked(&self, url: &str) -> (Plan, Asked) {
         let (path, query) = url.split_once('?').unwrap_or((url, ""));
         let options = Options::read(Some(query), &HeaderMap::new()).expect("options");
-        let plan = self.gateway.hub.plan(&options.request(Target::parse(path).expect("a target"))).expect("a plan");
+        let plan = self
+            .gateway
+            .hub
+            .plan(&options.request(Target::parse(path).expect("a target")), &Caller::anonymous())
+            .expect("a plan");
         let (limit, chain) = (options.limit.unwrap_or(HISTORY), options.chain);
-        let asked = Asked { channel: plan.channel.log.id(), view: plan.view.clone(), limit, chain, after: None };
+        let asked =
+            Asked { channel: plan.channel.log.id(), view: plan.view.clone(), limit, chain, after: None, oldest: None };
         (plan, asked)
     }
 }

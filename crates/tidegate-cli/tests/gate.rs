@@ -1,0 +1,193 @@
+//! Callers that say who they are: over every transport, to the end of their tokens.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tidegate_core::Kind;
+use tidegate_testkit::client::publish::types;
+use tidegate_testkit::client::{Ask, Ended, Publish, Publisher, Transport, Watch};
+use tidegate_testkit::process::Server;
+use tidegate_testkit::token::{mint, seconds_from_now};
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+const ISSUER: &str = "https://id.example.org";
+const HOUR: Duration = Duration::from_secs(3_600);
+/// Nothing here takes longer, however slow the machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn start() -> Server {
+    Server::start(
+        Path::new(env!("CARGO_BIN_EXE_tidegate")),
+        &format!(
+            r#"
+gate:
+  issuers:
+    test:
+      issuer: {ISSUER}
+      audience: tidegate
+      algorithms: HS256
+      secret: {SECRET}
+      leeway: 1s
+channels:
+  rooms:
+    address: rooms/{{room}}/messages
+    access: {{ read: "params.room in claims.rooms", publish: "params.room in claims.rooms && data.by == claims.sub" }}
+  orders:
+    address: orders/{{region}}
+    key: id
+    access: {{ read: "has(claims.sub)", publish: "claims.sub == \"shop\"", rows: "data.owner == claims.sub", mask: [margin] }}
+  open:
+    address: open/{{name}}
+    access: {{ read: "true", publish: "true" }}
+"#
+        ),
+    )
+}
+
+fn token(claims: Value, lasts: Duration) -> String {
+    let mut all = json!({ "iss": ISSUER, "aud": "tidegate", "exp": seconds_from_now(lasts) });
+    all.as_object_mut().expect("an object").extend(claims.as_object().expect("an object").clone());
+    mint(SECRET, &all)
+}
+
+fn ask(path: &str, keyed: bool, kind: Kind, token: Option<&str>) -> Ask {
+    Ask { token: token.map(str::to_owned), ..Ask::new(path, keyed, kind) }
+}
+
+async fn opened(server: SocketAddr, transport: Transport, ask: &Ask) -> Result<Watch, (u16, Value)> {
+    let opened = tokio::time::timeout(PATIENCE, async {
+        let mut watch = Watch::open(server, transport, ask).await?;
+        if transport == Transport::Poll {
+            // A client that polls has asked nothing yet.
+            watch.next_frame().await?;
+        }
+        Ok(watch)
+    });
+    match opened.await.expect("an answer in time") {
+        Ok(watch) => Ok(watch),
+        Err(Ended::Refused(answer)) => Err((answer.head.status, answer.body)),
+        Err(ended) => panic!("{transport:?}: {ended:?}"),
+    }
+}
+
+async fn refusal(server: SocketAddr, transport: Transport, ask: &Ask) -> (u16, String) {
+    match opened(server, transport, ask).await {
+        Ok(_) => panic!("{transport:?} {ask:?} is let in"),
+        Err((status, body)) => (status, body["code"].as_str().unwrap_or_default().to_owned()),
+    }
+}
+
+async fn until(watch: &mut Watch, mut is: impl FnMut(&Value) -> bool) -> Vec<Value> {
+    let mut frames = Vec::new();
+    loop {
+        let frame =
+            tokio::time::timeout(PATIENCE, watch.next_frame()).await.expect("a frame in time").expect("a frame");
+        let found = is(&frame);
+        frames.push(frame);
+        if found {
+            return frames;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_may_watch_is_decided_by_the_claims_on_every_transport() {
+    let server = start();
+    let at = server.address();
+    let ann = token(json!({ "sub": "ann", "rooms": ["a"] }), HOUR);
+    let stale = token(json!({ "sub": "ann", "rooms": ["a"], "exp": 1_000_000_000 }), HOUR);
+    let forged = mint(
+        "fedcba9876543210fedcba9876543210",
+        &json!({ "iss": ISSUER, "aud": "tidegate", "sub": "ann", "exp": seconds_from_now(HOUR) }),
+    );
+    for transport in Transport::ALL {
+        let room =
+            |room: &str, token: Option<&str>| ask(&format!("rooms/{room}/messages"), false, Kind::History, token);
+        assert!(opened(at, transport, &room("a", Some(&ann))).await.is_ok(), "{transport:?}");
+        assert_eq!(refusal(at, transport, &room("b", Some(&ann))).await, (403, "forbidden".into()), "{transport:?}");
+        assert_eq!(refusal(at, transport, &room("a", None)).await, (401, "unauthenticated".into()), "{transport:?}");
+        assert_eq!(
+            refusal(at, transport, &room("a", Some(&forged))).await,
+            (401, "unauthenticated".into()),
+            "{transport:?}"
+        );
+        let expired = refusal(at, transport, &room("a", Some(&stale))).await;
+        assert_eq!(expired, (401, "token-expired".into()), "{transport:?}");
+        // Who shows what is not good is told so, also where nothing is needed.
+        let open = ask("open/x", false, Kind::History, Some(&forged));
+        assert_eq!(refusal(at, transport, &open).await.0, 401, "{transport:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_publish_is_judged_by_who_and_what() {
+    let server = start();
+    let mut publisher = Publisher::new(server.address());
+    let ann = token(json!({ "sub": "ann", "rooms": ["a"] }), HOUR);
+    let post = |room: &str, by: &str| {
+        Publish::post(&format!("rooms/{room}/messages"), types::JSON, json!({ "by": by }).to_string())
+    };
+    for (publish, status) in [
+        (post("a", "ann").by(&ann), 200),
+        (post("a", "ben").by(&ann), 403),
+        (post("b", "ann").by(&ann), 403),
+        (post("a", "ann"), 401),
+    ] {
+        let answer = publisher.send(&publish).await.expect("an answer");
+        assert_eq!(answer.head.status, status, "{publish:?}: {answer:?}");
+        assert_eq!(answer.head.header("www-authenticate").is_some(), status == 401, "{answer:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_sees_its_own_rows_without_the_masked_columns() {
+    let server = start();
+    let at = server.address();
+    let shop = token(json!({ "sub": "shop" }), HOUR);
+    let mut publisher = Publisher::new(at);
+    let mut put = async |id: &str, owner: &str, margin: u32| {
+        let row = json!({ "id": id, "owner": owner, "margin": margin }).to_string();
+        let answer = publisher.send(&Publish::put("orders/eu", id, row).by(&shop)).await.expect("an answer");
+        assert_eq!(answer.head.status, 200, "{answer:?}");
+    };
+    put("1", "ann", 1).await;
+    put("2", "ben", 2).await;
+    for transport in Transport::ALL {
+        let ann = token(json!({ "sub": "ann" }), HOUR);
+        let mut watch =
+            Watch::open(at, transport, &ask("orders/eu", true, Kind::State, Some(&ann))).await.expect("a watch");
+        let rows = until(&mut watch, |frame| frame["last"] == true).await;
+        let shown: Vec<&Value> =
+            rows.iter().filter(|frame| frame["op"] == "snapshot" && frame["last"].is_null()).collect();
+        assert_eq!(shown.len(), 1, "{transport:?}: {rows:?}");
+        assert_eq!(shown[0]["data"], json!({ "id": "1", "owner": "ann" }), "{transport:?}");
+        // It changes hands, and its column alone changes.
+        put("1", "ann", 7).await;
+        put("1", "ben", 7).await;
+        let left = until(&mut watch, |frame| frame["op"] == "delete").await;
+        assert!(left.iter().all(|frame| frame["op"] != "upsert"), "{transport:?}: {left:?}");
+        put("1", "ann", 1).await;
+        let back = until(&mut watch, |frame| frame["op"] == "upsert").await;
+        assert_eq!(back.last().expect("it")["data"], json!({ "id": "1", "owner": "ann" }), "{transport:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watch_is_told_of_the_end_of_its_token_and_closed_at_it() {
+    let server = start();
+    let at = server.address();
+    for transport in [Transport::Sse, Transport::Ndjson, Transport::WebSocket, Transport::Many] {
+        let brief = token(json!({ "sub": "ann", "rooms": ["a"] }), Duration::from_secs(1));
+        let mut watch =
+            opened(at, transport, &ask("rooms/a/messages", false, Kind::History, Some(&brief))).await.expect("let in");
+        let frames = until(&mut watch, |frame| frame["op"] == "close").await;
+        let close = frames.last().expect("the close");
+        assert_eq!(close["code"], "token-expired", "{transport:?}: {frames:?}");
+        assert!(close["retry_ms"].is_u64(), "{transport:?}: {frames:?}");
+        let notices =
+            frames.iter().filter(|frame| frame["op"] == "notice" && frame["code"] == "token-expiring").count();
+        assert_eq!(notices, 1, "{transport:?}: {frames:?}");
+    }
+}

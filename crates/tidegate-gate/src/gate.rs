@@ -1,0 +1,96 @@
+//! The one question: who is this?
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use serde_json::json;
+
+use crate::config::{ConfigError, GateConfig};
+use crate::credential::{CREDENTIAL_BYTES_MAX, Credential};
+use crate::error::{Reason, Refusal};
+use crate::figures::Figures;
+use crate::issuers::Issuers;
+use crate::keys::ApiKeys;
+use crate::principal::{Principal, Shown};
+
+/// Answers for every request, from memory where it can. Made anew when the config changes; the API
+/// keys outlive it.
+pub struct Gate {
+    issuers: Issuers,
+    keys: Arc<ApiKeys>,
+    certificates: bool,
+    anonymous: Arc<Principal>,
+    figures: Arc<Figures>,
+}
+
+impl Gate {
+    /// Checks the config. Reads files of keys, and fetches nothing yet.
+    ///
+    /// # Errors
+    /// What in it cannot be meant.
+    pub fn new(config: &GateConfig, keys: Arc<ApiKeys>) -> Result<Gate, ConfigError> {
+        let figures = Arc::new(Figures::default());
+        let issuers = Issuers::new(config, Arc::clone(&figures))?;
+        let anonymous = Arc::new(Principal::anonymous());
+        Ok(Gate { issuers, keys, certificates: config.certificates, anonymous, figures })
+    }
+
+    /// Reads the keys of all issuers, so that the first callers need not wait for them. An issuer that
+    /// cannot be reached is logged, and asked again when a token of it comes.
+    pub async fn warm(&self) {
+        self.issuers.warm().await;
+    }
+
+    /// Who this is. Whether that is enough is decided elsewhere: a caller that shows nothing is the
+    /// anonymous principal, and no refusal. But a credential that is shown and not good is one, also
+    /// where none was needed: a client whose token has expired wants to know.
+    ///
+    /// Answers without waiting, but for keys that have to be read first and for introspection; both
+    /// end within the time of [`FetchConfig`](crate::FetchConfig).
+    ///
+    /// # Errors
+    /// Why it is nobody.
+    pub async fn identify(&self, credential: &Credential) -> Result<Arc<Principal>, Refusal> {
+        self.identify_at(credential, now()).await
+    }
+
+    /// The same, in a given second since 1970.
+    pub(crate) async fn identify_at(&self, credential: &Credential, now: u64) -> Result<Arc<Principal>, Refusal> {
+        match credential {
+            Credential::None => Ok(Arc::clone(&self.anonymous)),
+            Credential::Bearer(text) | Credential::ApiKey(text) if text.expose().len() > CREDENTIAL_BYTES_MAX => {
+                Err(Refusal::new(Reason::TooLong, format!("a credential of {} bytes", text.expose().len())))
+            }
+            // Some hundred bytes of state for each of a hundred thousand tokens are not worth waking up for.
+            Credential::Bearer(text) => Box::pin(self.issuers.identify(text, now)).await,
+            Credential::ApiKey(text) => self.keys.identify(text, now),
+            Credential::Certificate { subject, expires } => self.certificate(subject, *expires, now).map(Arc::new),
+        }
+    }
+
+    /// What has been done so far.
+    pub fn figures(&self) -> &Figures {
+        &self.figures
+    }
+
+    fn certificate(&self, subject: &str, expires: u64, now: u64) -> Result<Principal, Refusal> {
+        if !self.certificates {
+            return Err(Refusal::new(Reason::Certificate, "a client certificate, which the config does not take"));
+        }
+        if subject.is_empty() || now >= expires {
+            return Err(Refusal::new(Reason::Certificate, "a client certificate without a subject, or of the past"));
+        }
+        Ok(Principal {
+            shown: Shown::Certificate,
+            subject: Some(subject.into()),
+            claims: Bytes::from(json!({ "sub": subject }).to_string()),
+            expires: Some(expires),
+            ..Principal::anonymous()
+        })
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

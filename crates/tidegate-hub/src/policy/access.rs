@@ -1,0 +1,54 @@
+//! The `access` of a channel: all of its policies.
+
+use std::sync::Arc;
+
+use tidegate_core::Mask;
+
+use super::history::History;
+use super::rule::{Policy, Right};
+
+/// Who may do what with a channel; what is not allowed is denied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// Who may watch and read.
+    pub read: Policy,
+    /// Who may publish what.
+    pub publish: Policy,
+    /// How far back a watch may begin.
+    pub history: History,
+    /// Which rows a caller sees.
+    pub rows: Policy,
+    /// Which columns nobody sees.
+    pub mask: Option<Arc<Mask>>,
+}
+
+impl Default for Access {
+    /// Nobody may do anything; whom `read` alone lets in sees all of it.
+    fn default() -> Access {
+        Access { read: Policy::Never, publish: Policy::Never, history: History::All, rows: Policy::Always, mask: None }
+    }
+}
+
+impl Access {
+    /// Everybody may do everything.
+    pub fn open() -> Access {
+        Access { read: Policy::Always, publish: Policy::Always, ..Access::default() }
+    }
+
+    /// Whether all callers see the same, at any time: what one is told may be told to any other.
+    pub fn is_for_everyone(&self) -> bool {
+        let Access { read, history, rows, .. } = self;
+        *read == Policy::Always && *history == History::All && *rows == Policy::Always
+    }
+
+    /// Rules that let nobody do or see anything, though they do not say `false`: for `tidegate check`.
+    pub fn warnings(&self, written: impl Fn(Right) -> Option<String>) -> Vec<String> {
+        let rules = [(Right::Read, &self.read), (Right::Publish, &self.publish), (Right::Rows, &self.rows)];
+        let dead = rules.into_iter().filter(|(_, policy)| **policy == Policy::Never);
+        let told = dead.filter_map(|(right, _)| {
+            let text = written(right).filter(|text| text.trim() != "false")?;
+            Some(format!("`{}: {text}` can never be true", right.name()))
+        });
+        told.collect()
+    }
+}

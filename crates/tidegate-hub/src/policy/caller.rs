@@ -1,0 +1,71 @@
+//! Who asks, as policies see it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tidegate_cel::{Json, Map, Shared, Value};
+use tidegate_core::json;
+
+/// The largest claims of a caller. They are folded into row rules, which live as long as watches do.
+const CLAIMS_BYTES_MAX: usize = 16 * 1024;
+
+/// Who asks: the claims about the caller that were verified. Cheap to clone; claims are never printed.
+#[derive(Clone, Default)]
+pub struct Caller {
+    /// `None`: nothing is known.
+    claims: Option<Arc<Value<'static>>>,
+}
+
+/// Why claims are none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClaimsError {
+    /// They are no JSON, or no object.
+    #[error("claims are a JSON object")]
+    NoObject,
+    /// They are too large.
+    #[error("claims have at most {CLAIMS_BYTES_MAX} bytes")]
+    TooLarge,
+}
+
+/// What an anonymous caller claims.
+static NOTHING: Value<'static> = Value::Map(Map::Values(Shared::Borrowed(&[])));
+
+impl Caller {
+    /// Somebody of whom nothing is known: `claims` is empty.
+    pub const fn anonymous() -> Caller {
+        Caller { claims: None }
+    }
+
+    /// Somebody of whom this is known, a JSON object.
+    ///
+    /// # Errors
+    /// It is none, or too large.
+    pub fn with_claims(claims: impl Into<Bytes>) -> Result<Caller, ClaimsError> {
+        let claims = claims.into();
+        if claims.len() > CLAIMS_BYTES_MAX {
+            return Err(ClaimsError::TooLarge);
+        }
+        let claims = json::validate(&claims).map_err(|_| ClaimsError::NoObject)?;
+        let value = match Json::decode(&claims) {
+            Some(object @ Json::Object(_)) => Value::from(&object).into_owned(),
+            _ => return Err(ClaimsError::NoObject),
+        };
+        Ok(Caller { claims: Some(Arc::new(value)) })
+    }
+
+    /// Whether nothing is known.
+    pub fn is_anonymous(&self) -> bool {
+        self.claims.is_none()
+    }
+
+    pub(super) fn claims(&self) -> Value<'_> {
+        self.claims.as_deref().unwrap_or(&NOTHING).borrowed()
+    }
+}
+
+impl fmt::Debug for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_anonymous() { "Caller(anonymous)" } else { "Caller(known)" })
+    }
+}

@@ -1,0 +1,83 @@
+//! What may be written: the `publish` policy, judged at the door as far as it can be and then for each event.
+
+use tidegate_cel::{Activation, Json, Value};
+use tidegate_core::{Address, Millis, Op, Problem, Target};
+
+use super::caller::Caller;
+use super::door::{PARAMS, Question};
+use super::refusal;
+use super::rule::{Policy, Right};
+use crate::config::ChannelConfig;
+
+const DATA: usize = 0;
+/// Of keyed channels.
+const KEY: usize = 2;
+
+/// One event as the policy sees it.
+struct Writing<'w> {
+    question: Question<'w>,
+    data: Json<'w>,
+    key: Option<&'w str>,
+}
+
+/// Whether anything may be published to the target of a request, before its body is read.
+pub(crate) fn may_publish(config: &ChannelConfig, target: &Target, caller: &Caller) -> Result<(), Problem> {
+    let policy = &config.access.publish;
+    let now = Millis::now();
+    let allowed = match policy {
+        Policy::Always => true,
+        Policy::Never => false,
+        Policy::When(expression) => {
+            let rest = expression.fold(&Question::of(config, target, Some(caller), policy, now));
+            match rest.constant() {
+                Some(value) => matches!(value, Value::Bool(true)),
+                None => !rest.is_never_true(&["claims", "now"]),
+            }
+        }
+    };
+    match allowed {
+        true => Ok(()),
+        false => {
+            let anyone = Question::of(config, target, None, policy, now);
+            Err(refusal::door(config, Right::Publish, policy, &anyone, caller))
+        }
+    }
+}
+
+/// Whether this event may be published. The `data` of a delete is null.
+pub(crate) fn may_write(
+    config: &ChannelConfig,
+    caller: &Caller,
+    now: Millis,
+    (op, address, key, data): (Op, &Address, Option<&str>, &[u8]),
+) -> Result<(), Problem> {
+    let Policy::When(expression) = &config.access.publish else {
+        // Those without a condition were judged at the door.
+        return Ok(());
+    };
+    let target = Target::Address(address.clone());
+    let question = Question::of(config, &target, Some(caller), &config.access.publish, now);
+    let decoded = || Json::decode(data).unwrap_or(Json::Null);
+    let data = if op == Op::Delete || !expression.reads("data") { Json::Null } else { decoded() };
+    match expression.matches(&Writing { question, data, key }) {
+        Ok(true) => Ok(()),
+        _ => Err(refusal::event(config, caller)),
+    }
+}
+
+impl Activation for Writing<'_> {
+    fn variable(&self, slot: usize) -> Option<Value<'_>> {
+        match slot {
+            KEY if self.key.is_some() => self.key.map(Value::text),
+            _ => self.json(slot).map(Value::from).or_else(|| self.question.claims_or_now(slot)),
+        }
+    }
+
+    fn json(&self, slot: usize) -> Option<&Json<'_>> {
+        match slot {
+            DATA => Some(&self.data),
+            PARAMS => self.question.json(PARAMS),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The `access` of a channel: policies in CEL, read and checked against what the channel has.
+
+use std::sync::Arc;
+
+use tidegate_core::{KeySpec, Mask, Template};
+use tidegate_hub::{Access, CelError, History, Policy, Right, Vocabulary};
+
+use super::fields::{Field, Reader};
+use super::report::Problem;
+use super::shape;
+use super::values;
+use super::values::Complaint;
+
+/// What was read, and what of it is surely not meant.
+#[derive(Clone, Default)]
+pub(super) struct Found {
+    pub(super) access: Access,
+    pub(super) warnings: Vec<String>,
+}
+
+/// Without a template, which is a mistake of its own, nothing can be said of its parameters.
+pub(super) fn read(reader: Reader, field: &Field, template: Option<&Template>, key: Option<&KeySpec>) -> Option<Found> {
+    let fields = reader.open::<shape::Access>(field.node(), field.name_span(), "`access`")?;
+    let template = template?;
+    let vocabulary = Vocabulary::of(template, key.is_some());
+    let policy = |right: Right| {
+        fields.optional(right.name(), |field| expression(reader, field, |text| Policy::parse(right, text, &vocabulary)))
+    };
+    let (read, publish, rows) = (policy(Right::Read), policy(Right::Publish), policy(Right::Rows));
+    let history = fields.optional("history", |field| history(reader, field, &vocabulary));
+    let mask = fields.optional("mask", |field| mask(reader, field, template, key));
+    let written = |right: Right| Some(fields.get(right.name())?.text()?.text);
+    let access = (|| {
+        let closed = Access::default();
+        Some(Access {
+            read: read?.unwrap_or(closed.read),
+            publish: publish?.unwrap_or(closed.publish),
+            history: history?.unwrap_or(closed.history),
+            rows: rows?.unwrap_or(closed.rows),
+            mask: mask?.map(Arc::new),
+        })
+    })();
+    fields.finish();
+    let access = access?;
+    let warnings = access.warnings(written);
+    Some(Found { access, warnings })
+}
+
+/// A duration, or an expression.
+fn history(reader: Reader, field: &Field, vocabulary: &Vocabulary) -> Option<History> {
+    if let Ok(time) = values::duration(field.text()?.text.trim()) {
+        return Some(History::Within(time));
+    }
+    expression(reader, field, |text| History::parse(text, vocabulary))
+}
+
+/// A mistake is shown at its character, where the expression stands in the file as it is read.
+fn expression<T>(reader: Reader, field: &Field, parse: impl Fn(&str) -> Result<T, CelError>) -> Option<T> {
+    let text = field.text()?;
+    let error = match parse(&text.text) {
+        Ok(value) => return Some(value),
+        Err(error) => error,
+    };
+    let before: usize = text.text.chars().take(error.column.saturating_sub(1)).map(char::len_utf8).sum();
+    let stands = reader.source.get(text.span.clone()).and_then(|raw| raw.find(&text.text));
+    let span = match stands {
+        Some(at) => {
+            let at = text.span.start + at + before;
+            let here = &reader.source[at..text.span.end];
+            let word = here.find(|one: char| !one.is_alphanumeric() && !matches!(one, '_' | '.')).unwrap_or(here.len());
+            at..at + word.max(here.chars().next().map_or(0, char::len_utf8))
+        }
+        None => text.span,
+    };
+    let title = format!("`{}` cannot be read", field.name());
+    let problem = Problem::new(span, title, error.message);
+    reader.problems.add(match error.hint {
+        Some(hint) => problem.help(hint),
+        None => problem.help("a policy is a CEL expression such as `claims.org == params.org`"),
+    });
+    None
+}
+
+/// What every frame shows cannot be masked.
+fn mask(reader: Reader, field: &Field, template: &Template, key: Option<&KeySpec>) -> Option<Mask> {
+    let columns = field.list(true, |text| {
+        text.parse::<Mask>().map_err(|error| {
+            Complaint::new(error.to_string()).help("name a member of the data, such as `ssn` or `pay.iban`")
+        })
+    })?;
+    let list: Vec<&str> = columns.iter().map(Mask::as_str).collect();
+    let refuse = |title: String, help: &str| {
+        reader.problems.add(Problem::new(field.span(), title, "here").help(help));
+        None
+    };
+    if list.is_empty() {
+        return refuse("`mask` is an empty list".to_owned(), "name a member of the data, or leave `mask` out");
+    }
+    let Ok(mask) = list.join(",").parse::<Mask>() else {
+        return refuse("`mask` names too many columns".to_owned(), "at most 64, in 1,024 bytes; mask a whole object");
+    };
+    if let Some(name) = key.and_then(|key| key.fields().find(|name| mask.meets([*name]).is_some())) {
+        return refuse(
+            format!("`mask` hides `{name}`, and the key is made of it"),
+            "every frame shows the key of its row",
+        );
+    }
+    if let Some(name) = template.parameters().find(|name| mask.meets([*name]).is_some()) {
+        return refuse(
+            format!("`mask` hides `{name}`, and the address is made of it"),
+            "every frame shows the address of its row",
+        );
+    }
+    Some(mask)
+}

@@ -1,0 +1,130 @@
+//! Who asks: from what a request shows to somebody whom the gate has identified.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, COOKIE};
+use tidegate_core::{ErrorCode, Problem};
+use tidegate_gate::{Credential, Principal, Refusal};
+
+use crate::Gateway;
+
+/// A browser that cannot send headers (EventSource, WebSocket) shows its token in this cookie. Whoever sets it
+/// makes it `SameSite`, `Secure` and `HttpOnly`.
+const COOKIE_NAME: &str = "tidegate_token";
+
+/// A caller that the gate has identified, also as nobody in particular.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    principal: Arc<Principal>,
+    policy: tidegate_hub::Caller,
+    /// Where it asks from.
+    pub(crate) peer: SocketAddr,
+}
+
+impl Caller {
+    /// Nobody in particular.
+    #[cfg(test)]
+    pub(crate) fn anonymous() -> Caller {
+        let (principal, policy) = (Arc::new(Principal::anonymous()), tidegate_hub::Caller::anonymous());
+        Caller { principal, policy, peer: SocketAddr::from(([127, 0, 0, 1], 1)) }
+    }
+
+    /// Identifies the caller of a request.
+    ///
+    /// # Errors
+    /// `unauthenticated`, `token-expired` or `invalid` for a credential that is not good, also where none was needed.
+    pub(crate) async fn of(gateway: &Gateway, headers: &HeaderMap, peer: SocketAddr) -> Result<Caller, Problem> {
+        let credential = credential(headers)?;
+        let principal = gateway.gate.identify(&credential).await.map_err(|refusal| refused(&refusal))?;
+        let policy = match principal.is_anonymous() {
+            true => tidegate_hub::Caller::anonymous(),
+            false => tidegate_hub::Caller::with_claims(principal.claims.clone())
+                .map_err(|error| Problem::new(ErrorCode::Invalid, format!("the claims of the token: {error}")))?,
+        };
+        Ok(Caller { principal, policy, peer })
+    }
+
+    /// What the hub judges.
+    pub(crate) fn policy(&self) -> &tidegate_hub::Caller {
+        &self.policy
+    }
+
+    /// Under what its idempotency keys are remembered.
+    pub(crate) fn identity(&self) -> String {
+        self.principal.identity()
+    }
+
+    /// When what it showed is no longer good.
+    pub(crate) fn until(&self) -> Option<Instant> {
+        let expires = SystemTime::UNIX_EPOCH + Duration::from_secs(self.principal.expires?);
+        let left = expires.duration_since(SystemTime::now()).unwrap_or_default();
+        Instant::now().checked_add(left)
+    }
+}
+
+/// What a request shows. Two credentials would let two readers of the request disagree.
+fn credential(headers: &HeaderMap) -> Result<Credential, Problem> {
+    let mut shown = headers.get_all(AUTHORIZATION).iter();
+    let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut cookies = cookies.flat_map(|line| line.split(';')).filter_map(|pair| {
+        let (name, value) = pair.trim().split_once('=')?;
+        (name == COOKIE_NAME).then_some(value)
+    });
+    let credential = match (shown.next(), cookies.next()) {
+        (None, None) => return Ok(Credential::None),
+        (Some(header), None) => Credential::from_authorization(header.as_bytes()),
+        (None, Some(cookie)) => Credential::from_text(cookie),
+        (Some(_), Some(_)) => return Err(several()),
+    };
+    if shown.next().is_some() || cookies.next().is_some() {
+        return Err(several());
+    }
+    credential.map_err(|refusal| refused(&refusal))
+}
+
+fn several() -> Problem {
+    Problem::new(ErrorCode::Invalid, "the request shows more than one credential")
+        .hint(format!("send one `Authorization: Bearer TOKEN`, or the cookie `{COOKIE_NAME}`"))
+}
+
+/// The client's text of a refusal; the operator's goes to the log.
+fn refused(refusal: &Refusal) -> Problem {
+    tracing::info!(reason = ?refusal.reason(), detail = refusal.operator(), "a caller was refused");
+    let problem = refusal.problem();
+    match refusal.challenge(None) {
+        Some(challenge) => problem.challenge(challenge),
+        None => problem,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(http::HeaderName, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.clone(), http::HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn a_request_shows_one_credential_or_none() {
+        assert!(matches!(credential(&headers(&[])), Ok(Credential::None)));
+        assert!(matches!(credential(&headers(&[(AUTHORIZATION, "Bearer abc")])), Ok(Credential::Bearer(_))));
+        assert!(matches!(credential(&headers(&[(COOKIE, "a=b; tidegate_token=abc")])), Ok(Credential::Bearer(_))));
+        assert!(matches!(credential(&headers(&[(COOKIE, "tidegate_token2=abc")])), Ok(Credential::None)));
+        let several: [&[(http::HeaderName, &str)]; 3] = [
+            &[(AUTHORIZATION, "Bearer abc"), (COOKIE, "tidegate_token=abc")],
+            &[(AUTHORIZATION, "Bearer abc"), (AUTHORIZATION, "Bearer abc")],
+            &[(COOKIE, "tidegate_token=abc; tidegate_token=def")],
+        ];
+        for pairs in several {
+            let mut headers = HeaderMap::new();
+            for (name, value) in pairs {
+                headers.append(name.clone(), http::HeaderValue::from_static(value));
+            }
+            assert_eq!(credential(&headers).expect_err("two").code, ErrorCode::Invalid);
+        }
+    }
+}
