@@ -63,8 +63,10 @@ impl Poll {
     /// # Errors
     /// As for a watch.
     pub async fn round(&mut self) -> Result<(), Ended> {
-        if let Some(next) = self.next.take() {
+        if let Some(next) = self.next.clone() {
             let answer = self.get(&next).await?;
+            // Not before: who asked may stop waiting, and asks again.
+            self.next = None;
             return match answer.head.status {
                 200 => self.take(answer),
                 _ => Err(Ended::Refused(Box::new(answer))),

@@ -28,7 +28,7 @@ use crate::replica::{Replica, offset};
 /// After the last write a watcher has this long to catch up, on a machine that is busy.
 const CATCH_UP: Duration = Duration::from_secs(60);
 /// Frames kept for the report of a difference.
-const TRACE: usize = 1_000;
+const TRACE: usize = 100;
 
 /// Watches until the truth is known and reached.
 pub(super) async fn watch(
