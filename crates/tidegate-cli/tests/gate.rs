@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tidegate_core::Kind;
+use tidegate_testkit::client::http::{Wire, request};
 use tidegate_testkit::client::publish::types;
+use tidegate_testkit::client::websocket::WebSocket;
 use tidegate_testkit::client::{Ask, Ended, Publish, Publisher, Transport, Watch};
 use tidegate_testkit::process::Server;
 use tidegate_testkit::token::{mint, seconds_from_now};
@@ -189,5 +191,50 @@ async fn a_watch_is_told_of_the_end_of_its_token_and_closed_at_it() {
         let notices =
             frames.iter().filter(|frame| frame["op"] == "notice" && frame["code"] == "token-expiring").count();
         assert_eq!(notices, 1, "{transport:?}: {frames:?}");
+    }
+}
+
+/// The socket stays when its watches have ended; what its client may do has ended too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_socket_may_do_nothing_with_a_token_that_has_expired() {
+    let server = start();
+    let brief = token(json!({ "sub": "ann", "rooms": ["a"] }), Duration::from_secs(1));
+    let asked = ask("", false, Kind::History, Some(&brief));
+    let mut socket = WebSocket::connect_as(server.address(), "/v1/_ws", &asked).await.expect("a socket");
+    let mut answered = async |message: Value, wanted: fn(&Value) -> bool| {
+        socket.send_text(&message.to_string()).await.expect("sent");
+        loop {
+            let frame = tokio::time::timeout(PATIENCE, socket.next_frame()).await.expect("in time").expect("a frame");
+            if wanted(&frame) {
+                return frame;
+            }
+        }
+    };
+    let watch = |reference: u64| json!({ "do": "watch", "ref": reference, "address": "rooms/a/messages" });
+    let publish = json!({ "do": "publish", "ref": 3, "address": "rooms/a/messages", "data": { "by": "ann" } });
+    // It is told of the end of its token by the end of its watch.
+    answered(watch(1), |frame| frame["op"] == "close").await;
+    for message in [watch(2), publish] {
+        let answer = answered(message, |frame| frame["op"] == "problem" || frame["op"] == "done").await;
+        assert_eq!(answer["code"], "token-expired", "{answer}");
+    }
+}
+
+/// Two callers ask at one URL and are told different things: nothing on the way may give one what is the other's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_for_everyone_is_kept_by_no_cache() {
+    let server = start();
+    let ann = token(json!({ "sub": "ann", "rooms": ["a"] }), HOUR);
+    let headers = [format!("Authorization: Bearer {ann}"), "Accept: application/json".to_owned()];
+    for (url, control) in [
+        ("/v1/orders/eu", "no-store"),
+        ("/v1/orders/eu?snapshot=false&from=start", "no-store"),
+        ("/v1/rooms/a/messages", "no-store"),
+        ("/v1/open/x", "no-cache"),
+    ] {
+        let mut wire = Wire::connect(server.address(), None).await.expect("a connection");
+        wire.send(&request(server.address(), "GET", url, &headers, b"")).await.expect("sent");
+        let answer = wire.answer().await.expect("an answer");
+        assert_eq!((answer.head.status, answer.head.header("cache-control")), (200, Some(control)), "{url}");
     }
 }

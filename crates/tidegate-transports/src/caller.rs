@@ -57,6 +57,20 @@ impl Caller {
         self.principal.identity()
     }
 
+    /// Whether what it showed is still good: on a connection that stays, time goes by.
+    ///
+    /// # Errors
+    /// `token-expired`.
+    pub(crate) fn good(&self) -> Result<(), Problem> {
+        match self.until() {
+            Some(until) if until <= Instant::now() => {
+                Err(Problem::new(ErrorCode::TokenExpired, "the token has expired")
+                    .hint("open another connection with a fresh token, and resume with your cursors"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// When what it showed is no longer good.
     pub(crate) fn until(&self) -> Option<Instant> {
         let expires = SystemTime::UNIX_EPOCH + Duration::from_secs(self.principal.expires?);

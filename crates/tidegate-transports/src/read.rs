@@ -10,8 +10,8 @@ mod since;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::Request;
-use http::header::LINK;
+use http::header::{CACHE_CONTROL, LINK};
+use http::{HeaderValue, Request};
 use hyper::body::Incoming;
 use tidegate_core::frame::{Cursors, Row};
 use tidegate_core::{
@@ -224,6 +224,10 @@ impl<'g> Reading<'g> {
             Some(etag) if answer::none_match(request.headers(), etag) => answer::tagged(None, etag),
             Some(etag) => answer::tagged(Some(made.body.clone()), etag),
         };
+        if !self.channel.read_by_everyone() {
+            // Another caller sees something else at this URL, also in the same browser.
+            answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
         answer.headers_mut().insert(TIDEGATE_CURSOR, made.cursor.clone());
         if let Some(after) = &made.next {
             let page = Page { at: made.at, after: after.clone() };

@@ -109,6 +109,7 @@ pub(crate) async fn prepare(
     caller: &Caller,
 ) -> Result<(Watcher, WatchEntry), Problem> {
     options.for_stream()?;
+    caller.good()?;
     if gateway.hub.drain().draining() {
         return Err(gateway.hub.draining_problem());
     }

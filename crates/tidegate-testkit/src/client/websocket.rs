@@ -54,7 +54,10 @@ impl WebSocket {
     }
 
     /// The same as somebody, with the socket that `ask` wants.
-    pub(super) async fn connect_as(server: SocketAddr, url: &str, ask: &Ask) -> Result<WebSocket, Ended> {
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn connect_as(server: SocketAddr, url: &str, ask: &Ask) -> Result<WebSocket, Ended> {
         let mut wire = Wire::connect(server, ask.receive_buffer).await?;
         wire.cut_after(ask.cut_after);
         let key = BASE64.encode(rand::random::<[u8; 16]>());

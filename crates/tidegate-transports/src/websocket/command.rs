@@ -212,6 +212,7 @@ async fn publish_to(
     watched: Option<&Target>,
     publish: Publish,
 ) -> Result<serde_json::Value, Problem> {
+    caller.good()?;
     let target = match (&publish.address, watched) {
         (Some(address), _) => target(address)?,
         (None, Some(watched)) => watched.clone(),
