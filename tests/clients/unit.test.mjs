@@ -251,7 +251,7 @@ test("rows as of a time are those that a long-poll begins with; after a loss it 
   assert.deepEqual(seen, [["c1", { 1: 1, 2: 2 }], ["c2", { 1: "since then", 2: 2 }], ["d2", { 5: 5 }]]);
   const time = `at=${encodeURIComponent(at)}&`;
   assert.equal(server.requests[0].path, `/v1/a/*?${time}chain=true`);
-  const paths = [time, `${time}page=p2&`, "after=c1&wait=25s&", "after=c2&wait=25s&", "", "after=d1&", "after=d2&wait=25s&"];
+  const paths = [time, `${time}page=p2&`, "after=c1&wait=25s&turn=now&as=json&", "after=c2&wait=25s&as=json&", "", "after=d1&as=json&", "after=d2&wait=25s&as=json&"];
   assert.deepEqual(polls(server.requests), paths.map((path) => `/v1/a/*?${path}chain=true`));
 });
 

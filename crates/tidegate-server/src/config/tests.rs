@@ -97,7 +97,7 @@ channels:
     };
     assert_eq!(
         (text(read), text(rows)),
-        ("claims.org==params.org".to_owned(), "data.owner==claims.sub||claims.admin".to_owned())
+        ("claims.org==params.org".to_owned(), "claims.sub==data.owner||claims.admin".to_owned())
     );
     assert_eq!(*history, History::Within(Duration::from_secs(7 * 86_400)));
     assert_eq!(mask.as_ref().map(|mask| mask.as_str()), Some("pay.iban,ssn"));
