@@ -121,7 +121,10 @@ impl Poll {
         }
         let frames = answer.body.get("frames").and_then(Value::as_array).ok_or_else(garbage)?;
         if self.ask.cursor.is_none() && self.ask.from.as_deref() == Some("now") {
-            self.frames.push_back(json!({"op": "begin", "cursor": cursor}));
+            // Where it begins is before what came while it was asked.
+            let begin = cursor.as_ref().filter(|_| frames.is_empty());
+            self.frames
+                .push_back(begin.map_or(json!({"op": "begin"}), |begin| json!({"op": "begin", "cursor": begin})));
         }
         self.frames.extend(frames.iter().cloned());
         match cursor {
