@@ -118,18 +118,26 @@ fn write(walker: &mut Walker<'_>, tree: &Tree<()>, out: &mut Vec<u8>) {
             }
             out.push(b'}');
         }
-        b'[' => {
-            out.push(b'[');
-            let begin = out.len();
-            walker.enter();
-            while walker.element() {
-                comma(begin, out);
-                write(walker, tree, out);
-            }
-            out.push(b']');
-        }
+        b'[' => elements(walker, tree, out, write),
         _ => out.extend_from_slice(walker.value()),
     }
+}
+
+/// An array, each of its elements written by `write`: what is said of a member holds for the items of a list.
+fn elements<T>(
+    walker: &mut Walker<'_>,
+    tree: &Tree<T>,
+    out: &mut Vec<u8>,
+    write: fn(&mut Walker<'_>, &Tree<T>, &mut Vec<u8>),
+) {
+    out.push(b'[');
+    let begin = out.len();
+    walker.enter();
+    while walker.element() {
+        comma(begin, out);
+        write(walker, tree, out);
+    }
+    out.push(b']');
 }
 
 /// Before all but the first.

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use bytes::Bytes;
 
-use super::{Fields, PathError, comma};
+use super::{Fields, PathError, comma, elements};
 use crate::json::walker::Walker;
 use crate::path::{Tree, write_name};
 
@@ -93,16 +93,7 @@ fn write(walker: &mut Walker<'_>, tree: &Tree<()>, out: &mut Vec<u8>) {
             }
             out.push(b'}');
         }
-        b'[' => {
-            out.push(b'[');
-            let begin = out.len();
-            walker.enter();
-            while walker.element() {
-                comma(begin, out);
-                write(walker, tree, out);
-            }
-            out.push(b']');
-        }
+        b'[' => elements(walker, tree, out, write),
         _ => out.extend_from_slice(walker.value()),
     }
 }

@@ -31,9 +31,7 @@ const ADDRESSES: usize = 4;
 /// Whatever happens to the log: what is answered is, to the byte, what a read gives then.
 #[tokio::test]
 async fn what_is_kept_is_what_would_be_read() {
-    let seed = std::env::var("TIDEGATE_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random);
-    println!("TIDEGATE_SEED={seed}");
-    let mut random = StdRng::seed_from_u64(seed);
+    let mut random = seeded();
     let rig = Rig::new(64 * MIB);
     for step in 0..CHANGES {
         change(&rig, &mut random, step);
@@ -45,6 +43,13 @@ async fn what_is_kept_is_what_would_be_read() {
     }
     let figures = rig.gateway.answers.figures();
     assert!(figures.kept > CHANGES as u64 && figures.read > CHANGES as u64 / 4, "{figures:?}");
+}
+
+/// The numbers of a run, which `TIDEGATE_SEED` repeats.
+pub(super) fn seeded() -> StdRng {
+    let seed = std::env::var("TIDEGATE_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random);
+    println!("TIDEGATE_SEED={seed}");
+    StdRng::seed_from_u64(seed)
 }
 
 pub(super) fn change(rig: &Rig, random: &mut StdRng, step: usize) {

@@ -5,11 +5,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use http_body_util::BodyExt;
-use rand::rngs::StdRng;
-use rand::{Rng as _, SeedableRng};
+use rand::Rng as _;
 use tidegate_hub::Plan;
 
-use super::exact::{CHANGES, change, shown};
+use super::exact::{CHANGES, change, seeded, shown};
 use super::*;
 use crate::poll::poll;
 use crate::read::answers::Position;
@@ -29,9 +28,7 @@ const ASKED: [&str; 8] = [
 /// Whatever happens to the log: what is answered from a position is, to the byte, what a read gives then.
 #[tokio::test]
 async fn what_came_since_is_what_would_be_read() {
-    let seed = std::env::var("TIDEGATE_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random);
-    println!("TIDEGATE_SEED={seed}");
-    let mut random = StdRng::seed_from_u64(seed);
+    let mut random = seeded();
     let rig = Rig::new(64 * MIB);
     for step in 0..CHANGES {
         change(&rig, &mut random, step);
