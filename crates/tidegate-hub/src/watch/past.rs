@@ -164,9 +164,8 @@ impl Past {
         *upto = page.upto;
         for record in &page.records {
             if record.op == Op::Clear {
-                let (all, upto) = (BTreeMap::new(), self.channel.log.start());
-                self.rows = Rows::Rebuilt { all, upto, empty: upto == 0, cleared: record.appended };
-                self.bytes = 0;
+                let cleared = record.appended;
+                self.rebuild_from(self.channel.log.start(), cleared);
                 return Ok(());
             }
             let Some(name) = name(record).filter(|name| self.told.as_ref().is_none_or(|told| name > told)) else {
@@ -185,9 +184,27 @@ impl Past {
         self.bounded()
     }
 
+    /// What is held of the records from there tells the rows from the first clear on, or from the beginning of all.
+    fn rebuild_from(&mut self, start: Offset, cleared: Millis) {
+        self.rows = Rows::Rebuilt { all: BTreeMap::new(), upto: start, empty: start == 0, cleared };
+        self.bytes = 0;
+    }
+
     /// Takes the next records after `upto` up to the position.
     fn rebuild(&mut self, upto: Offset) -> Result<(), Problem> {
-        let page = self.read(upto, self.at)?;
+        let page = match (self.read(upto, self.at), &self.rows) {
+            (Ok(page), _) => page,
+            (Err(problem), Rows::Rebuilt { cleared, .. }) => {
+                let (start, cleared) = (self.channel.log.start(), *cleared);
+                if start <= upto || start > self.at {
+                    return Err(problem);
+                }
+                // What came next has been trimmed, but the position is still held.
+                self.rebuild_from(start, cleared);
+                return Ok(());
+            }
+            (Err(problem), Rows::Changed { .. }) => return Err(problem),
+        };
         let Rows::Rebuilt { all, upto, empty, .. } = &mut self.rows else { return Ok(()) };
         *upto = page.upto;
         for record in &page.records {

@@ -179,6 +179,50 @@ async fn what_trims_amid_the_pages_ends_them() {
     assert!(problem.hint.contains(&format!("at={oldest}")), "{problem:?}");
 }
 
+/// What a clear sends back to the beginning finds another beginning, if it was trimmed meanwhile.
+#[tokio::test]
+async fn what_trims_amid_rebuilding_does_not_reach_the_position() {
+    assert!((0..20).any(|_| rebuilt_amid_a_trim()), "the beginning never moved to before the position");
+}
+
+/// `false` if segments were merged so that the position was trimmed with what is before it.
+fn rebuilt_amid_a_trim() -> bool {
+    let mut world = World::new();
+    let age = |world: &mut World| {
+        (0..8).for_each(|_| world.write());
+        world.hub.log().drain_now().expect("drained");
+        world.hub.log().retain_now().expect("trimmed");
+    };
+    (0..12).for_each(|_| age(&mut world));
+    let (channel, a) = (world.channel(), Address::parse("kv/a").expect("address"));
+    let clear = |world: &mut World| {
+        world.rows.clear();
+        let entries = vec![world.entry(Op::Clear, (&a, None), Bytes::new())];
+        world.hub.log().append(Batch { entries, ..Batch::default() }).expect("appended");
+        world.states.insert(world.hub.head("kv"), State::new());
+    };
+    clear(&mut world);
+    (0..4).for_each(|_| world.write());
+    let at = world.hub.head("kv");
+    clear(&mut world);
+    let mut past = Past::new(&channel, &Scope { target: target("kv/*"), key: None }, at, None);
+    while !matches!(past.rows, Rows::Rebuilt { .. }) {
+        assert!(!past.prepare().expect("read"));
+    }
+    let before = channel.log.start();
+    while channel.log.start() == before {
+        age(&mut world);
+    }
+    if channel.log.start() > at {
+        return false;
+    }
+    while !past.prepare().expect("still held") {}
+    let page = past.page(ReadLimit { records: 100, bytes: 1024 * 1024 }).expect("a page");
+    let rows: State = page.rows.into_iter().map(|row| ((row.address, row.key), row.data)).collect();
+    assert_eq!(rows, world.states[&at]);
+    true
+}
+
 #[tokio::test]
 async fn too_much_that_has_changed_is_refused() {
     const ROWS: usize = PAST_BYTES_MAX / (1024 * 1024) + 1;
