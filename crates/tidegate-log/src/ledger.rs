@@ -2,7 +2,7 @@
 //!
 //! Layers as the journal's parts are: the newest is filled, older ones are being drained, below them is the view store.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
@@ -11,6 +11,7 @@ use tidegate_core::{ChannelId, Millis};
 use crate::batch::{Appended, Idempotency};
 use crate::codec::{Reader, put_bytes};
 use crate::journal::IdempotencyRecord;
+use crate::kept;
 use crate::state::{Snapshot, StateError};
 
 /// A remembered key: who may not use it for another body, and what a repeat gets.
@@ -96,6 +97,21 @@ impl Ledger {
             Some(found) => Ok(Some(found)),
             None => snapshot.checkpoint(name),
         }
+    }
+
+    /// What is kept of a kind, by name.
+    pub(crate) fn kept(&self, kind: &str) -> Result<BTreeMap<String, Bytes>, StateError> {
+        let prefix = kept::prefix(kind);
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let (layers, snapshot) = (inner.layers.clone(), inner.snapshot.clone());
+        drop(inner);
+        let mut all: BTreeMap<String, Bytes> = snapshot.checkpoints_from(&prefix)?.into_iter().collect();
+        for layer in layers {
+            let of_kind = layer.checkpoints.iter().filter(|(name, _)| name.starts_with(&prefix));
+            all.extend(of_kind.map(|(name, value)| (name.clone(), value.clone())));
+        }
+        all.retain(|name, value| !kept::is_forgotten(name, value));
+        Ok(all.into_iter().map(|(name, value)| (name[prefix.len()..].to_owned(), value)).collect())
     }
 
     pub(crate) fn remembered(&self, key: &[u8]) -> Result<Option<Remembered>, StateError> {

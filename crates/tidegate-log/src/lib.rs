@@ -22,6 +22,7 @@ mod group;
 mod health;
 mod hot;
 mod journal;
+mod kept;
 mod large;
 mod ledger;
 mod log;

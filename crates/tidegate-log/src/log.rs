@@ -14,6 +14,7 @@ use crate::group::{Done, Outcome, Work, size};
 use crate::health::{Health, Stats};
 use crate::large::LargeBatch;
 use crate::options::{ChannelSpec, Options};
+use crate::page::ReadError;
 use crate::recovery;
 use crate::thread::Running;
 
@@ -88,6 +89,11 @@ impl Log {
     /// The last durable checkpoint of this name.
     pub fn checkpoint(&self, name: &str) -> Option<Bytes> {
         self.running.engine.checkpoint(name)
+    }
+
+    /// What is [kept](Batch::keeping) of a kind, in order of name. It blocks on the disk.
+    pub fn kept(&self, kind: &str) -> Result<Vec<(String, Bytes)>, ReadError> {
+        Ok(self.running.engine.ledger.kept(kind)?.into_iter().collect())
     }
 
     /// `listener` is called after a channel's head or start moved, on the log's threads; it must be quick.

@@ -14,6 +14,7 @@ use crate::health::{Health, Stats};
 use crate::large::LargeBatch;
 use crate::log::{all_appended, appended};
 use crate::options::{ChannelSpec, Options};
+use crate::page::ReadError;
 use crate::verify::{Report, VerifyError, verify_on};
 
 /// An open log whose every step is a call. Dropping it is a killed process: nothing is drained.
@@ -69,6 +70,11 @@ impl SteppedLog {
     pub fn channel(&self, name: &str) -> Option<Channel> {
         let state = self.engine.channels.iter().find(|channel| channel.name == name && channel.configured)?;
         Some(Channel { state: state.clone() })
+    }
+
+    /// As `Log::kept`.
+    pub fn kept(&self, kind: &str) -> Result<Vec<(String, Bytes)>, ReadError> {
+        Ok(self.engine.ledger.kept(kind)?.into_iter().collect())
     }
 
     /// As `Log::checkpoint`.

@@ -9,6 +9,7 @@ use tidegate_core::{ChannelId, Millis, Offset};
 use super::{Frozen, FrozenChannel};
 use crate::engine::Engine;
 use crate::hot::{Part, RowState};
+use crate::kept::is_forgotten;
 use crate::ledger::{Layer, Remembered};
 use crate::options::Window;
 use crate::state::{
@@ -40,7 +41,10 @@ impl Engine {
         let mut added: HashMap<ChannelId, i64> = HashMap::new();
         for layer in layers {
             for (source, bytes) in &layer.checkpoints {
-                checkpoints.insert(source.as_str(), &bytes[..])?;
+                match is_forgotten(source, bytes) {
+                    true => drop(checkpoints.remove(source.as_str())?),
+                    false => drop(checkpoints.insert(source.as_str(), &bytes[..])?),
+                }
             }
             for (key, remembered) in &layer.keys {
                 let replaced = keys.insert(key.as_slice(), remembered.encode(key).as_slice())?;

@@ -272,6 +272,19 @@ impl Snapshot {
         Ok(self.checkpoints.get(name)?.map(|value| Bytes::copy_from_slice(value.value())))
     }
 
+    /// Checkpoints whose names begin so, in order.
+    pub(crate) fn checkpoints_from(&self, prefix: &str) -> Result<Vec<(String, Bytes)>, StateError> {
+        let mut found = Vec::new();
+        for checkpoint in self.checkpoints.range(prefix..)? {
+            let (name, value) = checkpoint?;
+            if !name.value().starts_with(prefix) {
+                break;
+            }
+            found.push((name.value().to_owned(), Bytes::copy_from_slice(value.value())));
+        }
+        Ok(found)
+    }
+
     pub(crate) fn remembered(&self, key: &[u8]) -> Result<Option<Remembered>, StateError> {
         let found = self.keys.get(key)?;
         found
