@@ -10,6 +10,7 @@ mod demo;
 mod docs;
 mod findings;
 mod log;
+mod logging;
 mod policy;
 mod publish;
 mod serve;

@@ -7,8 +7,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tidegate_server::Server;
 use tidegate_server::config::{Config, Environment};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
+use crate::logging;
 use crate::terminal::say;
 use crate::url::{self, Behind};
 
@@ -36,7 +36,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         Some(behind) => behind.config()?.clone(),
         None => load(&arguments.config)?,
     };
-    start_logging();
+    let _audit = logging::start(config.audit.file.as_deref())?;
     raise_file_limit();
     runtime()?.block_on(async {
         let signals = Signals::listen()?;
@@ -71,15 +71,6 @@ pub(crate) fn announce(server: &Server) {
 
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no async runtime")
-}
-
-/// Logs to stderr; `TIDEGATE_LOG` filters, as in `TIDEGATE_LOG=debug` or `tidegate_log=trace,info`.
-pub(crate) fn start_logging() {
-    let filter =
-        EnvFilter::try_from_env("TIDEGATE_LOG").unwrap_or_else(|_| EnvFilter::new(tidegate_server::log_filter()));
-    let color = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    // A second call would fail, which is as good: one is enough.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(color).try_init();
 }
 
 /// A watcher is a file descriptor; the soft limit of most systems is 1,024.

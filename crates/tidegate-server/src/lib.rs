@@ -22,7 +22,7 @@ mod wiring;
 
 pub use listen::ListenError;
 pub use server::{Server, StartError};
-pub use tidegate_transports::Action;
+pub use tidegate_transports::{AUDIT, Action};
 
 /// What is logged where nobody asks for something else.
 pub fn log_filter() -> String {

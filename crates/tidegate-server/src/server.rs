@@ -8,7 +8,7 @@ use tidegate_gate::Gate;
 use tidegate_hub::{Drain, Hub};
 use tidegate_log::{Log, OpenError};
 use tidegate_sources::Running;
-use tidegate_transports::{Action, Answers, Budget, Gateway, Multiplexed};
+use tidegate_transports::{Action, Answers, Audit, Budget, Gateway, Multiplexed};
 use tidegate_wire::Tails;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -100,16 +100,16 @@ impl Server {
         gate.warm().await;
         let allowed = wiring::allowed(&config);
         let multiplexed = Multiplexed::default();
-        let answers = Answers::of(tails.memory().clone());
         let gateway = Arc::new(Gateway {
             hub: hub.clone(),
             tails: tails.clone(),
             gate,
+            audit: Audit::new(config.audit.allows),
             allowed,
             assets: assets(),
             actions,
             budget: Budget::of(tails.memory().clone()),
-            answers: answers.clone(),
+            answers: Answers::of(tails.memory().clone()),
             multiplexed: multiplexed.clone(),
         });
 
@@ -123,7 +123,7 @@ impl Server {
                 return Err(error);
             }
         };
-        let metrics = Metrics::new(hub.clone(), tails.clone(), answers, &sources, keeper);
+        let metrics = Metrics::new(gateway.clone(), &sources, keeper);
         let listed = sources.iter().zip(kinds).map(|(source, kind)| SourceEntry {
             name: source.name().to_owned(),
             kind,

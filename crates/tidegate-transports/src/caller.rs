@@ -37,14 +37,23 @@ impl Caller {
     /// # Errors
     /// `unauthenticated`, `token-expired` or `invalid` for a credential that is not good, also where none was needed.
     pub(crate) async fn of(gateway: &Gateway, headers: &HeaderMap, peer: SocketAddr) -> Result<Caller, Problem> {
-        let credential = credential(headers)?;
-        let principal = gateway.gate.identify(&credential).await.map_err(|refusal| refused(&refusal))?;
+        let refused = |refusal| {
+            gateway.audit.stranger(&refusal, headers, peer);
+            refused(&refusal)
+        };
+        let credential = credential(headers, refused)?;
+        let principal = gateway.gate.identify(&credential).await.map_err(refused)?;
         let policy = match principal.is_anonymous() {
             true => tidegate_hub::Caller::anonymous(),
             false => tidegate_hub::Caller::with_claims(principal.claims.clone())
                 .map_err(|error| Problem::new(ErrorCode::Invalid, format!("the claims of the token: {error}")))?,
         };
         Ok(Caller { principal, policy, peer })
+    }
+
+    /// Who it is.
+    pub(crate) fn principal(&self) -> &Principal {
+        &self.principal
     }
 
     /// What the hub judges.
@@ -80,7 +89,7 @@ impl Caller {
 }
 
 /// What a request shows. Two credentials would let two readers of the request disagree.
-fn credential(headers: &HeaderMap) -> Result<Credential, Problem> {
+fn credential(headers: &HeaderMap, refused: impl FnOnce(Refusal) -> Problem) -> Result<Credential, Problem> {
     let mut shown = headers.get_all(AUTHORIZATION).iter();
     let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut cookies = cookies.flat_map(|line| line.split(';')).filter_map(|pair| {
@@ -96,7 +105,7 @@ fn credential(headers: &HeaderMap) -> Result<Credential, Problem> {
     if shown.next().is_some() || cookies.next().is_some() {
         return Err(several());
     }
-    credential.map_err(|refusal| refused(&refusal))
+    credential.map_err(refused)
 }
 
 fn several() -> Problem {
@@ -104,9 +113,8 @@ fn several() -> Problem {
         .hint(format!("send one `Authorization: Bearer TOKEN`, or the cookie `{COOKIE_NAME}`"))
 }
 
-/// The client's text of a refusal; the operator's goes to the log.
+/// The client's text of a refusal.
 fn refused(refusal: &Refusal) -> Problem {
-    tracing::info!(reason = ?refusal.reason(), detail = refusal.operator(), "a caller was refused");
     let problem = refusal.problem();
     match refusal.challenge(None) {
         Some(challenge) => problem.challenge(challenge),
@@ -117,6 +125,10 @@ fn refused(refusal: &Refusal) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn credential(headers: &HeaderMap) -> Result<Credential, Problem> {
+        super::credential(headers, |refusal| refused(&refusal))
+    }
 
     fn headers(pairs: &[(http::HeaderName, &'static str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (name.clone(), http::HeaderValue::from_static(value))).collect()

@@ -6,6 +6,7 @@
 
 mod action;
 mod answer;
+mod audit;
 mod budget;
 mod cache;
 mod caller;
@@ -30,6 +31,7 @@ mod tls;
 mod websocket;
 
 pub use action::Action;
+pub use audit::{AUDIT, Audit};
 pub use budget::Budget;
 pub use connection::serve;
 pub use door::Allowed;
@@ -55,6 +57,8 @@ pub struct Gateway {
     pub tails: Tails,
     /// Who callers are.
     pub gate: Arc<Gate>,
+    /// What it decides, counted and told.
+    pub audit: Audit,
     /// Host names and origins.
     pub allowed: Allowed,
     /// The page and its parts.

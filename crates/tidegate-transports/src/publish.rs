@@ -30,7 +30,10 @@ pub(crate) async fn publish(
 ) -> Result<Answer, Problem> {
     let channel = match gateway.hub.publishable(&target, request.method().as_str(), caller.policy()) {
         Ok(channel) => channel,
-        Err(problem) => return Ok(refused(gateway, &target, &problem)),
+        Err(problem) if problem.code == ErrorCode::MethodNotAllowed => {
+            return Ok(refused(gateway, &target, &problem));
+        }
+        Err(problem) => return Err(problem),
     };
     let method = request.method().clone();
     let key = key(request)?;
@@ -73,12 +76,10 @@ pub(crate) async fn publish(
     Ok(answer)
 }
 
-/// A refusal; with the methods that the address does take, where it was the method.
+/// The refusal of a method, with those that the address does take.
 pub(crate) fn refused(gateway: &Gateway, target: &Target, problem: &Problem) -> Answer {
     let mut answer = answer::problem(problem);
-    if problem.code == ErrorCode::MethodNotAllowed {
-        answer::header(&mut answer, ALLOW, allow(gateway, target));
-    }
+    answer::header(&mut answer, ALLOW, allow(gateway, target));
     answer
 }
 

@@ -11,6 +11,7 @@ use tidegate_wire::Coding;
 use crate::Gateway;
 use crate::action;
 use crate::answer::{self, Answer};
+use crate::audit::{Act, Asked};
 use crate::caller::Caller;
 use crate::coding::Accepted;
 use crate::compress::{Wish, compress};
@@ -60,7 +61,12 @@ async fn admit(gateway: &Gateway, request: &mut Request<Incoming>, peer: SocketA
     match address_path(&path) {
         Some(address_path) => {
             let caller = Caller::of(gateway, request.headers(), peer).await?;
-            address(gateway, address_path, request, &caller).await
+            let decided = address(gateway, address_path, request, &caller).await;
+            if let Some(act) = Act::of(request.method()) {
+                let asked = Asked { act, address: address_path, headers: Some(request.headers()) };
+                gateway.audit.decided(&caller, &asked, decided.as_ref().err());
+            }
+            decided
         }
         None => own(gateway, &path, request, peer).await.map(Outcome::Answer),
     }

@@ -13,7 +13,8 @@ use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 
 use super::{Arguments, explain, market};
-use crate::serve::{Signals, announce, raise_file_limit, runtime, start_logging};
+use crate::logging;
+use crate::serve::{Signals, announce, raise_file_limit, runtime};
 use crate::terminal::say;
 
 const CONFIG: &str = include_str!("demo.yaml");
@@ -27,7 +28,7 @@ pub(super) fn run(arguments: &Arguments, life: u32) -> Result<()> {
         .with_context(|| format!("cannot make the folder {}", arguments.data.display()))?;
     config.log.path = arguments.data.canonicalize()?;
     let folder = config.log.path.clone();
-    start_logging();
+    logging::start(None)?;
     raise_file_limit();
     runtime()?.block_on(async {
         let signals = Signals::listen()?;

@@ -20,7 +20,8 @@ use tokio::net::TcpSocket;
 use tokio::process::{Child, ChildStdin, Command};
 
 use super::{Arguments, explain};
-use crate::serve::{Signals, at_once, start_logging};
+use crate::logging;
+use crate::serve::{Signals, at_once};
 
 /// A life that lasted so long was a good one, whatever ended it.
 const GOOD_LIFE: Duration = Duration::from_secs(1);
@@ -28,7 +29,7 @@ const GOOD_LIFE: Duration = Duration::from_secs(1);
 const SHORT_LIVES_MAX: u32 = 20;
 
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
-    start_logging();
+    logging::start(None)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no async runtime")?;
     runtime.block_on(supervise(arguments))
 }

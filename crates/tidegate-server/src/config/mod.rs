@@ -6,6 +6,7 @@
 //! have to be read.
 
 mod access;
+mod audit;
 mod channel;
 mod channels;
 mod document;
@@ -26,6 +27,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use audit::AuditConfig;
 pub use channels::{ChannelConfig, Retain};
 pub use draft::{Draft, URL_VARIABLE};
 pub use env::Environment;
@@ -63,6 +65,8 @@ pub struct Config {
     pub log: LogConfig,
     /// How callers say who they are.
     pub gate: tidegate_gate::GateConfig,
+    /// What is told of its decisions.
+    pub audit: AuditConfig,
     /// Systems that are read from.
     pub sources: Vec<SourceConfig>,
     /// Channels in the order of the file.
@@ -164,6 +168,7 @@ fn file(reader: Reader, fields: &Fields, folder: &Path) -> Option<Config> {
     let memory_max = memory_max(reader, fields);
     let log = log(reader, fields, folder);
     let gate = gate::read(reader, fields.get("gate"), folder);
+    let audit = audit::read(reader, fields.get("audit"), folder);
     let declared = sources::read(reader, fields.get("sources"));
     let channels = channels::read(reader, fields.require("channels", "channels: { … }"), &declared);
     fields.finish();
@@ -186,6 +191,7 @@ fn file(reader: Reader, fields: &Fields, folder: &Path) -> Option<Config> {
         memory_max: memory_max?,
         log: log?,
         gate: gate?,
+        audit: audit?,
         sources: declared.into_iter().filter_map(|declared| declared.config).collect(),
         channels,
     })

@@ -39,6 +39,8 @@ pub(super) struct File {
     log: Option<Log>,
     /// How callers say who they are. Without it no token is accepted, and a channel is open to all or to nobody.
     gate: Option<Gate>,
+    /// What is told of who was let in, and who was not.
+    audit: Option<Audit>,
     /// Systems that are read from, by name.
     #[schemars(schema_with = "sources")]
     sources: Option<BTreeMap<String, Value>>,
@@ -125,6 +127,19 @@ pub(super) struct Log {
     /// Segments are merged up to this size: 1MiB to 4GiB. Retention drops whole segments.
     #[schemars(default = "defaults::segment_bytes", extend("type" = ["string", "integer", "null"]))]
     segment_bytes: Option<String>,
+}
+
+/// The audit: a line for every decision that refuses, and for some of those that allow. It names the caller, the address,
+/// what refused, and the request by its `X-Request-Id` or `traceparent`; never a token.
+#[derive(JsonSchema)]
+#[schemars(extend("required" = [] as [&str; 0], "additionalProperties" = false))]
+pub(super) struct Audit {
+    /// Lines of JSON are appended to this file, seen from the folder of the config file; without it they are lines of the
+    /// log. To rotate it, copy it and truncate it.
+    file: Option<String>,
+    /// Which share of allowed decisions is told: 0% to 100%.
+    #[schemars(default = "defaults::allows")]
+    allows: Option<String>,
 }
 
 /// How callers say who they are.
@@ -292,6 +307,7 @@ pub(super) mod defaults {
         listen = "127.0.0.1:8080";
         admin = "127.0.0.1:8081";
         heartbeat = "15s";
+        allows = "0%";
         batch_delay_ms = "1";
         io_uring = "true";
         compress = "true";

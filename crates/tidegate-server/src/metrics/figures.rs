@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tidegate_hub::{Channel, Hub};
 use tidegate_log::{Health, SYNC_BUCKETS_US, Stats};
 use tidegate_sources::SourceStats;
-use tidegate_transports::AnswerFigures;
+use tidegate_transports::{AnswerFigures, Gateway};
 use tidegate_wire::{Coding, Compressed, Step, Tails, Use, deflated};
 
 use crate::tls::Keeper;
@@ -19,11 +19,11 @@ pub(super) struct Figure {
     /// For the scrape and the reference.
     pub(super) help: &'static str,
     pub(super) labels: &'static [&'static str],
-    read: Read,
+    pub(super) read: Read,
 }
 
 /// Where the figure is.
-enum Read {
+pub(super) enum Read {
     /// In the log's figures.
     Log(fn(&Stats) -> Sample),
     /// In the figures of each source.
@@ -34,6 +34,8 @@ enum Read {
     Channel(fn(&Channel) -> u64),
     /// Of the certificate; without one there is no sample.
     Tls(fn(&Keeper) -> u64),
+    /// In the figures of the gate.
+    Gate(fn(&tidegate_gate::Figures) -> &AtomicU64),
     /// Somewhere else.
     State(fn(&State) -> Vec<Sample>),
 }
@@ -47,6 +49,7 @@ pub(super) enum Kind {
 
 /// The rooms at the moment of a scrape.
 pub(super) struct State<'s> {
+    pub(super) gateway: &'s Gateway,
     pub(super) hub: &'s Hub,
     pub(super) tails: &'s Tails,
     pub(super) answers: AnswerFigures,
@@ -442,6 +445,7 @@ impl Figure {
                 .map(|channel| Sample::Value(vec![channel.config.name.clone()], read(channel) as f64))
                 .collect(),
             Read::Tls(read) => state.tls.map(|tls| value(read(tls))).into_iter().collect(),
+            Read::Gate(read) => vec![super::gate::sample(state, read)],
             Read::State(read) => read(state),
         }
     }

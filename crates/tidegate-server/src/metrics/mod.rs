@@ -5,6 +5,7 @@
 //! a key or a peer, since clients could make as many labels as they like.
 
 mod figures;
+mod gate;
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,10 +16,8 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
-use tidegate_hub::Hub;
 use tidegate_sources::{Running, SourceStats};
-use tidegate_transports::Answers;
-use tidegate_wire::Tails;
+use tidegate_transports::Gateway;
 
 use crate::tls::Keeper;
 use figures::{FIGURES, Figure, Kind, Sample, State};
@@ -27,17 +26,11 @@ use figures::{FIGURES, Figure, Kind, Sample, State};
 pub(crate) struct Metrics(Registry);
 
 impl Metrics {
-    pub(crate) fn new(
-        hub: Hub,
-        tails: Tails,
-        answers: Answers,
-        sources: &[Running],
-        tls: Option<Arc<Keeper>>,
-    ) -> Metrics {
+    pub(crate) fn new(gateway: Arc<Gateway>, sources: &[Running], tls: Option<Arc<Keeper>>) -> Metrics {
         let sources: Vec<(String, Arc<SourceStats>)> =
             sources.iter().map(|source| (source.name().to_owned(), source.stats().clone())).collect();
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(Scrape { hub, tails, answers, sources, tls }));
+        registry.register_collector(Box::new(Scrape { gateway, sources, tls }));
         Metrics(registry)
     }
 
@@ -49,6 +42,11 @@ impl Metrics {
     }
 }
 
+/// All metrics, in the order of the reference.
+fn all() -> impl Iterator<Item = &'static Figure> {
+    FIGURES.iter().chain(gate::FIGURES)
+}
+
 /// The reference page.
 pub(crate) fn page() -> String {
     let mut page = String::from(
@@ -58,7 +56,7 @@ pub(crate) fn page() -> String {
          [alerts.yml](alerts.yml) has alert rules for Prometheus.\n\n\
          | metric | kind | labels | meaning |\n|---|---|---|---|\n",
     );
-    for figure in FIGURES {
+    for figure in all() {
         let (kind, suffix) = match figure.kind {
             Kind::Counter => ("counter", "_total"),
             Kind::Gauge => ("gauge", ""),
@@ -72,9 +70,7 @@ pub(crate) fn page() -> String {
 
 /// What is asked at each scrape.
 struct Scrape {
-    hub: Hub,
-    tails: Tails,
-    answers: Answers,
+    gateway: Arc<Gateway>,
     sources: Vec<(String, Arc<SourceStats>)>,
     tls: Option<Arc<Keeper>>,
 }
@@ -88,14 +84,15 @@ impl fmt::Debug for Scrape {
 impl Collector for Scrape {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         let state = State {
-            hub: &self.hub,
-            tails: &self.tails,
-            answers: self.answers.figures(),
+            gateway: &self.gateway,
+            hub: &self.gateway.hub,
+            tails: &self.gateway.tails,
+            answers: self.gateway.answers.figures(),
             sources: &self.sources,
             tls: self.tls.as_deref(),
-            log: self.hub.log().stats(),
+            log: self.gateway.hub.log().stats(),
         };
-        for figure in FIGURES {
+        for figure in all() {
             let metric_type = match figure.kind {
                 Kind::Counter => MetricType::Counter,
                 Kind::Gauge => MetricType::Gauge,

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use tidegate_core::{ErrorCode, Problem};
+use tidegate_core::{ErrorCode, Problem, Target};
 use tidegate_hub::WatchEntry;
 use tidegate_wire::{Connection, Encoding, Over, WatchName, Watcher};
 
 use super::command::{self, Change, Watch};
 use super::session::text_frame;
 use crate::Gateway;
+use crate::audit::{Act, Asked};
 use crate::caller::Caller;
+use crate::options::Options;
 use crate::stream::prepare;
 
 /// What the task needs. The client is heard again when it is done.
@@ -31,7 +33,7 @@ impl Begin {
     pub(super) async fn watch(self, watch: Watch, name: WatchName) {
         let Watch { reference, address, options } = watch;
         let decided = match command::target(&address) {
-            Ok(target) => prepare(&self.gateway, target, options, self.encoding, &self.caller).await,
+            Ok(target) => self.prepare(target, options).await,
             Err(problem) => Err(problem),
         };
         self.answer(decided, reference, name, true);
@@ -51,13 +53,20 @@ impl Begin {
         };
         let WatchEntry { target, .. } = self.connection.watched(old).await.map_err(over)?;
         let begins = change.options.begins();
-        let prepared = prepare(&self.gateway, target, change.options, self.encoding, &self.caller);
-        let (mut watcher, entry) = prepared.await?;
+        let (mut watcher, entry) = self.prepare(target, change.options).await?;
         let stands = self.connection.leave(old).await.map_err(over)?;
         if let Some(cursor) = stands.filter(|_| !begins) {
             watcher.plan = watcher.plan.after(cursor)?;
         }
         Ok((watcher, entry))
+    }
+
+    async fn prepare(&self, target: Target, options: Options) -> Result<(Watcher, WatchEntry), Problem> {
+        let address = target.as_str().to_owned();
+        let prepared = prepare(&self.gateway, target, options, self.encoding, &self.caller).await;
+        let asked = Asked { act: Act::Read, address: &address, headers: None };
+        self.gateway.audit.decided(&self.caller, &asked, prepared.as_ref().err());
+        prepared
     }
 
     fn answer(

@@ -11,6 +11,7 @@ use tidegate_hub::{Action, Format, Idempotency, Precondition};
 use tidegate_wire::WatchName;
 
 use crate::Gateway;
+use crate::audit::{Act, Asked};
 use crate::caller::Caller;
 use crate::options::{Members, Options};
 
@@ -228,8 +229,12 @@ async fn publish_to(
     };
     let condition = Precondition::read(publish.if_match.as_deref(), publish.if_none_match.as_deref())?;
     let idempotency = publish.idempotency_key.map(|key| Idempotency { principal: caller.identity(), key });
+    let address = target.as_str().to_owned();
     let write = tidegate_hub::Publish { target, action, idempotency, condition };
-    let published = gateway.hub.publish(write, caller.policy()).await?;
+    let published = gateway.hub.publish(write, caller.policy()).await;
+    let asked = Asked { act: Act::Publish, address: &address, headers: None };
+    gateway.audit.decided(caller, &asked, published.as_ref().err());
+    let published = published?;
     let mut done = json!({
         "op": "done",
         "ref": publish.r#ref,
