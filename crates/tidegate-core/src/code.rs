@@ -32,6 +32,8 @@ pub enum ErrorCode {
     Forbidden,
     /// The caller must sign in more strongly.
     StepUpRequired,
+    /// Who decides cannot be asked.
+    GateUnavailable,
     /// The method does not fit the channel.
     MethodNotAllowed,
     /// No representation that the client accepts.
@@ -77,7 +79,7 @@ struct Entry {
 
 impl ErrorCode {
     /// All codes, in the order of the reference page.
-    pub const ALL: [ErrorCode; 26] = [
+    pub const ALL: [ErrorCode; 27] = [
         ErrorCode::ChannelNotFound,
         ErrorCode::KeyNotFound,
         ErrorCode::Invalid,
@@ -89,6 +91,7 @@ impl ErrorCode {
         ErrorCode::TokenExpired,
         ErrorCode::Forbidden,
         ErrorCode::StepUpRequired,
+        ErrorCode::GateUnavailable,
         ErrorCode::MethodNotAllowed,
         ErrorCode::NotAcceptable,
         ErrorCode::Conflict,
@@ -132,6 +135,8 @@ impl ErrorCode {
                 "The channel's access rules do not allow this, or a page of another origin tried it. What is not allowed is denied.", "Ask the operator to allow it in the channel's `access`, or list the page's origin under `origins`."),
             ErrorCode::StepUpRequired => row("step-up-required", 401, 4401, None, "A stronger sign-in is needed",
                 "The channel asks for a stronger or fresher authentication.", "Sign in again as the challenge says."),
+            ErrorCode::GateUnavailable => row("gate-unavailable", 503, 4503, Some(2_000), "Who decides cannot be asked",
+                "The issuer of the token, or the application that is asked about this, cannot be reached or gives no answer.", "Come back after the time given, as you are; the operator finds in the log what is down."),
             ErrorCode::MethodNotAllowed => row("method-not-allowed", 405, 4400, None, "The method does not fit the channel",
                 "PUT and DELETE need a keyed channel; a channel with a source is written by its source alone.", "Use a method of the Allow header."),
             ErrorCode::NotAcceptable => row("not-acceptable", 406, 4400, None, "No such representation",

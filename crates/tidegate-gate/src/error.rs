@@ -65,7 +65,7 @@ struct Row {
 impl Reason {
     #[rustfmt::skip]
     fn row(self) -> Row {
-        use ErrorCode::{Forbidden, Internal, Invalid, RateLimited, StepUpRequired, TokenExpired, Unauthenticated};
+        use ErrorCode::{Forbidden, GateUnavailable, Invalid, RateLimited, StepUpRequired, TokenExpired, Unauthenticated};
         let row = |code, error, detail, hint| Row { code, error, detail, hint };
         let (request, token) = (Some("invalid_request"), Some("invalid_token"));
         match self {
@@ -89,7 +89,7 @@ impl Reason {
             Reason::Certificate => row(Unauthenticated, None, "the client certificate is not accepted", "use another certificate, or send `Authorization: Bearer TOKEN`"),
             Reason::StepUp => row(StepUpRequired, Some("insufficient_user_authentication"), "the channel asks for a stronger or fresher sign-in", "sign in again with the `acr_values` and `max_age` of the challenge"),
             Reason::Scope => row(Forbidden, Some("insufficient_scope"), "the token lacks a scope", "ask the issuer for a token with the scope of the challenge"),
-            Reason::Unavailable => row(Internal, None, "the issuer of the token cannot be reached", "come back in a moment; the token may be good"),
+            Reason::Unavailable => row(GateUnavailable, None, "the issuer of the token cannot be reached", "come back in a moment; the token may be good"),
             Reason::Busy => row(RateLimited, None, "too many tokens are being asked about", "come back in a moment; the token may be good"),
         }
     }

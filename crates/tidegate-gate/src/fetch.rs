@@ -62,7 +62,8 @@ impl Fetcher {
         let mut hosts: HashSet<String> = config.allow_hosts.iter().map(|host| host.to_ascii_lowercase()).collect();
         for text in configured {
             // The text may hold a password, so the error does not have it.
-            let url = Url::parse(text).map_err(|error| ConfigError::new("the URL of an issuer", error.to_string()))?;
+            let url =
+                Url::parse(text).map_err(|error| ConfigError::new("a URL that cannot be read", error.to_string()))?;
             if is_this_machine(&url) {
                 hosts.extend(authority(&url));
             }
@@ -70,7 +71,9 @@ impl Fetcher {
         let clients = if configured.is_empty() { None } else { Some(Clients::new(config)?) };
         let fetcher = Fetcher(Arc::new(Inner { clients, hosts, bytes_max: config.bytes_max }));
         for url in configured {
-            fetcher.client(url).map_err(|error| ConfigError::new("fetch", error.to_string()))?;
+            fetcher
+                .client(url)
+                .map_err(|error| ConfigError::new("what is fetched may not lead there", error.to_string()))?;
         }
         Ok(fetcher)
     }
@@ -92,6 +95,19 @@ impl Fetcher {
         let (client, url) = self.client(url)?;
         let request = client.post(url.clone()).form(form).basic_auth(name, Some(password.expose()));
         self.body(&url, request).await
+    }
+
+    /// The answer to JSON that is posted with headers of its own.
+    pub(crate) async fn post_json(
+        &self,
+        url: &str,
+        headers: &[(&'static str, String)],
+        body: String,
+    ) -> Result<Bytes, FetchError> {
+        let (client, url) = self.client(url)?;
+        let request = client.post(url.clone()).header("content-type", "application/json");
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
+        self.body(&url, request.body(body)).await
     }
 
     /// Which client a URL is for, if any.

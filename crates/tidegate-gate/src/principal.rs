@@ -46,6 +46,8 @@ pub enum Shown {
     ApiKey,
     /// A client certificate.
     Certificate,
+    /// Nothing that the gate knows; an application said who it is.
+    Hook,
 }
 
 impl Principal {
@@ -66,6 +68,20 @@ impl Principal {
         }
     }
 
+    /// The same, with claims of an application put over its own. Of somebody who showed nothing they say who it is.
+    #[must_use]
+    pub fn with_claims(&self, more: serde_json::Map<String, serde_json::Value>) -> Principal {
+        let mut claims: serde_json::Map<_, _> = serde_json::from_slice(&self.claims).unwrap_or_default();
+        claims.extend(more);
+        let mut principal = self.clone();
+        if self.is_anonymous() {
+            principal.shown = Shown::Hook;
+            principal.subject = claims.get("sub").and_then(|subject| subject.as_str()).map(Into::into);
+        }
+        principal.claims = Bytes::from(serde_json::Value::Object(claims).to_string());
+        principal
+    }
+
     /// Whether it showed nothing.
     pub fn is_anonymous(&self) -> bool {
         self.shown == Shown::Nothing
@@ -84,6 +100,7 @@ impl Principal {
             Shown::Token => ("token", self.issuer.as_deref().unwrap_or_default()),
             Shown::ApiKey => ("key", ""),
             Shown::Certificate => ("certificate", ""),
+            Shown::Hook => ("hook", ""),
         };
         // Neither a kind nor, with its length before it, an issuer can be mistaken for what follows.
         format!("{kind}:{}:{issuer}:{}", issuer.len(), self.subject.as_deref().unwrap_or_default())

@@ -23,7 +23,9 @@ pub use channel::Channel;
 pub use config::{ChannelConfig, HubOptions};
 pub use drain::{Drain, DrainSignal};
 pub use frames::changes;
-pub use policy::{Access, Act, Caller, ClaimsError, Entrance, History, Policy, Right, RowRule, Vocabulary, decide};
+pub use policy::{
+    Access, Act, Asks, Caller, ClaimsError, Entrance, History, Policy, Right, RowRule, Vocabulary, decide,
+};
 pub use publish::{Action, Format, Idempotency, Precondition, Publish, Published, key_text};
 pub use query::{FramePage, Newest, PAGE_BYTES_MAX, PastRows, ROWS_MAX, RowPage, Value};
 pub use watch::{

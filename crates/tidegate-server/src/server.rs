@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate_gate::Gate;
+use tidegate_gate::{Gate, Hooks};
 use tidegate_hub::{Drain, Hub};
 use tidegate_log::{Log, OpenError};
 use tidegate_sources::Running;
-use tidegate_transports::{Action, Answers, Audit, Budget, Gateway, Multiplexed};
+use tidegate_transports::{Action, Answers, Audit, Budget, Gateway, Hooked, Multiplexed};
 use tidegate_wire::Tails;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -98,12 +98,17 @@ impl Server {
         let tails = Tails::start(hub.clone(), wiring::stream_options(&config)).map_err(StartError::Lanes)?;
         let gate = Arc::new(Gate::new(&config.gate, Arc::default())?);
         gate.warm().await;
+        let hooks = match &config.hooks {
+            Some(hooks) => Hooked::new(Hooks::new(hooks, &config.gate.fetch)?, hooks),
+            None => Hooked::none(),
+        };
         let allowed = wiring::allowed(&config);
         let multiplexed = Multiplexed::default();
         let gateway = Arc::new(Gateway {
             hub: hub.clone(),
             tails: tails.clone(),
             gate,
+            hooks,
             audit: Audit::new(config.audit.allows),
             allowed,
             assets: assets(),

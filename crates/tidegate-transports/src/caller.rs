@@ -43,6 +43,10 @@ impl Caller {
         };
         let credential = credential(headers, refused)?;
         let principal = gateway.gate.identify(&credential).await.map_err(refused)?;
+        let principal = match gateway.hooks.connect(&principal, headers, peer).await? {
+            Some(claims) => Arc::new(principal.with_claims(claims)),
+            None => principal,
+        };
         let policy = match principal.is_anonymous() {
             true => tidegate_hub::Caller::anonymous(),
             false => tidegate_hub::Caller::with_claims(principal.claims.clone())

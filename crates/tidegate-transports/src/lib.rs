@@ -14,6 +14,7 @@ mod coding;
 mod compress;
 mod connection;
 mod door;
+mod hooks;
 mod http2;
 mod list;
 mod negotiate;
@@ -35,6 +36,7 @@ pub use audit::{AUDIT, Audit};
 pub use budget::Budget;
 pub use connection::serve;
 pub use door::Allowed;
+pub use hooks::Hooked;
 pub use http2::Multiplexed;
 pub use page::{Asset, Assets};
 pub use read::{AnswerFigures, Answers};
@@ -57,7 +59,9 @@ pub struct Gateway {
     pub tails: Tails,
     /// Who callers are.
     pub gate: Arc<Gate>,
-    /// What it decides, counted and told.
+    /// Applications that are asked.
+    pub hooks: Hooked,
+    /// What the gate decides, counted and told.
     pub audit: Audit,
     /// Host names and origins.
     pub allowed: Allowed,

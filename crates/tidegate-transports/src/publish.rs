@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde_json::json;
 use tidegate_core::{ErrorCode, Problem, Target};
-use tidegate_hub::{Action, Format, Idempotency, Precondition, Publish};
+use tidegate_hub::{Action, Format, Idempotency, Precondition, Publish, Published};
 
 use crate::Gateway;
 use crate::answer::{self, Answer, TIDEGATE_CURSOR};
@@ -60,7 +60,7 @@ pub(crate) async fn publish(
     };
     let deletes = matches!(action, Action::Delete { .. });
     let publish = Publish { target, action, idempotency, condition };
-    let published = gateway.hub.publish(publish, caller.policy()).await?;
+    let published = write(gateway, caller, publish).await?;
     let mut answer = if deletes {
         answer::empty(204)
     } else {
@@ -74,6 +74,15 @@ pub(crate) async fn publish(
         answer::header(&mut answer, HeaderName::from_static("idempotency-replayed"), "true");
     }
     Ok(answer)
+}
+
+/// Publishes, once the application allows it where the channel asks one.
+pub(crate) async fn write(gateway: &Gateway, caller: &Caller, publish: Publish) -> Result<Published, Problem> {
+    if gateway.hub.catalog().resolve(&publish.target).is_ok_and(|channel| channel.config.access.asks.publish) {
+        let channel = gateway.hub.publishable(&publish.target, publish.action.method(), caller.policy())?;
+        gateway.hooks.publish(caller, &channel.config.name, &publish).await?;
+    }
+    gateway.hub.publish(publish, caller.policy()).await
 }
 
 /// The refusal of a method, with those that the address does take.

@@ -93,6 +93,9 @@ pub(crate) fn kept(
     // Who shows something has not come here.
     let plan = gateway.hub.plan(&options.request(target), &tidegate_hub::Caller::anonymous()).ok()?;
     loaded(&plan.channel).ok()?;
+    if plan.channel.config.access.asks.watch {
+        return None;
+    }
     let reading = Reading::new(gateway, plan, options).ok()?;
     let made = gateway.answers.kept(&reading.channel, &reading.asked)?;
     Some(reading.answer(&made, options, request))
@@ -106,7 +109,8 @@ fn loaded(channel: &Channel) -> Result<(), Problem> {
     Ok(())
 }
 
-/// The hub's plan; where it may read the disk it is made where blocking is allowed.
+/// The hub's plan; where it may read the disk it is made where blocking is allowed. If the channel asks an application, it
+/// has allowed it.
 pub(crate) async fn plan(
     gateway: &Gateway,
     target: Target,
@@ -114,13 +118,18 @@ pub(crate) async fn plan(
     caller: &Caller,
 ) -> Result<Plan, Problem> {
     let (hub, request) = (gateway.hub.clone(), options.request(target));
-    let caller = caller.policy().clone();
-    if !hub.plan_blocks(&request) {
-        return hub.plan(&request, &caller);
+    let policy = caller.policy().clone();
+    let plan = match hub.plan_blocks(&request) {
+        false => hub.plan(&request, &policy)?,
+        true => tokio::task::spawn_blocking(move || hub.plan(&request, &policy))
+            .await
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?,
+    };
+    let config = &plan.channel.config;
+    if config.access.asks.watch {
+        gateway.hooks.watch(caller, &config.name, &plan.view.scope.target).await?;
     }
-    tokio::task::spawn_blocking(move || hub.plan(&request, &caller))
-        .await
-        .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    Ok(plan)
 }
 
 /// What is asked and how it is read: the way of everything that may be kept.

@@ -83,6 +83,7 @@ pub(crate) fn kept(gateway: &Gateway, request: &Request<Incoming>) -> Option<Ans
     let headers = request.headers();
     let shows = |name| headers.contains_key(name);
     if request.method() != Method::GET
+        || gateway.hooks.asks_about_all()
         || [ORIGIN, AUTHORIZATION, COOKIE].iter().any(shows)
         || websocket::wanted(request)
     {

@@ -20,12 +20,30 @@ pub struct Access {
     pub rows: Policy,
     /// Which columns nobody sees.
     pub mask: Option<Arc<Mask>>,
+    /// What an application is asked about, too.
+    pub asks: Asks,
+}
+
+/// What an application is asked about, once the policies have allowed it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asks {
+    /// Watching and reading.
+    pub watch: bool,
+    /// Publishing.
+    pub publish: bool,
 }
 
 impl Default for Access {
     /// Nobody may do anything; whom `read` alone lets in sees all of it.
     fn default() -> Access {
-        Access { read: Policy::Never, publish: Policy::Never, history: History::All, rows: Policy::Always, mask: None }
+        Access {
+            read: Policy::Never,
+            publish: Policy::Never,
+            history: History::All,
+            rows: Policy::Always,
+            mask: None,
+            asks: Asks::default(),
+        }
     }
 }
 
@@ -37,8 +55,8 @@ impl Access {
 
     /// Whether all callers see the same, at any time: what one is told may be told to any other.
     pub fn is_for_everyone(&self) -> bool {
-        let Access { read, history, rows, .. } = self;
-        *read == Policy::Always && *history == History::All && *rows == Policy::Always
+        let Access { read, history, rows, asks, .. } = self;
+        *read == Policy::Always && *history == History::All && *rows == Policy::Always && !asks.watch
     }
 
     /// Rules that let nobody do or see anything, though they do not say `false`: for `tidegate check`.

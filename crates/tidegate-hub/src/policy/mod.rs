@@ -19,7 +19,7 @@ mod rule;
 mod vocabulary;
 mod writing;
 
-pub use access::Access;
+pub use access::{Access, Asks};
 pub use caller::{Caller, ClaimsError};
 pub use decision::{Act, decide};
 pub use door::Entrance;

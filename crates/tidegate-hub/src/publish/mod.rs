@@ -106,7 +106,8 @@ struct Place {
 }
 
 impl Action {
-    fn method(&self) -> &'static str {
+    /// The method of HTTP that says it.
+    pub fn method(&self) -> &'static str {
         match self {
             Action::Post { .. } => "POST",
             Action::Put { .. } => "PUT",

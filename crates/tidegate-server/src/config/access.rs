@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tidegate_core::{KeySpec, Mask, Template};
-use tidegate_hub::{Access, CelError, History, Policy, Right, Vocabulary};
+use tidegate_hub::{Access, Asks, CelError, History, Policy, Right, Vocabulary};
 
 use super::fields::{Field, Reader};
 use super::report::Problem;
@@ -29,21 +29,38 @@ pub(super) fn read(reader: Reader, field: &Field, template: Option<&Template>, k
     let (read, publish, rows) = (policy(Right::Read), policy(Right::Publish), policy(Right::Rows));
     let history = fields.optional("history", |field| history(reader, field, &vocabulary));
     let mask = fields.optional("mask", |field| mask(reader, field, template, key));
+    let asks = fields.optional("ask", asks);
     let written = |right: Right| Some(fields.get(right.name())?.text()?.text);
     let access = (|| {
-        let closed = Access::default();
+        let (closed, asks) = (Access::default(), asks?.unwrap_or_default());
         Some(Access {
-            read: read?.unwrap_or(closed.read),
-            publish: publish?.unwrap_or(closed.publish),
+            read: read?.unwrap_or_else(|| instead(asks.watch, closed.read)),
+            publish: publish?.unwrap_or_else(|| instead(asks.publish, closed.publish)),
             history: history?.unwrap_or(closed.history),
             rows: rows?.unwrap_or(closed.rows),
             mask: mask?.map(Arc::new),
+            asks,
         })
     })();
     fields.finish();
     let access = access?;
     let warnings = access.warnings(written);
     Some(Found { access, warnings })
+}
+
+/// Where an application decides and no policy is given, it decides alone.
+fn instead(asks: bool, closed: Policy) -> Policy {
+    if asks { Policy::Always } else { closed }
+}
+
+fn asks(field: &Field) -> Option<Asks> {
+    let asked = field.list(true, |text| match text {
+        "watch" => Ok(Asks { watch: true, publish: false }),
+        "publish" => Ok(Asks { watch: false, publish: true }),
+        _ => Err(Complaint::new("nothing that is asked about").help("write `watch`, `publish`, or both in a list")),
+    })?;
+    let both = |all: Asks, one: Asks| Asks { watch: all.watch || one.watch, publish: all.publish || one.publish };
+    Some(asked.into_iter().fold(Asks::default(), both))
 }
 
 /// A duration, or an expression.

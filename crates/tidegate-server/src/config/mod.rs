@@ -15,6 +15,7 @@ mod env;
 mod feed;
 mod fields;
 mod gate;
+mod hooks;
 mod machine;
 mod reference;
 mod report;
@@ -65,6 +66,8 @@ pub struct Config {
     pub log: LogConfig,
     /// How callers say who they are.
     pub gate: tidegate_gate::GateConfig,
+    /// Applications that are asked.
+    pub hooks: Option<tidegate_gate::HooksConfig>,
     /// What is told of its decisions.
     pub audit: AuditConfig,
     /// Systems that are read from.
@@ -168,10 +171,15 @@ fn file(reader: Reader, fields: &Fields, folder: &Path) -> Option<Config> {
     let memory_max = memory_max(reader, fields);
     let log = log(reader, fields, folder);
     let gate = gate::read(reader, fields.get("gate"), folder);
+    let fetch = gate.as_ref().map(|gate| gate.fetch.clone()).unwrap_or_default();
+    let hooks = hooks::read(reader, fields.get("hooks"), &fetch);
     let audit = audit::read(reader, fields.get("audit"), folder);
     let declared = sources::read(reader, fields.get("sources"));
     let channels = channels::read(reader, fields.require("channels", "channels: { … }"), &declared);
     fields.finish();
+    if let Some(hooks) = &hooks {
+        hooks::asked(reader, fields, hooks.as_ref(), &channels);
+    }
     if let (Some(listen), Some(admin)) = (listen, admin)
         && listen == admin
         && listen.port() != 0
@@ -191,6 +199,7 @@ fn file(reader: Reader, fields: &Fields, folder: &Path) -> Option<Config> {
         memory_max: memory_max?,
         log: log?,
         gate: gate?,
+        hooks: hooks?,
         audit: audit?,
         sources: declared.into_iter().filter_map(|declared| declared.config).collect(),
         channels,

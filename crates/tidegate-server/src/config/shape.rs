@@ -41,6 +41,8 @@ pub(super) struct File {
     gate: Option<Gate>,
     /// What is told of who was let in, and who was not.
     audit: Option<Audit>,
+    /// Applications that are asked who may do what.
+    hooks: Option<Hooks>,
     /// Systems that are read from, by name.
     #[schemars(schema_with = "sources")]
     sources: Option<BTreeMap<String, Value>>,
@@ -140,6 +142,35 @@ pub(super) struct Audit {
     /// Which share of allowed decisions is told: 0% to 100%.
     #[schemars(default = "defaults::allows")]
     allows: Option<String>,
+}
+
+/// Applications that are asked: `connect` about everybody who comes, `watch` and `publish` about channels whose `access`
+/// says so with `ask`. A question is a POST of JSON, signed as Standard Webhooks have it; the answer is
+/// `{"allow":true}` or `{"allow":false,"reason":"…"}`. That of `connect` may have `claims`, which policies see.
+#[derive(JsonSchema)]
+#[schemars(extend("required" = ["secret"], "additionalProperties" = false))]
+pub(super) struct Hooks {
+    /// A URL: who may come, and what is claimed of them. It is told of `forward`.
+    connect: Option<String>,
+    /// A URL: who may watch and read.
+    watch: Option<String>,
+    /// A URL: who may publish what; it is asked each time, and told of the body.
+    publish: Option<String>,
+    /// Signs what is asked: `whsec_` and the base64 of 24 to 64 random bytes. Take it from the environment.
+    secret: String,
+    /// Headers that `connect` is told of, such as `cookie`.
+    #[schemars(extend("type" = ["array", "string", "null"]))]
+    forward: Option<Vec<String>>,
+    /// An application that answers later has not answered: 100ms to 30s.
+    #[schemars(default = "defaults::hook_timeout")]
+    timeout: Option<String>,
+    /// How long an answer to `connect` and `watch` holds: 1s to 1h, or 0s.
+    #[schemars(default = "defaults::hook_cache")]
+    cache: Option<String>,
+    /// What happens when there is no answer: `deny` refuses for the moment, as `gate-unavailable`; `allow` lets in. After
+    /// five failures in a row nothing is asked for 5 s.
+    #[schemars(default = "defaults::hook_down", extend("enum" = ["deny", "allow"]))]
+    down: Option<String>,
 }
 
 /// How callers say who they are.
@@ -280,6 +311,10 @@ pub(super) struct Access {
     /// Members of the data that nobody is shown, such as `ssn` or `pay.iban`; row rules may read them.
     #[schemars(extend("type" = ["array", "string", "null"]))]
     mask: Option<Vec<String>>,
+    /// What the application of `hooks` is asked about, once the policies have allowed it: `watch`, `publish`, or both. Where
+    /// it is asked and `read` or `publish` is left out, it decides alone.
+    #[schemars(extend("type" = ["array", "string", "null"]))]
+    ask: Option<Vec<String>>,
 }
 
 /// For how long a repeated `Idempotency-Key` is recognised.
@@ -307,6 +342,9 @@ pub(super) mod defaults {
         listen = "127.0.0.1:8080";
         admin = "127.0.0.1:8081";
         heartbeat = "15s";
+        hook_timeout = "2s";
+        hook_cache = "10s";
+        hook_down = "deny";
         allows = "0%";
         batch_delay_ms = "1";
         io_uring = "true";

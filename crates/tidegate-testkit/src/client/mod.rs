@@ -79,6 +79,8 @@ pub struct Ask {
     pub limit: Option<usize>,
     /// What the client shows of itself.
     pub token: Option<String>,
+    /// Lines of the head that are sent beside ours, such as a cookie.
+    pub headers: Vec<String>,
     /// Our end is dropped after this many bytes of the server's.
     pub cut_after: Option<u64>,
     /// Size of the socket's receive buffer, so that a slow reader is felt soon.
@@ -130,6 +132,7 @@ impl Ask {
             coding: None,
             limit: None,
             token: None,
+            headers: Vec::new(),
             cut_after: None,
             receive_buffer: None,
         }
@@ -159,9 +162,10 @@ impl Ask {
         options
     }
 
-    /// The header line that says who asks.
-    pub(crate) fn authorization(&self) -> Option<String> {
-        self.token.as_ref().map(|token| format!("Authorization: Bearer {token}"))
+    /// Lines of the head that say who asks, and others.
+    pub(crate) fn shown(&self) -> impl Iterator<Item = String> {
+        let token = self.token.as_ref().map(|token| format!("Authorization: Bearer {token}"));
+        token.into_iter().chain(self.headers.iter().cloned())
     }
 
     /// The path and query of the request.

@@ -208,7 +208,7 @@ impl Poll {
 
     async fn get(&mut self, url: &str) -> Result<Answer, Ended> {
         let mut headers = vec!["Accept: application/json".to_owned()];
-        headers.extend(self.ask.authorization());
+        headers.extend(self.ask.shown());
         let text = request(self.server, "GET", url, &headers, b"");
         let mut wire = match self.wire.take() {
             Some(wire) => wire,

@@ -34,7 +34,7 @@ impl Stream {
         if let (true, Some(cursor)) = (ask.by_header, &ask.cursor) {
             headers.push(format!("Last-Event-ID: {cursor}"));
         }
-        headers.extend(ask.authorization());
+        headers.extend(ask.shown());
         headers.extend(ask.coding.map(|coding| format!("Accept-Encoding: {coding}")));
         wire.send(&request(server, "GET", &ask.url(&[]), &headers, b"")).await?;
         let head = wire.head().await?;

@@ -64,7 +64,7 @@ impl WebSocket {
         let mut headers: Vec<String> =
             ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13"].map(str::to_owned).to_vec();
         headers.push(format!("Sec-WebSocket-Key: {key}"));
-        headers.extend(ask.authorization());
+        headers.extend(ask.shown());
         let offered = rand::random::<bool>();
         if offered {
             headers.push("Sec-WebSocket-Protocol: tidegate.v1".to_owned());

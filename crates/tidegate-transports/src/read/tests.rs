@@ -20,7 +20,7 @@ use tidegate_wire::{StreamOptions, Tails};
 use super::made::Made;
 use super::{Asked, HISTORY, Reading};
 use crate::options::Options;
-use crate::{Allowed, Answers, Assets, Audit, Budget, Gateway, Multiplexed};
+use crate::{Allowed, Answers, Assets, Audit, Budget, Gateway, Hooked, Multiplexed};
 
 /// Name, template, key; each durable and `retain: none`.
 const CHANNELS: [(&str, &str, &[&str], bool); 7] = [
@@ -66,6 +66,7 @@ impl Rig {
             hub,
             tails,
             audit: Audit::default(),
+            hooks: Hooked::none(),
             gate: Arc::new(Gate::new(&GateConfig::default(), Arc::default()).expect("a gate")),
             allowed: Allowed::default(),
             assets: Assets::default(),

@@ -231,7 +231,7 @@ async fn publish_to(
     let idempotency = publish.idempotency_key.map(|key| Idempotency { principal: caller.identity(), key });
     let address = target.as_str().to_owned();
     let write = tidegate_hub::Publish { target, action, idempotency, condition };
-    let published = gateway.hub.publish(write, caller.policy()).await;
+    let published = crate::publish::write(gateway, caller, write).await;
     let asked = Asked { act: Act::Publish, address: &address, headers: None };
     gateway.audit.decided(caller, &asked, published.as_ref().err());
     let published = published?;
