@@ -9,8 +9,10 @@ use tidegate_testkit::client::Transport;
 use tidegate_testkit::histories::{Options, run};
 
 /// What watchers hear of views; each of these a few times in every ten histories.
-const HEARD: [&str; 13] = [
+const HEARD: [&str; 16] = [
     "JSON patch",
+    "a row came from another principal",
+    "a row went to another principal",
     "another manner with the same cursor",
     "another view with the same cursor",
     "as of a past time",
@@ -23,6 +25,7 @@ const HEARD: [&str; 13] = [
     "projected",
     "several in a tick",
     "several in one",
+    "the cursor of another principal",
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -227,8 +227,17 @@ pub fn request(server: SocketAddr, method: &str, url: &str, headers: &[String], 
 /// # Errors
 /// No connection, or garbage; a refusal is an answer.
 pub async fn get_json(server: SocketAddr, url: &str) -> Result<Answer, Ended> {
+    get_json_as(server, url, None).await
+}
+
+/// The same as somebody who shows a token.
+///
+/// # Errors
+/// As there.
+pub async fn get_json_as(server: SocketAddr, url: &str, token: Option<&str>) -> Result<Answer, Ended> {
     let mut wire = Wire::connect(server, None).await?;
-    let headers = ["Accept: application/json".to_owned(), "Connection: close".to_owned()];
+    let mut headers = vec!["Accept: application/json".to_owned(), "Connection: close".to_owned()];
+    headers.extend(token.map(|token| format!("Authorization: Bearer {token}")));
     wire.send(&request(server, "GET", url, &headers, b"")).await?;
     wire.answer().await
 }

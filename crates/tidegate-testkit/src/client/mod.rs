@@ -20,7 +20,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use tidegate_core::Kind;
 
-pub use http::{Answer, get_json};
+pub use http::{Answer, get_json, get_json_as};
 pub use publish::{Publish, Publisher};
 
 /// Every way to watch.

@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use tidegate_core::{Cursor, Offset};
 
-use crate::client::{Answer, get_json};
+use crate::client::{Answer, get_json_as};
 use crate::model::Channel;
 
 /// A `GET` is tried so often while the server is down.
@@ -34,6 +34,8 @@ pub(super) enum Expected {
 /// What the writer knows of ETags.
 pub(super) struct Conditions {
     server: SocketAddr,
+    /// What the writer shows of itself.
+    token: Option<String>,
     /// Retention may take all events of an address, and with them what the server knows of it.
     forgetful: bool,
     /// Every ETag that the server gave of a place, with the model's last change of the place at that time.
@@ -41,8 +43,8 @@ pub(super) struct Conditions {
 }
 
 impl Conditions {
-    pub(super) fn new(server: SocketAddr, forgetful: bool) -> Conditions {
-        Conditions { server, forgetful, seen: HashMap::new() }
+    pub(super) fn new(server: SocketAddr, token: Option<String>, forgetful: bool) -> Conditions {
+        Conditions { server, token, forgetful, seen: HashMap::new() }
     }
 
     /// A header line for a write to a place, and what must come of it.
@@ -113,7 +115,7 @@ impl Conditions {
         };
         let url = format!("/v1/{}{query}", place.address);
         for _ in 0..TRIES_MAX {
-            match get_json(self.server, &url).await {
+            match get_json_as(self.server, &url, self.token.as_deref()).await {
                 Ok(answer) if matches!(answer.head.status, 200 | 404) => return Ok(etag(&answer)),
                 Ok(answer) if answer.head.status != 503 => return Err(format!("{url} got {answer:?}")),
                 _ => tokio::time::sleep(Duration::from_millis(rng.random_range(20..120))).await,

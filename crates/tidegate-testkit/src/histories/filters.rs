@@ -74,6 +74,10 @@ pub(super) const FILTERS: &[Filter] = &[
         Some(matches!(number(image, "n"), Some(n) if n == 3.0 || n == 2.5))
     }),
     all(&["data.flag"], |image| image.data.get("flag")?.as_bool()),
+    all(&["data.owner == \"ann\""], |image| is(image, "owner", "ann")),
+    all(&["data.owner == \"ben\" || data.flag"], |image| {
+        or(is(image, "owner", "ben"), image.data.get("flag").and_then(Value::as_bool))
+    }),
     all(&["!data.flag"], |image| image.data.get("flag")?.as_bool().map(|flag| !flag)),
     all(&["params.place == \"b\""], |image| Some(param(image, 1) == "b")),
     all(&["params.place == \"a\" && data.kind in [\"red\", \"green\"]"], |image| {
@@ -108,7 +112,7 @@ const fn all(spellings: &'static [&'static str], passes: fn(&Image<'_>) -> Optio
 }
 
 /// A number of any kind.
-fn number(image: &Image<'_>, name: &str) -> Option<f64> {
+pub(super) fn number(image: &Image<'_>, name: &str) -> Option<f64> {
     image.data.get(name)?.as_f64()
 }
 
@@ -118,7 +122,7 @@ fn int(image: &Image<'_>, name: &str) -> Option<i64> {
 }
 
 /// A member equals a text; nothing else does.
-fn is(image: &Image<'_>, name: &str, text: &str) -> Option<bool> {
+pub(super) fn is(image: &Image<'_>, name: &str, text: &str) -> Option<bool> {
     Some(image.data.get(name)? == text)
 }
 
@@ -127,7 +131,7 @@ fn param<'v>(image: &Image<'v>, at: usize) -> &'v str {
     image.address.split('/').nth(at).unwrap_or_default()
 }
 
-fn or(a: Option<bool>, b: Option<bool>) -> Option<bool> {
+pub(super) fn or(a: Option<bool>, b: Option<bool>) -> Option<bool> {
     match (a, b) {
         (Some(true), _) | (_, Some(true)) => Some(true),
         (Some(false), Some(false)) => Some(false),

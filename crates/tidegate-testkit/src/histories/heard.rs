@@ -7,7 +7,7 @@ use tidegate_core::{Offset, Op};
 
 use super::look::{Look, Manner};
 use super::truth::Truth;
-use crate::model::{Eye, Shown, Told};
+use crate::model::{Eye, Image, Shown, Told};
 use crate::replica::{offset, row_hash};
 
 /// Everything that one watcher was told.
@@ -177,9 +177,23 @@ impl Stretch {
                 _ => None,
             });
         }
+        kinds.extend(told.iter().filter_map(|told| changed_hands(told, eye)));
         let hidden = truth.in_scope(eye, (from, *upto)) > told.iter().map(|told| told.count).sum();
         kinds.extend(hidden.then_some("not told"));
         Ok(())
+    }
+}
+
+/// Whether a row has come to a principal, or gone from it, by its row rule.
+fn changed_hands(told: &Told<'_>, eye: &Eye) -> Option<&'static str> {
+    let change = &told.record.change;
+    let before = told.record.before.as_ref().filter(|_| change.op == Op::Upsert)?;
+    let own =
+        |data| (eye.row_rule)(&Image { address: &change.address, key: change.key.as_deref(), op: Op::Upsert, data });
+    match (own(before), own(&change.data)) {
+        (true, false) => Some("a row went to another principal"),
+        (false, true) => Some("a row came from another principal"),
+        _ => None,
     }
 }
 

@@ -8,6 +8,7 @@ use rand::seq::IndexedRandom;
 use tidegate_core::{Kind, Scope};
 
 use super::filters::{FILTERS, Filter, On};
+use super::rights::Rights;
 use crate::model::Eye;
 
 /// What a watch looks at, beside its address: all that its fingerprint is made of.
@@ -17,6 +18,8 @@ pub(super) struct Look {
     filter: Option<usize>,
     /// Of [`FIELDS`].
     fields: Option<usize>,
+    /// The first of the principals who may see what this one may.
+    rows: usize,
 }
 
 /// How it is told of changes, which may be another way with each connection.
@@ -27,10 +30,11 @@ pub(super) struct Manner {
 }
 
 /// Lists that mean the same.
-const FIELDS: [&[&str]; 5] = [
+const FIELDS: [&[&str]; 6] = [
     &["n"],
     &["kind,pos.x", "pos.x,kind"],
     &["id,lines.sku,flag"],
+    &["owner,kind", "kind,owner"],
     &["note,tags,missing", "\"note\",tags,missing"],
     &["pos,lines,seq", "seq,lines,pos,pos.x"],
 ];
@@ -39,18 +43,38 @@ const RATES: [&str; 4] = ["50/s", "10/s", "150/m", "1/s"];
 
 impl Look {
     /// Any that a watch of this kind may have.
-    pub(super) fn random(keyed: bool, kind: Kind, rng: &mut StdRng) -> Look {
+    pub(super) fn random(keyed: bool, kind: Kind, rights: Option<&Rights>, rng: &mut StdRng) -> Look {
+        // What reads a masked column is refused.
+        let masked = |text: &str| text.contains("owner") && rights.is_some_and(|rights| rights.masks("owner"));
         let fits = |filter: &Filter| match filter.on {
+            _ if masked(filter.spellings[0]) => false,
             On::All => true,
             On::Keyed => keyed,
             On::Records => !keyed || kind == Kind::History,
             On::Changes => keyed && kind == Kind::History,
         };
         let fitting: Vec<usize> = (0..FILTERS.len()).filter(|at| fits(&FILTERS[*at])).collect();
+        let fields = rng.random_bool(0.35).then(|| rng.random_range(0..FIELDS.len()));
         Look {
             filter: fitting.choose(rng).copied().filter(|_| rng.random_bool(0.6)),
-            fields: rng.random_bool(0.35).then(|| rng.random_range(0..FIELDS.len())),
+            fields: fields.filter(|at| !masked(FIELDS[*at][0])),
+            rows: 0,
         }
+    }
+
+    /// Any other of the same principal.
+    pub(super) fn again(self, keyed: bool, kind: Kind, rights: Option<&Rights>, rng: &mut StdRng) -> Look {
+        Look::random(keyed, kind, rights, rng).of(self.rows)
+    }
+
+    /// The same of what a principal may see.
+    pub(super) fn of(self, rows: usize) -> Look {
+        Look { rows, ..self }
+    }
+
+    /// Whether it may see other rows.
+    pub(super) fn sees_other_rows(self, other: Look) -> bool {
+        self.rows != other.rows
     }
 
     /// The text of the filter, in any of its spellings.
@@ -65,12 +89,15 @@ impl Look {
     }
 
     /// What the model looks with.
-    pub(super) fn eye(self, scope: &Scope, kind: Kind) -> Eye {
+    pub(super) fn eye(self, scope: &Scope, kind: Kind, rights: Option<&Rights>) -> Eye {
         let mut eye = Eye::open(scope.clone(), kind);
         if let Some(filter) = self.filter.map(|at| &FILTERS[at]) {
             filter.spellings[0].clone_into(&mut eye.rules);
             // What cannot be said is a no.
             eye.filter = Arc::new(|image| (filter.passes)(image) == Some(true));
+        }
+        if let Some(rights) = rights {
+            eye = rights.narrow(eye, self.rows);
         }
         match self.fields {
             Some(at) => eye.with_fields(&FIELDS[at][0].split(',').collect::<Vec<_>>()),

@@ -7,16 +7,22 @@
 //! every watcher must hold what the model holds, and at each of its cursors must have held and been
 //! told what the model says of that stretch.
 //!
+//! Half of the channels have rights: a row rule, columns that are masked, and principals with claims of their own. Rows go
+//! from one to another, and a watcher goes on as another principal with the cursor that it has. Each frame is judged as it is
+//! heard: none may tell of what its principal may not see.
+//!
 //! Nothing is deterministic but what is *asked*: the seed makes the same plans, the machine makes
 //! the interleaving. A difference therefore comes with the last frames of its watcher.
 
 mod conditions;
 mod filters;
 mod heard;
+mod ledger;
 mod look;
 mod moments;
 mod plan;
 mod report;
+mod rights;
 mod round;
 mod truth;
 mod value;

@@ -5,6 +5,8 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use tidegate_core::{Kind, Scope, Target};
 
+use super::rights::Rights;
+
 /// Segments of the addresses of a history.
 pub(super) const PLACES: [&str; 2] = ["a", "b"];
 /// The same, for the last segment.
@@ -29,6 +31,8 @@ pub(super) struct Plan {
     pub(super) batches: usize,
     /// The writer waits up to so long between batches.
     pub(super) pace_ms: u64,
+    /// `None`: everybody sees everything.
+    pub(super) rights: Option<Rights>,
     pub(super) watchers: Vec<Spec>,
 }
 
@@ -64,14 +68,20 @@ impl Plan {
             (1..=rng.random_range(3..6)).map(|at| Spec::new(&channel, keyed, batches, self::rng(seed, number, at)));
         let watchers = watchers.collect();
         let pace_ms = if pad_max > 10_000 { 30 } else { rng.random_range(20..240) };
-        Plan { number, keyed, retain, trims, pad_max, batches, pace_ms, watchers, channel }
+        let mut own = self::rng(seed, number, 500);
+        let rights = own.random_bool(0.5).then(|| Rights::random(keyed, &mut own));
+        Plan { number, rights, keyed, retain, trims, pad_max, batches, pace_ms, watchers, channel }
     }
 
     /// The channel's lines of the config.
     pub(super) fn config(&self) -> String {
         let key = if self.keyed { "    key: id\n    items: { lines: sku }\n" } else { "" };
+        let access = match &self.rights {
+            Some(rights) => rights.access(),
+            None => "{ read: \"true\", publish: \"true\" }".to_owned(),
+        };
         format!(
-            "  {0}:\n    address: {0}/{{place}}/{{part}}\n{key}    retain: {1}\n    access: {{ read: \"true\", publish: \"true\" }}\n",
+            "  {0}:\n    address: {0}/{{place}}/{{part}}\n{key}    retain: {1}\n    access: {access}\n",
             self.channel, self.retain
         )
     }

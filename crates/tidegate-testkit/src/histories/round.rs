@@ -10,9 +10,11 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::Options;
+use super::ledger::Ledger;
 use super::moments::Moments;
 use super::plan::{Plan, rng};
 use super::report::Report;
+use super::rights::GATE;
 use super::truth::Truth;
 use super::{watcher, writer};
 use crate::client::get_json;
@@ -30,7 +32,7 @@ pub(super) async fn run(options: &Options, first: u64, count: u64) -> Report {
     let channels: String = plans.iter().map(|plan| plan.config()).collect();
     let config = format!(
         "listen: {listen}\nadmin: {{ listen: {admin} }}\nheartbeat: 5s\n\
-         log: {{ path: ./data, journal_bytes: {journal}, segment_bytes: 1MiB }}\nchannels:\n{channels}"
+         log: {{ path: ./data, journal_bytes: {journal}, segment_bytes: 1MiB }}\n{GATE}channels:\n{channels}"
     );
     let binary = options.binary.clone();
     let server = tokio::task::spawn_blocking(move || Server::start(&binary, &config)).await.expect("the server starts");
@@ -72,13 +74,13 @@ async fn history(server: SocketAddr, plan: Arc<Plan>, seed: u64, progress: Arc<A
     let (written, writing) = watch::channel(0);
     let (tell, truth) = watch::channel::<Option<Arc<Truth>>>(None);
     let mut watchers = JoinSet::new();
-    let moments = Moments::default();
+    let (ledger, moments) = (Ledger::default(), Moments::default());
     for at in 0..plan.watchers.len() {
-        let told = (moments.clone(), truth.clone());
+        let told = (ledger.clone(), moments.clone(), truth.clone());
         watchers.spawn(Box::pin(watcher::watch(server, plan.clone(), at, writing.clone(), told)));
     }
     let mut report = Report::default();
-    match writer::write(server, &plan, seed, (&written, &moments), &progress).await {
+    match writer::write(server, &plan, seed, (&written, &ledger, &moments), &progress).await {
         Ok((truth, part)) => {
             report.add(part);
             tell.send_replace(Some(Arc::new(truth)));

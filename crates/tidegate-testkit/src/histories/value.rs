@@ -5,8 +5,10 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use serde_json::{Value, json};
 
+use super::rights::{CANARY, NAMES};
+
 /// Members that come, change and go.
-const MEMBERS: [&str; 7] = ["n", "kind", "flag", "note", "pos", "tags", "lines"];
+const MEMBERS: [&str; 8] = ["n", "kind", "flag", "note", "pos", "tags", "lines", "owner"];
 
 /// A value with most of them.
 pub(super) fn whole(rng: &mut StdRng) -> Value {
@@ -21,6 +23,16 @@ pub(super) fn whole(rng: &mut StdRng) -> Value {
 pub(super) fn change(data: &mut Value, rng: &mut StdRng) {
     let name = MEMBERS.choose(rng).expect("some");
     set(data, name, rng);
+}
+
+/// It has another owner.
+pub(super) fn give_away(data: &mut Value, rng: &mut StdRng) {
+    set(data, "owner", rng);
+}
+
+/// What is in the column `secret` changes, and nothing else.
+pub(super) fn change_secret(data: &mut Value, serial: u64, rng: &mut StdRng) {
+    data["secret"] = format!("{} {CANARY}{serial}", NAMES.choose(rng).expect("some")).into();
 }
 
 fn set(data: &mut Value, name: &str, rng: &mut StdRng) {
@@ -45,6 +57,7 @@ fn member(name: &str, held: Option<&Value>, rng: &mut StdRng) -> Option<Value> {
         ("kind", _) => (*["red", "green", "blue"].choose(rng).expect("some")).into(),
         ("flag", _) => rng.random::<bool>().into(),
         ("note", _) => (*["a note", "another note", "é\u{2028}"].choose(rng).expect("some")).into(),
+        ("owner", _) => (*NAMES.choose(rng).expect("some")).into(),
         ("pos", _) => {
             let mut pos = held.filter(|pos| pos.is_object()).cloned().unwrap_or_else(|| json!({"x": 1, "y": 1}));
             pos[*["x", "y", "z"].choose(rng).expect("some")] = small(rng);

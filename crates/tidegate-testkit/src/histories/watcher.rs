@@ -1,4 +1,6 @@
-//! One watcher of one history: cut, paused, moved between transports, and in the end compared.
+//! One watcher of one history: cut, paused, moved between transports and principals, and in the end compared.
+
+mod caller;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -9,20 +11,22 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use serde_json::Value;
-use tidegate_core::{Kind, Op};
+use tidegate_core::Kind;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::heard::Heard;
+use super::ledger::Ledger;
 use super::look::{Look, Manner};
 use super::moments::{Moment, Moments};
 use super::plan::{Plan, Spec};
 use super::report::Report;
+use super::rights::CANARY;
 use super::truth::Truth;
 use crate::client::poll::Poll;
 use crate::client::{Ask, Ended, Transport, Watch};
 use crate::follower::difference;
-use crate::model::{Eye, Image};
+use crate::model::Eye;
 use crate::replica::{Replica, offset};
 
 /// After the last write a watcher has this long to catch up, on a machine that is busy.
@@ -36,7 +40,7 @@ pub(super) async fn watch(
     plan: Arc<Plan>,
     at: usize,
     mut written: watch::Receiver<usize>,
-    (moments, truth): (Moments, watch::Receiver<Option<Arc<Truth>>>),
+    (ledger, moments, truth): (Ledger, Moments, watch::Receiver<Option<Arc<Truth>>>),
 ) -> Report {
     let spec = plan.watchers[at].clone();
     // The writer may have given up: then there is nothing to wait for.
@@ -58,6 +62,8 @@ pub(super) async fn watch(
         held: None,
         manner: Manner::default(),
         last_transport: None,
+        caller: 0,
+        ledger,
         moments,
         past: None,
         begun_at: None,
@@ -65,7 +71,8 @@ pub(super) async fn watch(
         plan,
         spec,
     };
-    watcher.look = Look::random(watcher.plan.keyed, watcher.spec.kind, &mut watcher.rng);
+    watcher.look = Look::random(watcher.plan.keyed, watcher.spec.kind, watcher.plan.rights.as_ref(), &mut watcher.rng);
+    watcher.become_anybody();
     if let Err(difference) = watcher.run().await {
         watcher.tell(&difference);
     }
@@ -93,6 +100,9 @@ struct Watcher {
     /// How it looked when it got its cursor; `None` without one.
     held: Option<Look>,
     last_transport: Option<Transport>,
+    /// Which of the principals of its channel it is.
+    caller: usize,
+    ledger: Ledger,
     moments: Moments,
     /// It began as of this one, and says so for as long as its URL is repeated.
     past: Option<Moment>,
@@ -135,6 +145,12 @@ impl Watcher {
     /// Opens one watch and follows it until it is cut, ends, or has shown everything.
     async fn connection(&mut self, writing_is_over: bool) -> Result<Next, String> {
         let transport = *Transport::ALL.choose(&mut self.rng).expect("some");
+        if !writing_is_over {
+            if self.rng.random_bool(0.25) {
+                self.become_anybody();
+            }
+            self.intrude(transport).await?;
+        }
         self.look_anew(transport, writing_is_over);
         if !writing_is_over {
             self.begin_anew();
@@ -142,10 +158,11 @@ impl Watcher {
         let ask = self.ask(writing_is_over);
         let (look, how) = (self.look, self.manner);
         self.note(format!(
-            "-- {transport:?} {:?} header:{} cut:{:?} {look:?} {how:?}",
+            "-- {transport:?} {:?} header:{} cut:{:?} {look:?} {how:?} caller:{}",
             ask.options(),
             ask.by_header,
-            ask.cut_after
+            ask.cut_after,
+            self.caller
         ));
         let lives = match writing_is_over {
             true => Duration::from_secs(20),
@@ -235,7 +252,7 @@ impl Watcher {
     fn look_anew(&mut self, transport: Transport, writing_is_over: bool) {
         let (keyed, kind, rng) = (self.plan.keyed, self.spec.kind, &mut self.rng);
         if !writing_is_over && rng.random_bool(0.15) {
-            self.look = Look::random(keyed, kind, rng);
+            self.look = self.look.again(keyed, kind, self.plan.rights.as_ref(), rng);
         }
         let manner = Manner::random(keyed, kind, rng);
         // A poll is as often as it is asked.
@@ -277,6 +294,7 @@ impl Watcher {
             chain: self.spec.chain,
             cursor: self.replica.cursor.clone(),
             by_header: rng.random(),
+            token: self.plan.rights.as_ref().and_then(|rights| rights.token(self.caller)),
             coding: [None, Some("gzip"), Some("zstd")][rng.random_range(0..3)],
             limit: rng.random_bool(0.5).then(|| rng.random_range(1..20)),
             cut_after,
@@ -286,21 +304,21 @@ impl Watcher {
     }
 
     fn take(&mut self, frame: &Value, resumed: bool) -> Result<(), String> {
-        self.note(frame.to_string());
+        let text = frame.to_string();
+        let hides = self.plan.rights.as_ref().is_some_and(|rights| rights.masks("secret"));
+        if hides && text.contains(CANARY) {
+            return Err(format!("a masked column was sent: {frame}"));
+        }
+        self.note(text);
         self.report.frames += 1;
         if let (Some(address), key) = (frame["address"].as_str(), frame["key"].as_str())
             && !self.spec.scope.matches(address, key)
         {
             return Err(format!("sent what was not asked for: {frame}"));
         }
-        if !self.look.projects()
-            && let Some(data) = frame.get("data")
-            && !self.eye().sees(&image(frame, data))
-        {
-            return Err(format!("sent what the filter hides: {frame}"));
-        }
         let before = self.replica.cursor.clone();
         self.replica.apply(frame).map_err(|violation| violation.0)?;
+        self.ledger.judge(frame, self.row(frame), &self.eye())?;
         self.heard.frame(self.look, frame);
         if self.replica.lost + self.replica.doubled > 0 {
             return Err(format!("the chain of {before:?} is broken by {frame}"));
@@ -332,8 +350,11 @@ impl Watcher {
         if other_view && !self.heard.scanning() {
             return Err(format!("another view without a reset: {frame}"));
         }
-        if self.held.is_some_and(|held| held != self.look) {
+        if let Some(held) = self.held.filter(|held| *held != self.look) {
             self.heard.count("another view with the same cursor");
+            if held.sees_other_rows(self.look) {
+                self.heard.count("the cursor of another principal");
+            }
         }
         self.held = Some(self.look);
         // Where it stood is where it was told everything as it looked before.
@@ -343,7 +364,13 @@ impl Watcher {
     }
 
     fn eye(&self) -> Eye {
-        self.look.eye(&self.spec.scope, self.spec.kind)
+        self.look.eye(&self.spec.scope, self.spec.kind, self.plan.rights.as_ref())
+    }
+
+    /// What the replica holds of the row of a frame.
+    fn row(&self, frame: &Value) -> Option<&Value> {
+        let id = (frame["address"].as_str()?.to_owned(), frame["key"].as_str()?.to_owned());
+        self.replica.rows()?.get(&id)
     }
 
     /// The connection is over.
@@ -427,8 +454,8 @@ impl Watcher {
     }
 
     fn compare(&mut self, truth: &Truth) -> Result<(), String> {
-        let (scope, kind) = (&self.spec.scope, self.spec.kind);
-        self.report.compared += self.heard.judge(truth, |look| look.eye(scope, kind))?;
+        let (scope, kind, rights) = (&self.spec.scope, self.spec.kind, self.plan.rights.as_ref());
+        self.report.compared += self.heard.judge(truth, |look| look.eye(scope, kind, rights))?;
         let rows = truth.rows(&self.eye());
         if self.replica.rows().is_some_and(|held| *held != rows) {
             return Err(format!("in the end the replica is {:?} and the model {rows:?}", self.replica.rows()));
@@ -477,10 +504,4 @@ impl Watcher {
             self.plan.number, self.spec, self.plan.keyed, self.plan.retain
         ));
     }
-}
-
-/// What a frame shows, as the filter judged it.
-fn image<'f>(frame: &'f Value, data: &'f Value) -> Image<'f> {
-    let op = if frame["op"] == "append" { Op::Append } else { Op::Upsert };
-    Image { address: frame["address"].as_str().unwrap_or_default(), key: frame["key"].as_str(), op, data }
 }

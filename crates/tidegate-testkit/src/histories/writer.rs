@@ -12,9 +12,11 @@ use tidegate_core::Op;
 use tokio::sync::watch;
 
 use super::conditions::{Conditions, Expected, Place, etag};
+use super::ledger::Ledger;
 use super::moments::Moments;
 use super::plan::{KEYS, PARTS, PLACES, Plan, rng};
 use super::report::Report;
+use super::rights::Rights;
 use super::truth::Truth;
 use super::value;
 use crate::client::publish::types;
@@ -33,14 +35,17 @@ pub(super) async fn write(
     server: SocketAddr,
     plan: &Plan,
     seed: u64,
-    (written, moments): (&watch::Sender<usize>, &Moments),
+    (written, ledger, moments): (&watch::Sender<usize>, &Ledger, &Moments),
     progress: &AtomicU64,
 ) -> Result<(Truth, Report), String> {
+    let token = plan.rights.as_ref().map(|rights| rights.writer.clone());
     let mut writer = Writer {
         plan,
         rng: rng(seed, plan.number, 99),
         publisher: Publisher::new(server),
-        conditions: Conditions::new(server, plan.trims && !plan.keyed),
+        conditions: Conditions::new(server, token.clone(), plan.trims && !plan.keyed),
+        token,
+        ledger: ledger.clone(),
         serial: 0,
         report: Report::default(),
         truth: Truth { channel: Channel::new(&plan.channel, plan.keyed), trims: plan.trims, since: Instant::now() },
@@ -73,6 +78,9 @@ struct Writer<'p> {
     rng: StdRng,
     publisher: Publisher,
     conditions: Conditions,
+    /// What it shows of itself.
+    token: Option<String>,
+    ledger: Ledger,
     serial: u64,
     report: Report,
     truth: Truth,
@@ -81,6 +89,10 @@ struct Writer<'p> {
 impl Writer<'_> {
     async fn write(&mut self, write: Write) -> Result<(), String> {
         let Write { mut publish, changes, place } = write;
+        self.ledger.note(&changes);
+        publish.token.clone_from(&self.token);
+        // Where columns are masked an ETag is of what is left, which may be the same after a change.
+        let place = place.filter(|_| !self.plan.rights.as_ref().is_some_and(Rights::masks_any));
         let mut expected = Expected::Wins;
         if let Some(place) = place.as_ref().filter(|_| self.rng.random_bool(0.4)) {
             let condition = self.conditions.choose(place, &self.truth.channel, &mut self.rng).await?;
@@ -238,10 +250,24 @@ impl Writer<'_> {
     fn data(&mut self, address: &str, key: Option<&str>) -> Value {
         self.serial += 1;
         let held = key.and_then(|key| self.truth.channel.view.get(address, key)).cloned();
+        let guarded = self.plan.rights.is_some();
+        if let Some(held) = held.as_ref().filter(|_| guarded && self.rng.random_bool(0.15)) {
+            let mut data = held.clone();
+            value::change_secret(&mut data, self.serial, &mut self.rng);
+            return data;
+        }
         let mut data = match held {
             Some(held) if self.rng.random_bool(0.8) => held,
             _ => value::whole(&mut self.rng),
         };
+        if guarded {
+            if self.rng.random_bool(0.5) {
+                value::give_away(&mut data, &mut self.rng);
+            }
+            if data.get("secret").is_none() || self.rng.random_bool(0.3) {
+                value::change_secret(&mut data, self.serial, &mut self.rng);
+            }
+        }
         for _ in 0..self.rng.random_range(0..3) {
             value::change(&mut data, &mut self.rng);
         }

@@ -46,7 +46,7 @@ fn judged(
         heard.stand((Look::default(), Manner { mode: None, rate }), from, *upto, None);
         from = Some(*upto);
     }
-    heard.judge(truth, |look| look.eye(&scope, Kind::History))
+    heard.judge(truth, |look| look.eye(&scope, Kind::History, None))
 }
 
 #[test]
@@ -99,11 +99,11 @@ fn a_tick_tells_the_newest_of_each_address_and_how_many_there_were() {
 fn what_a_filter_hides_is_seen_even_if_it_is_taken_back() {
     let mut rng = StdRng::seed_from_u64(1);
     let scope = Scope { target: Target::parse("c/*").expect("a pattern"), key: None };
-    let look = std::iter::repeat_with(|| Look::random(false, Kind::History, &mut rng))
-        .find(|look| look.eye(&scope, Kind::History).rules == "data.n > 5")
+    let look = std::iter::repeat_with(|| Look::random(false, Kind::History, None, &mut rng))
+        .find(|look| look.eye(&scope, Kind::History, None).rules == "data.n > 5")
         .expect("a filter");
     let mut heard = Heard::default();
     heard.frame(look, &append(1, None));
     heard.cut();
-    heard.judge(&truth(false), |look| look.eye(&scope, Kind::History)).expect_err("1 is not to be seen");
+    heard.judge(&truth(false), |look| look.eye(&scope, Kind::History, None)).expect_err("1 is not to be seen");
 }
