@@ -40,7 +40,7 @@ impl Subject for Http {
         self.watch
     }
 
-    fn watch(&self, channel: u32) -> Vec<Step> {
+    fn watch(&self, channel: u32, _: u32) -> Vec<Step> {
         let path = format!("{}{}", self.watch_path, channel_name(channel));
         let say = match self.transport {
             Transport::Sse => stream(&path),

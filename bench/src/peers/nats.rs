@@ -33,7 +33,7 @@ impl Subject for Nats {
     }
 
     /// The server refuses what comes before it has answered the upgrade.
-    fn watch(&self, channel: u32) -> Vec<Step> {
+    fn watch(&self, channel: u32, _: u32) -> Vec<Step> {
         let subscribe = format!("CONNECT {{\"verbose\":false}}\r\nSUB {} 1\r\nPING\r\n", channel_name(channel));
         vec![
             Step { say: upgrade("/"), hear: b"\r\n\r\n".to_vec() },

@@ -22,9 +22,7 @@ pub(crate) const DURABLE: Peer = Peer {
 pub(crate) const PATIENT: Peer = Peer {
     name: "tidegate-patient",
     title: "Tidegate SSE, `batch_delay_ms: 20`",
-    start: |place| {
-        Server { more: "stream: { batch_delay_ms: 20 }\n", ..Server::new(Transport::Sse, false) }.start(place)
-    },
+    start: |place| Server::with(Transport::Sse, "stream: { batch_delay_ms: 20 }\n").start(place),
 };
 
 /// A server that is about to start.
@@ -44,6 +42,11 @@ impl<'s> Server<'s> {
         Server { transport, durable, more: "", disk: None, certificate: None }
     }
 
+    /// One that is told more than the file says.
+    pub(crate) fn with(transport: Transport, more: &'static str) -> Server<'s> {
+        Server { more, ..Server::new(transport, false) }
+    }
+
     /// A durable one on a disk that does as it is told.
     pub(crate) fn on_disk(disk: &'s Shim) -> Server<'s> {
         Server { disk: Some(disk), ..Server::new(Transport::Sse, true) }
@@ -52,7 +55,7 @@ impl<'s> Server<'s> {
     /// One that is talked to within TLS.
     pub(crate) fn encrypted(certificate: &'s str, key: &'s str) -> Server<'s> {
         let more = "tls: { cert: cert.pem, key: key.pem }\n";
-        Server { more, certificate: Some((certificate, key)), ..Server::new(Transport::Sse, false) }
+        Server { certificate: Some((certificate, key)), ..Server::with(Transport::Sse, more) }
     }
 
     pub(crate) fn start(self, place: Place) -> Result<Running, Missing> {

@@ -98,8 +98,8 @@ impl Subject for Tagged {
         self.server.watch_address()
     }
 
-    fn watch(&self, number: u32) -> Vec<Step> {
-        self.server.watch(number)
+    fn watch(&self, number: u32, watcher: u32) -> Vec<Step> {
+        self.server.watch(number, watcher)
     }
 
     fn publish_address(&self) -> SocketAddr {

@@ -37,7 +37,7 @@ impl Subject for Many {
         self.server.watch_address()
     }
 
-    fn watch(&self, _: u32) -> Vec<Step> {
+    fn watch(&self, _: u32, _: u32) -> Vec<Step> {
         let watch = |number: u32| {
             let address = format!("live/{}", channel_name(number));
             frame(&serde_json::json!({"do": "watch", "ref": number, "address": address}).to_string())

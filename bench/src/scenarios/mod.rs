@@ -8,6 +8,7 @@ mod derived;
 mod durable;
 mod feed;
 mod filters;
+mod gate;
 mod held;
 mod idle;
 mod many;
@@ -60,6 +61,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     tls::TLS,
     filters::FILTERS,
     feed::FEED,
+    gate::GATE,
 ];
 
 /// What a scenario measures with.

@@ -15,9 +15,9 @@ pub trait Subject: Send + Sync + Debug {
     /// Where it is watched.
     fn watch_address(&self) -> SocketAddr;
 
-    /// What a watcher of the address with this number says and hears until it watches. A watcher
-    /// that is cut begins again, and what it missed is lost.
-    fn watch(&self, number: u32) -> Vec<Step>;
+    /// What a watcher of the address with this number says and hears until it watches; watchers are
+    /// numbered, too. One that is cut begins again, and what it missed is lost.
+    fn watch(&self, number: u32, watcher: u32) -> Vec<Step>;
 
     /// Watchers that may be on their way to watch at once.
     fn opening_max(&self) -> u32 {

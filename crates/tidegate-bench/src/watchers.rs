@@ -226,7 +226,11 @@ impl Watchers {
                     reading.opened(watcher, &mut self.opening, &mut self.begun);
                 }
                 Phase::Hearing(step) => {
-                    let steps = context.target.foreign.iter().flat_map(|subject| subject.watch(reading.address()));
+                    let steps = context
+                        .target
+                        .foreign
+                        .iter()
+                        .flat_map(|subject| subject.watch(reading.address(), number as u32));
                     let mut steps = steps.skip(step);
                     let Some(own) = steps.next() else { break };
                     let Some(heard) = own.heard(&buffer[at..end]) else {
@@ -283,7 +287,7 @@ impl Watcher {
         let address = number as u32 % target.addresses;
         if let Some(subject) = &target.foreign {
             self.phase = Phase::Hearing(0);
-            return subject.watch(address).first().map_or(Ok(()), |step| self.say(&step.say));
+            return subject.watch(address, number as u32).first().map_or(Ok(()), |step| self.say(&step.say));
         }
         self.phase = Phase::Head;
         self.say(target.watch(address, self.held.text()).as_bytes())

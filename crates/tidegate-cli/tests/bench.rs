@@ -91,7 +91,7 @@ impl Subject for AllRooms {
         self.0
     }
 
-    fn watch(&self, _: u32) -> Vec<Step> {
+    fn watch(&self, _: u32, _: u32) -> Vec<Step> {
         let say = b"GET /v1/rooms/*/messages HTTP/1.1\r\nhost: 127.0.0.1\r\naccept: text/event-stream\r\n\r\n".to_vec();
         vec![Step { say, hear: br#""op":"begin""#.to_vec() }]
     }
