@@ -9,6 +9,7 @@ mod cached;
 mod claims;
 mod fetching;
 mod headers;
+mod hooks;
 mod introspecting;
 mod keys;
 mod mint;
