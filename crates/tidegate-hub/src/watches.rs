@@ -22,6 +22,8 @@ pub struct WatchEntry {
     pub peer: Option<std::net::SocketAddr>,
     /// When it began.
     pub since: Millis,
+    /// What is given back when the watch is off the list: its place among those that somebody may have at once.
+    pub place: Option<Arc<dyn std::any::Any + Send + Sync>>,
 }
 
 /// Names a watch in listings: 48 random bits, in hexadecimal.

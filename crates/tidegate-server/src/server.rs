@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate_gate::{Gate, Hooks};
+use tidegate_gate::{Gate, Hooks, Limits};
 use tidegate_hub::{Drain, Hub};
 use tidegate_log::{Log, OpenError};
 use tidegate_sources::Running;
@@ -110,6 +110,8 @@ impl Server {
             gate,
             hooks,
             audit: Audit::new(config.audit.allows),
+            limits: Limits::new(config.limits),
+            proxies: config.proxies.clone(),
             allowed,
             assets: assets(),
             actions,

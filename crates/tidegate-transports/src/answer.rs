@@ -66,9 +66,7 @@ pub(crate) fn empty(status: u16) -> Answer {
 /// RFC 9457.
 pub(crate) fn problem(problem: &Problem) -> Answer {
     let mut answer = with_body(problem.code.status(), PROBLEM, problem.to_json().to_string());
-    if let Some(ms) = problem.retry_ms {
-        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(ms.div_ceil(1_000)));
-    }
+    retry_after(&mut answer, problem);
     if let Some(etag) = &problem.etag {
         header(&mut answer, ETAG, etag);
     }
@@ -78,6 +76,13 @@ pub(crate) fn problem(problem: &Problem) -> Answer {
         header(&mut answer, WWW_AUTHENTICATE, challenge);
     }
     answer
+}
+
+/// Says when to come back, in whole seconds.
+pub(crate) fn retry_after(answer: &mut Answer, problem: &Problem) {
+    if let Some(ms) = problem.retry_ms {
+        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(ms.div_ceil(1_000)));
+    }
 }
 
 /// Adds a header whose value is made of ASCII of ours.
@@ -113,7 +118,7 @@ pub(crate) fn varies_by_origin(answer: &mut Answer) {
 
 /// The fields that let pages of a listed origin read an answer, which varies by it.
 pub(crate) fn cross_origin(origin: &str) -> [(HeaderName, String); 2] {
-    let exposed = "etag, idempotency-replayed, link, retry-after, tidegate-cursor, tidegate-heartbeat-ms, \
+    let exposed = "etag, idempotency-replayed, link, ratelimit, ratelimit-policy, retry-after, tidegate-cursor, tidegate-heartbeat-ms, \
                    tidegate-protocol, tidegate-watch";
     [(ACCESS_CONTROL_ALLOW_ORIGIN, origin.to_owned()), (ACCESS_CONTROL_EXPOSE_HEADERS, exposed.to_owned())]
 }

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant, SystemTime};
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, COOKIE};
 use tidegate_core::{ErrorCode, Problem};
-use tidegate_gate::{Credential, Principal, Refusal};
+use tidegate_gate::{Account, Credential, Limit, Principal, Refusal};
 
 use crate::Gateway;
+use crate::visitor::Visitor;
 
 /// A browser that cannot send headers (EventSource, WebSocket) shows its token in this cookie. Whoever sets it
 /// makes it `SameSite`, `Secure` and `HttpOnly`.
@@ -22,6 +23,8 @@ pub(crate) struct Caller {
     policy: tidegate_hub::Caller,
     /// Where it asks from.
     pub(crate) peer: SocketAddr,
+    /// What is left to it.
+    pub(crate) account: Account,
 }
 
 impl Caller {
@@ -29,16 +32,20 @@ impl Caller {
     #[cfg(test)]
     pub(crate) fn anonymous() -> Caller {
         let (principal, policy) = (Arc::new(Principal::anonymous()), tidegate_hub::Caller::anonymous());
-        Caller { principal, policy, peer: SocketAddr::from(([127, 0, 0, 1], 1)) }
+        let (peer, account) = (SocketAddr::from(([127, 0, 0, 1], 1)), Account::default());
+        Caller { principal, policy, peer, account }
     }
 
     /// Identifies the caller of a request.
     ///
     /// # Errors
-    /// `unauthenticated`, `token-expired` or `invalid` for a credential that is not good, also where none was needed.
-    pub(crate) async fn of(gateway: &Gateway, headers: &HeaderMap, peer: SocketAddr) -> Result<Caller, Problem> {
+    /// `unauthenticated`, `token-expired` or `invalid` for a credential that is not good, also where none was needed;
+    /// `rate-limited` for who asks too often.
+    pub(crate) async fn of(gateway: &Gateway, headers: &HeaderMap, visitor: &Visitor) -> Result<Caller, Problem> {
+        // Before anything that costs more.
+        visitor.account.take(Limit::Requests, 1)?;
         let refused = |refusal| {
-            gateway.audit.stranger(&refusal, headers, peer);
+            gateway.audit.stranger(&refusal, headers, visitor.address);
             refused(&refusal)
         };
         let credential = credential(headers, refused)?;
@@ -52,7 +59,9 @@ impl Caller {
             false => tidegate_hub::Caller::with_claims(principal.claims.clone())
                 .map_err(|error| Problem::new(ErrorCode::Invalid, format!("the claims of the token: {error}")))?,
         };
-        Ok(Caller { principal, policy, peer })
+        let account = visitor.account.with(&principal);
+        account.take_known(Limit::Requests, 1)?;
+        Ok(Caller { principal, policy, peer: visitor.address, account })
     }
 
     /// Who it is.

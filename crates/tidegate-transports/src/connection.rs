@@ -36,10 +36,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::Gateway;
 use crate::answer::{self, Answer};
-use crate::opening::{Opening, look};
+use crate::opening::{Opening, look, turn_away};
 use crate::patient::{PATIENCE, Patient};
 use crate::stream::{Handed, Stream, finish};
 use crate::tls::{self, Encrypted};
+use crate::visitor::Visitor;
 use crate::{http2, route};
 
 /// A request's head must be complete within this time, and the next one on the same connection
@@ -93,14 +94,34 @@ pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>, tls: Option<Arc
             Ok((socket, peer)) => {
                 // Frames go out when they are there; there is nothing to wait for.
                 let _ = socket.set_nodelay(true);
-                match tls.clone() {
-                    None => drop(tokio::spawn(plain(socket, peer, gateway.clone(), place))),
-                    Some(tls) => drop(tokio::spawn(encrypted(socket, peer, gateway.clone(), place, tls))),
-                }
+                tokio::spawn(connected(socket, peer, gateway.clone(), place, tls.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Who has come, and whether it may.
+async fn connected(
+    mut socket: TcpStream,
+    peer: SocketAddr,
+    gateway: Arc<Gateway>,
+    place: OwnedSemaphorePermit,
+    tls: Option<Arc<ServerConfig>>,
+) {
+    let introduced = gateway.proxies.introduced(&mut socket, peer).await;
+    let come = introduced.and_then(|peer| Visitor::connects(&gateway, peer).map(|()| peer));
+    match (come, tls) {
+        (Ok(peer), None) => plain(socket, peer, gateway, place).await,
+        (Ok(peer), Some(tls)) => encrypted(socket, peer, gateway, place, tls).await,
+        (Err(problem), tls) => {
+            tracing::debug!(%peer, %problem, "a connection is refused");
+            // Encrypted, a word would cost what the limit is to save.
+            if tls.is_none() {
+                turn_away(socket, &problem).await;
             }
         }
     }

@@ -24,11 +24,13 @@ mod page;
 mod patient;
 mod poll;
 mod problems;
+mod proxies;
 mod publish;
 mod read;
 mod route;
 mod stream;
 mod tls;
+mod visitor;
 mod websocket;
 
 pub use action::Action;
@@ -39,6 +41,7 @@ pub use door::Allowed;
 pub use hooks::Hooked;
 pub use http2::Multiplexed;
 pub use page::{Asset, Assets};
+pub use proxies::{ForwardedBy, IpNet, Proxies};
 pub use read::{AnswerFigures, Answers};
 pub use tls::server_config;
 #[cfg(any(test, feature = "fuzzed"))]
@@ -47,7 +50,7 @@ pub use websocket::fuzzed;
 
 use std::sync::Arc;
 
-use tidegate_gate::Gate;
+use tidegate_gate::{Gate, Limits};
 use tidegate_hub::Hub;
 use tidegate_wire::Tails;
 
@@ -63,6 +66,10 @@ pub struct Gateway {
     pub hooks: Hooked,
     /// What the gate decides, counted and told.
     pub audit: Audit,
+    /// How fast they may be.
+    pub limits: Limits,
+    /// Whom a request is from.
+    pub proxies: Proxies,
     /// Host names and origins.
     pub allowed: Allowed,
     /// The page and its parts.

@@ -4,8 +4,14 @@
 use std::io;
 use std::time::Duration;
 
+use http::StatusCode;
+use tidegate_core::Problem;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+
+use crate::answer;
+use crate::stream::finish;
 
 /// A client must say something within this time.
 const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -34,5 +40,19 @@ pub(crate) async fn look(socket: &TcpStream) -> io::Result<Opening> {
         [HANDSHAKE, ..] => Ok(Opening::Tls),
         PREFACE => Ok(Opening::Http2),
         _ => Ok(Opening::Http1),
+    }
+}
+
+/// Answers a client with a problem in plain HTTP, whatever it asks, and ends.
+pub(crate) async fn turn_away(mut socket: TcpStream, problem: &Problem) {
+    let body = problem.to_json().to_string();
+    let status: StatusCode = answer::status(problem);
+    let mut head =
+        format!("HTTP/1.1 {status}\r\ncontent-type: {}\r\ncontent-length: {}\r\n", answer::PROBLEM, body.len());
+    if let Some(ms) = problem.retry_ms {
+        head.push_str(&format!("retry-after: {}\r\n", ms.div_ceil(1_000)));
+    }
+    if socket.write_all(format!("{head}connection: close\r\n\r\n{body}").as_bytes()).await.is_ok() {
+        finish(socket).await;
     }
 }

@@ -9,6 +9,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde_json::json;
 use tidegate_core::{ErrorCode, Problem, Target};
+use tidegate_gate::Limit;
 use tidegate_hub::{Action, Format, Idempotency, Precondition, Publish, Published};
 
 use crate::Gateway;
@@ -35,6 +36,7 @@ pub(crate) async fn publish(
         }
         Err(problem) => return Err(problem),
     };
+    caller.account.take(Limit::Publishes, 1)?;
     let method = request.method().clone();
     let key = key(request)?;
     let idempotency = idempotency(request, caller)?;
@@ -44,7 +46,7 @@ pub(crate) async fn publish(
         return Err(Problem::new(ErrorCode::UnsupportedType, "a PUT has one JSON value")
             .hint("send application/json; batches and envelopes go with POST"));
     }
-    let (body, _share) = body(gateway, request, channel.config.batch_bytes_max).await?;
+    let (body, _share) = body(gateway, request, channel.config.batch_bytes_max, caller).await?;
     let action = match (method, key) {
         (Method::POST, None) => Action::Post { format, body },
         (Method::POST, Some(_)) => {
@@ -144,16 +146,24 @@ async fn body(
     gateway: &Gateway,
     request: &mut Request<Incoming>,
     bytes_max: usize,
+    caller: &Caller,
 ) -> Result<(Bytes, Option<Share>), Problem> {
     let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|bytes| bytes > bytes_max) {
         return Err(too_large(bytes_max));
     }
+    if let Some(bytes) = announced {
+        caller.account.take(Limit::PublishedBytes, bytes as u64)?;
+    }
     let collecting = collect(gateway, request.body_mut(), announced.unwrap_or(bytes_max), bytes_max);
-    tokio::time::timeout(BODY_TIMEOUT, collecting).await.unwrap_or_else(|_| {
+    let collected = tokio::time::timeout(BODY_TIMEOUT, collecting).await.unwrap_or_else(|_| {
         let detail = format!("the body did not arrive within {} s; nothing was accepted", BODY_TIMEOUT.as_secs());
         Err(Problem::new(ErrorCode::Invalid, detail))
-    })
+    })?;
+    if announced.is_none() {
+        caller.account.take(Limit::PublishedBytes, collected.0.len() as u64)?;
+    }
+    Ok(collected)
 }
 
 async fn collect(

@@ -6,6 +6,7 @@ use http::header::{ACCEPT, ALLOW, AUTHORIZATION, COOKIE, ORIGIN};
 use http::{HeaderMap, Method, Request};
 use hyper::body::Incoming;
 use tidegate_core::{Address, ErrorCode, Problem, Target};
+use tidegate_gate::Limit;
 use tidegate_wire::Coding;
 
 use crate::Gateway;
@@ -18,6 +19,7 @@ use crate::compress::{Wish, compress};
 use crate::connection::Outcome;
 use crate::negotiate::{Representation, accepted};
 use crate::options::Options;
+use crate::visitor::{self, Visitor};
 use crate::{http2, list, page, poll, problems, publish, read, stream, websocket};
 
 /// Answers a request, or asks for its socket.
@@ -25,13 +27,20 @@ pub(crate) async fn route(gateway: &Gateway, mut request: Request<Incoming>, pee
     let origin = request.headers().get(ORIGIN).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let person = page::wanted(&request);
     let wish = Wish::of(request.headers());
-    let mut outcome = match admit(gateway, &mut request, peer).await {
+    let visitor = Visitor::of(gateway, peer, request.headers());
+    let mut outcome = match admit(gateway, &mut request, &visitor).await {
         Ok(outcome) => outcome,
         Err(problem) if person && problem.code != ErrorCode::WrongHost => {
             Outcome::Answer(page::refusal(gateway, &problem))
         }
+        Err(problem) if problem.code == ErrorCode::RateLimited && listens(&request) => {
+            Outcome::Answer(stream::come_back(&problem))
+        }
         Err(problem) => Outcome::Answer(answer::problem(&problem)),
     };
+    if let Outcome::Answer(answer) = &mut outcome {
+        visitor::tell(&visitor.account, answer);
+    }
     if let Outcome::Answer(answer) = outcome {
         outcome = Outcome::Answer(compress(gateway, &wish, answer).await);
     }
@@ -47,7 +56,7 @@ pub(crate) async fn route(gateway: &Gateway, mut request: Request<Incoming>, pee
     outcome
 }
 
-async fn admit(gateway: &Gateway, request: &mut Request<Incoming>, peer: SocketAddr) -> Result<Outcome, Problem> {
+async fn admit(gateway: &Gateway, request: &mut Request<Incoming>, visitor: &Visitor) -> Result<Outcome, Problem> {
     gateway.allowed.host(request.headers())?;
     let path = request.uri().path().to_owned();
     if path == "/v1/_ws" && websocket::wanted(request) {
@@ -55,12 +64,12 @@ async fn admit(gateway: &Gateway, request: &mut Request<Incoming>, peer: SocketA
         if gateway.hub.drain().draining() {
             return Err(gateway.hub.draining_problem());
         }
-        let caller = Caller::of(gateway, request.headers(), peer).await?;
+        let caller = Caller::of(gateway, request.headers(), visitor).await?;
         return Ok(websocket::open_many(gateway, request, caller));
     }
     match address_path(&path) {
         Some(address_path) => {
-            let caller = Caller::of(gateway, request.headers(), peer).await?;
+            let caller = Caller::of(gateway, request.headers(), visitor).await?;
             let decided = address(gateway, address_path, request, &caller).await;
             if let Some(act) = Act::of(request.method()) {
                 let asked = Asked { act, address: address_path, headers: Some(request.headers()) };
@@ -68,7 +77,7 @@ async fn admit(gateway: &Gateway, request: &mut Request<Incoming>, peer: SocketA
             }
             decided
         }
-        None => own(gateway, &path, request, peer).await.map(Outcome::Answer),
+        None => own(gateway, &path, request, visitor).await.map(Outcome::Answer),
     }
 }
 
@@ -86,6 +95,8 @@ pub(crate) fn kept(gateway: &Gateway, request: &Request<Incoming>) -> Option<Ans
         || gateway.hooks.asks_about_all()
         || [ORIGIN, AUTHORIZATION, COOKIE].iter().any(shows)
         || websocket::wanted(request)
+        // Who is behind it, and what is left to them, is not known here.
+        || gateway.limits.has(Limit::Requests)
     {
         return None;
     }
@@ -107,6 +118,14 @@ pub(crate) fn kept(gateway: &Gateway, request: &Request<Incoming>) -> Option<Ans
     Some(answer)
 }
 
+/// Whether an `EventSource` asks, which gives up for good on anything but 200.
+fn listens(request: &Request<Incoming>) -> bool {
+    let options = Options::read(request.uri().query(), request.headers());
+    request.method() == Method::GET
+        && address_path(request.uri().path()).is_some()
+        && options.is_ok_and(|options| representation(&options, request.headers()) == Ok(Representation::Sse))
+}
+
 fn representation(options: &Options, headers: &HeaderMap) -> Result<Representation, Problem> {
     match options.representation {
         Some(representation) => Ok(representation),
@@ -115,11 +134,11 @@ fn representation(options: &Options, headers: &HeaderMap) -> Result<Representati
 }
 
 /// The server's own paths. But for its actions they are only read.
-async fn own(gateway: &Gateway, path: &str, request: &Request<Incoming>, peer: SocketAddr) -> Result<Answer, Problem> {
+async fn own(gateway: &Gateway, path: &str, request: &Request<Incoming>, visitor: &Visitor) -> Result<Answer, Problem> {
     if let Some(action) = gateway.actions.iter().find(|action| action.path == path) {
         return action::post(gateway, action, request);
     }
-    let read = read_own(gateway, path, request, peer).await;
+    let read = read_own(gateway, path, request, visitor).await;
     let absent = read.as_ref().is_err_and(|problem| problem.code == ErrorCode::ChannelNotFound);
     if !absent && !matches!(*request.method(), Method::GET | Method::HEAD) {
         let problem = Problem::new(ErrorCode::MethodNotAllowed, format!("`{path}` is only read, not written"))
@@ -135,10 +154,10 @@ async fn read_own(
     gateway: &Gateway,
     path: &str,
     request: &Request<Incoming>,
-    peer: SocketAddr,
+    visitor: &Visitor,
 ) -> Result<Answer, Problem> {
     match path {
-        "/v1" | "/v1/" => list::list(gateway, request, &Caller::of(gateway, request.headers(), peer).await?),
+        "/v1" | "/v1/" => list::list(gateway, request, &Caller::of(gateway, request.headers(), visitor).await?),
         "/readyz" => Ok(readiness(gateway)),
         path => match path.strip_prefix("/v1/_") {
             Some(reserved) => ours(reserved, request),

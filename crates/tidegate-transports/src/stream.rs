@@ -14,6 +14,7 @@ use httpdate::fmt_http_date;
 use hyper::body::Incoming;
 use tidegate_core::frame::PROTOCOL;
 use tidegate_core::{Millis, Problem, Target};
+use tidegate_gate::{Limit, Place};
 use tidegate_hub::{Start, WatchEntry, WatchId};
 use tidegate_wire::{Coding, Ear, Encoding, Line, Terms, WatchName, Watcher, close_frame};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -28,6 +29,7 @@ use crate::connection::Outcome;
 use crate::negotiate::Representation;
 use crate::options::Options;
 use crate::read::plan;
+use crate::visitor;
 use crate::websocket::Session;
 
 /// Proxies and browsers that buffer the beginning of a body let it go after this.
@@ -78,7 +80,8 @@ pub(crate) async fn open(
     match prepare(gateway, target, options, encoding, caller).await {
         Ok((watcher, entry)) => {
             let origin = request.headers().get(ORIGIN).and_then(|value| value.to_str().ok());
-            let fields = fields(gateway, &watcher, origin.filter(|origin| gateway.allowed.lists(origin)));
+            let mut fields = fields(gateway, &watcher, origin.filter(|origin| gateway.allowed.lists(origin)));
+            fields.extend(visitor::told(&caller.account).into_iter().flatten());
             if request.method() == http::Method::HEAD {
                 let mut answer = answer::with_body(200, media_type(encoding), Bytes::new());
                 for (name, value) in fields {
@@ -108,12 +111,26 @@ pub(crate) async fn prepare(
     encoding: Encoding,
     caller: &Caller,
 ) -> Result<(Watcher, WatchEntry), Problem> {
+    prepare_at(gateway, target, options, encoding, caller, caller.account.place()).await
+}
+
+/// The same for who has a place among the watches at once already.
+pub(crate) async fn prepare_at(
+    gateway: &Gateway,
+    target: Target,
+    options: Options,
+    encoding: Encoding,
+    caller: &Caller,
+    place: Result<Option<Place>, Problem>,
+) -> Result<(Watcher, WatchEntry), Problem> {
     options.for_stream()?;
+    let place = place?;
     caller.good()?;
     if gateway.hub.drain().draining() {
         return Err(gateway.hub.draining_problem());
     }
     gateway.tails.admit()?;
+    caller.account.take(Limit::Watches, 1)?;
     let plan = plan(gateway, target, &options, caller).await?;
     let id = WatchId::random();
     let entry = WatchEntry {
@@ -123,6 +140,7 @@ pub(crate) async fn prepare(
         transport: encoding.as_str(),
         peer: Some(caller.peer),
         since: Millis::now(),
+        place,
     };
     let (id, until) = (id.to_string(), caller.until());
     let watcher = Watcher { plan, encoding, chain: options.chain, id, options: options.given, until };
@@ -131,9 +149,11 @@ pub(crate) async fn prepare(
 
 /// `EventSource` gives up for good on anything but 200, so a temporary refusal is a stream that
 /// ends at once and says when to come back.
-fn come_back(problem: &Problem) -> answer::Answer {
+pub(crate) fn come_back(problem: &Problem) -> answer::Answer {
     let encoding = Encoding::Sse(Coding::Identity);
-    answer::with_body(200, media_type(encoding), close_frame(encoding, problem))
+    let mut answer = answer::with_body(200, media_type(encoding), close_frame(encoding, problem));
+    answer::retry_after(&mut answer, problem);
+    answer
 }
 
 fn media_type(encoding: Encoding) -> &'static str {

@@ -20,14 +20,12 @@ use rustls::server::ResolvesServerCert;
 use rustls::version::{TLS12, TLS13};
 use tidegate_core::{ErrorCode, Problem};
 use tidegate_wire::Line;
-use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::opening::{Opening, look};
-use crate::stream::finish;
+use crate::opening::{Opening, look, turn_away};
 
 /// A handshake must be complete within this time.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -102,7 +100,7 @@ pub(crate) fn line(stream: TlsStream<TcpStream>) -> io::Result<Line> {
 }
 
 /// Answers a client that does not speak TLS in the only way that it may understand.
-async fn refuse(mut socket: TcpStream, peer: SocketAddr) {
+async fn refuse(socket: TcpStream, peer: SocketAddr) {
     static TOLD: Once = Once::new();
     TOLD.call_once(|| {
         tracing::warn!(%peer, "a client spoke plain HTTP to the port that speaks TLS: its URL must begin with https://; further ones are logged at debug");
@@ -110,12 +108,5 @@ async fn refuse(mut socket: TcpStream, peer: SocketAddr) {
     tracing::debug!(%peer, "plain HTTP on the port that speaks TLS");
     let problem = Problem::new(ErrorCode::Invalid, "this port speaks TLS")
         .hint("write https:// instead of http://, or wss:// instead of ws://");
-    let body = problem.to_json().to_string();
-    let head = format!(
-        "HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
-        body.len()
-    );
-    if socket.write_all(format!("{head}{body}").as_bytes()).await.is_ok() {
-        finish(socket).await;
-    }
+    turn_away(socket, &problem).await;
 }

@@ -297,6 +297,7 @@ fn enter(world: &World, listener: &TcpListener, places: &Arc<Semaphore>) -> TcpS
         transport: "ndjson",
         peer: None,
         since: Millis(0),
+        place: None,
     };
     connection.watch(&world.tails, 1, watcher, entry);
     client

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use tidegate_core::suggest::nearest;
 use tidegate_gate::{
-    Algorithm, FetchConfig, GateConfig, IntrospectionConfig, IssuerConfig, KeySource, RefreshConfig, Secret, TokenTypes,
+    Algorithm, FetchConfig, GateConfig, IntrospectionConfig, IssuerConfig, KeySource, LimitsConfig, RefreshConfig,
+    Secret, TokenTypes,
 };
 
 use super::document::Entry;
 use super::fields::{Field, Fields, Reader, quoted};
+use super::limits;
 use super::report::Problem;
 use super::shape::{self, defaults};
 use super::sources::check_name;
@@ -18,18 +20,26 @@ use super::values::{self, Complaint, ranged};
 /// Shorter secrets can be guessed (RFC 7518, section 3.2).
 const SECRET_BYTES_MIN: usize = 32;
 
+/// What was read.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) gate: GateConfig,
+    pub(super) limits: LimitsConfig,
+}
+
 /// Without a `gate` nobody has a token, and nobody needs one where a channel says so.
-pub(super) fn read(reader: Reader, field: Option<Field>, folder: &Path) -> Option<GateConfig> {
-    let Some(field) = field else { return Some(GateConfig::default()) };
+pub(super) fn read(reader: Reader, field: Option<Field>, folder: &Path) -> Option<Found> {
+    let Some(field) = field else { return Some(Found::default()) };
     let fields = reader.open::<shape::Gate>(field.node(), field.name_span(), "`gate`")?;
     let issuers = fields.optional("issuers", |field| issuers(reader, field, folder));
     let allow_hosts = fields.optional("allow_hosts", |field| field.list(false, |text| Ok(text.to_owned())));
+    let limits = fields.optional("limits", |field| limits::read(reader, field));
     fields.finish();
     let fetch = FetchConfig { allow_hosts: allow_hosts?.unwrap_or_default(), ..FetchConfig::default() };
     let config = GateConfig { issuers: issuers?.unwrap_or_default(), fetch, ..GateConfig::default() };
     // What is good alone and not together is the gate's to know.
     match tidegate_gate::Gate::new(&config, std::sync::Arc::default()) {
-        Ok(_) => Some(config),
+        Ok(_) => Some(Found { gate: config, limits: limits?.unwrap_or_default() }),
         Err(error) => {
             reader.problems.add(Problem::new(field.name_span(), error.place, error.reason));
             None

@@ -16,7 +16,9 @@ mod feed;
 mod fields;
 mod gate;
 mod hooks;
+mod limits;
 mod machine;
+mod proxies;
 mod reference;
 mod report;
 mod shape;
@@ -64,12 +66,16 @@ pub struct Config {
     pub memory_max: u64,
     /// The log.
     pub log: LogConfig,
+    /// Who may say for whom a request is.
+    pub proxies: tidegate_transports::Proxies,
     /// How callers say who they are.
     pub gate: tidegate_gate::GateConfig,
     /// Applications that are asked.
     pub hooks: Option<tidegate_gate::HooksConfig>,
     /// What is told of its decisions.
     pub audit: AuditConfig,
+    /// How much each may do.
+    pub limits: tidegate_gate::LimitsConfig,
     /// Systems that are read from.
     pub sources: Vec<SourceConfig>,
     /// Channels in the order of the file.
@@ -170,8 +176,9 @@ fn file(reader: Reader, fields: &Fields, folder: &Path) -> Option<Config> {
     let stream = stream(reader, fields);
     let memory_max = memory_max(reader, fields);
     let log = log(reader, fields, folder);
+    let proxies = proxies::read(reader, fields.get("proxies"));
     let gate = gate::read(reader, fields.get("gate"), folder);
-    let fetch = gate.as_ref().map(|gate| gate.fetch.clone()).unwrap_or_default();
+    let fetch = gate.as_ref().map(|found| found.gate.fetch.clone()).unwrap_or_default();
     let hooks = hooks::read(reader, fields.get("hooks"), &fetch);
     let audit = audit::read(reader, fields.get("audit"), folder);
     let declared = sources::read(reader, fields.get("sources"));
@@ -198,7 +205,9 @@ fn file(reader: Reader, fields: &Fields, folder: &Path) -> Option<Config> {
         stream: stream?,
         memory_max: memory_max?,
         log: log?,
-        gate: gate?,
+        proxies: proxies?,
+        limits: gate.as_ref()?.limits,
+        gate: gate?.gate,
         hooks: hooks?,
         audit: audit?,
         sources: declared.into_iter().filter_map(|declared| declared.config).collect(),

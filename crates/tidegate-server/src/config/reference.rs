@@ -22,7 +22,11 @@ pub(super) fn page(schema: &Value) -> String {
         ("Gate", "`gate`"),
         ("Issuer", "`gate.issuers.NAME`"),
         ("Introspection", "`gate.issuers.NAME.introspection`"),
+        ("Limits", "`gate.limits`"),
+        ("AddressLimits", "`gate.limits.address`"),
+        ("CallerLimits", "`gate.limits.subject` and `gate.limits.api_key`"),
         ("Tls", "`tls`"),
+        ("Proxies", "`proxies`"),
         ("Admin", "`admin`"),
     ] {
         table(&mut page, title, &schema["$defs"][name], schema);

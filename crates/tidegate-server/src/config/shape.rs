@@ -37,6 +37,8 @@ pub(super) struct File {
     memory: Option<Memory>,
     /// Where and how the log is kept.
     log: Option<Log>,
+    /// Proxies in front of this server, which say for whom their requests are.
+    proxies: Option<Proxies>,
     /// How callers say who they are. Without it no token is accepted, and a channel is open to all or to nobody.
     gate: Option<Gate>,
     /// What is told of who was let in, and who was not.
@@ -60,6 +62,23 @@ pub(super) struct Tls {
     cert: String,
     /// A file of PEM: the private key of the certificate, without a passphrase.
     key: String,
+}
+
+/// Proxies and load balancers of yours, which are believed when they name the client of a connection or a request: whom
+/// limits, lists and logs mean. From anybody else, nothing that names another is read.
+#[derive(JsonSchema)]
+#[schemars(extend("required" = ["from"], "additionalProperties" = false))]
+pub(super) struct Proxies {
+    /// Where they connect from: networks such as `10.0.0.0/8`, or addresses.
+    #[schemars(extend("type" = ["array", "string", "null"]))]
+    from: Option<Vec<String>>,
+    /// The header in which they name the client: `forwarded` (RFC 7239) or `x-forwarded-for`. Only the one that they
+    /// write, since a client can send the other. The client is the rightmost address that is no proxy.
+    #[schemars(schema_with = "forwarded_by")]
+    header: Option<String>,
+    /// `true`: their connections begin with a header of the PROXY protocol, version 1 or 2, before TLS.
+    #[schemars(extend("default" = false))]
+    proxy_protocol: Option<bool>,
 }
 
 /// The admin side.
@@ -182,6 +201,58 @@ pub(super) struct Gate {
     /// Hosts of issuers, as `host` or `host:port`, that may be at private addresses and without TLS. What is fetched
     /// may lead to no other place inside; loopback, where a URL names it literally, needs no entry.
     allow_hosts: Option<Vec<String>>,
+    /// How much one caller may do. Without it everybody may do as much as there is room for.
+    limits: Option<Limits>,
+}
+
+/// How much each network address (of IPv6 each /64), each subject, from wherever, and each API key may do. Who does more is
+/// answered with 429 and `Retry-After`.
+#[derive(JsonSchema)]
+#[schemars(extend("required" = [] as [&str; 0], "additionalProperties" = false))]
+pub(super) struct Limits {
+    /// Of all who come from one network address.
+    address: Option<AddressLimits>,
+    /// Of one subject of one issuer.
+    subject: Option<CallerLimits>,
+    /// Of one API key.
+    api_key: Option<CallerLimits>,
+}
+
+/// Limits of one network address, subject or API key. A rate is an amount in a second, a minute or an hour, `600/m`, which
+/// may come all at once from who has been quiet; or so many at once: `600/m burst 50`. What is not given is not limited.
+#[derive(JsonSchema)]
+#[schemars(extend("required" = [] as [&str; 0], "additionalProperties" = false))]
+pub(super) struct CallerLimits {
+    /// Requests of HTTP: reads, polls, publishes, and those that begin a watch or a WebSocket.
+    requests: Option<String>,
+    /// Watches begun, also on a WebSocket.
+    watches: Option<String>,
+    /// Publishes, also on a WebSocket; a batch is one.
+    publishes: Option<String>,
+    /// Bytes of the bodies of publishes: `1MB/s burst 16MB`. A body that is larger than the burst takes all of it.
+    published_bytes: Option<String>,
+    /// Watches at once.
+    #[schemars(extend("type" = ["string", "integer", "null"]))]
+    watches_max: Option<String>,
+}
+
+/// The same, and what only an address has.
+#[derive(JsonSchema)]
+#[schemars(extend("required" = [] as [&str; 0], "additionalProperties" = false))]
+pub(super) struct AddressLimits {
+    /// Connections. Those of a proxy that does not introduce its clients by the PROXY protocol do not count.
+    connects: Option<String>,
+    /// Requests of HTTP: reads, polls, publishes, and those that begin a watch or a WebSocket.
+    requests: Option<String>,
+    /// Watches begun, also on a WebSocket.
+    watches: Option<String>,
+    /// Publishes, also on a WebSocket; a batch is one.
+    publishes: Option<String>,
+    /// Bytes of the bodies of publishes: `1MB/s burst 16MB`. A body that is larger than the burst takes all of it.
+    published_bytes: Option<String>,
+    /// Watches at once.
+    #[schemars(extend("type" = ["string", "integer", "null"]))]
+    watches_max: Option<String>,
 }
 
 /// An issuer of access tokens. Its keys come from one place: `discovery`, `jwks_url`, `keys_file` or `secret`; or it is
@@ -367,6 +438,7 @@ pub(super) mod defaults {
         discovery = "false";
         introspection_cache = "10s";
         opaque = "false";
+        proxy_protocol = "false";
     }
 }
 
@@ -402,6 +474,10 @@ fn retain(generator: &mut SchemaGenerator) -> Schema {
         "oneOf": [table, { "const": "none" }],
         "default": { "age": defaults::retain_age(), "bytes": defaults::retain_bytes() },
     }))
+}
+
+fn forwarded_by(_: &mut SchemaGenerator) -> Schema {
+    into_schema(json!({ "enum": ["forwarded", "x-forwarded-for"] }))
 }
 
 fn numbers(_: &mut SchemaGenerator) -> Schema {

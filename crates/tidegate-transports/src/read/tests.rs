@@ -68,6 +68,8 @@ impl Rig {
             audit: Audit::default(),
             hooks: Hooked::none(),
             gate: Arc::new(Gate::new(&GateConfig::default(), Arc::default()).expect("a gate")),
+            limits: tidegate_gate::Limits::default(),
+            proxies: crate::Proxies::default(),
             allowed: Allowed::default(),
             assets: Assets::default(),
             actions: Vec::new(),

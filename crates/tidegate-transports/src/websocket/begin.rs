@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tidegate_core::{ErrorCode, Problem, Target};
+use tidegate_gate::Place;
 use tidegate_hub::WatchEntry;
 use tidegate_wire::{Connection, Encoding, Over, WatchName, Watcher};
 
@@ -12,7 +13,7 @@ use crate::Gateway;
 use crate::audit::{Act, Asked};
 use crate::caller::Caller;
 use crate::options::Options;
-use crate::stream::prepare;
+use crate::stream::prepare_at;
 
 /// What the task needs. The client is heard again when it is done.
 pub(super) struct Begin {
@@ -33,7 +34,7 @@ impl Begin {
     pub(super) async fn watch(self, watch: Watch, name: WatchName) {
         let Watch { reference, address, options } = watch;
         let decided = match command::target(&address) {
-            Ok(target) => self.prepare(target, options).await,
+            Ok(target) => self.prepare(target, options, self.caller.account.place()).await,
             Err(problem) => Err(problem),
         };
         self.answer(decided, reference, name, true);
@@ -51,9 +52,10 @@ impl Begin {
         let over = |Over| {
             Problem::new(ErrorCode::Invalid, "the watch has ended").hint("begin another with the last cursor of it")
         };
-        let WatchEntry { target, .. } = self.connection.watched(old).await.map_err(over)?;
+        let WatchEntry { target, place, .. } = self.connection.watched(old).await.map_err(over)?;
         let begins = change.options.begins();
-        let (mut watcher, entry) = self.prepare(target, change.options).await?;
+        // It is one watch before and after.
+        let (mut watcher, entry) = self.prepare(target, change.options, Ok(place)).await?;
         let stands = self.connection.leave(old).await.map_err(over)?;
         if let Some(cursor) = stands.filter(|_| !begins) {
             watcher.plan = watcher.plan.after(cursor)?;
@@ -61,9 +63,14 @@ impl Begin {
         Ok((watcher, entry))
     }
 
-    async fn prepare(&self, target: Target, options: Options) -> Result<(Watcher, WatchEntry), Problem> {
+    async fn prepare(
+        &self,
+        target: Target,
+        options: Options,
+        place: Result<Option<Place>, Problem>,
+    ) -> Result<(Watcher, WatchEntry), Problem> {
         let address = target.as_str().to_owned();
-        let prepared = prepare(&self.gateway, target, options, self.encoding, &self.caller).await;
+        let prepared = prepare_at(&self.gateway, target, options, self.encoding, &self.caller, place).await;
         let asked = Asked { act: Act::Read, address: &address, headers: None };
         self.gateway.audit.decided(&self.caller, &asked, prepared.as_ref().err());
         prepared

@@ -7,6 +7,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use tidegate_core::suggest::nearest;
 use tidegate_core::{ErrorCode, Problem, Target};
+use tidegate_gate::Limit;
 use tidegate_hub::{Action, Format, Idempotency, Precondition};
 use tidegate_wire::WatchName;
 
@@ -214,6 +215,7 @@ async fn publish_to(
     publish: Publish,
 ) -> Result<serde_json::Value, Problem> {
     caller.good()?;
+    caller.account.take(Limit::Publishes, 1)?;
     let target = match (&publish.address, watched) {
         (Some(address), _) => target(address)?,
         (None, Some(watched)) => watched.clone(),
@@ -222,6 +224,7 @@ async fn publish_to(
                 .hint("name an `address`: this socket has none of its own"));
         }
     };
+    caller.account.take(Limit::PublishedBytes, publish.data.get().len() as u64)?;
     let body = Bytes::copy_from_slice(publish.data.get().as_bytes());
     let action = match publish.key {
         Some(key) => Action::Put { key, body },

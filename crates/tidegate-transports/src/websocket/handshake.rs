@@ -22,6 +22,7 @@ use crate::caller::Caller;
 use crate::connection::Outcome;
 use crate::options::Options;
 use crate::stream::{Kind, Stream, begin_fields, prepare, push_fields};
+use crate::visitor;
 
 /// What RFC 6455 appends to the client's key.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -49,6 +50,7 @@ pub(crate) async fn open(
     };
     let (watcher, entry) = prepare(gateway, target, options, encoding, caller).await?;
     push_fields(&begin_fields(gateway, &watcher), &mut head);
+    push_fields(&visitor::told(&caller.account).map(Vec::from).unwrap_or_default(), &mut head);
     Ok(stream(head, encoding, Some((watcher, entry)), caller.clone()))
 }
 

@@ -160,6 +160,7 @@ impl World {
             transport: encoding.as_str(),
             peer: None,
             since: Millis::now(),
+            place: None,
         };
         let id = entry.id.to_string();
         let watcher = Watcher { plan, encoding, chain: wish.chain, id, options: Vec::new(), until: None };

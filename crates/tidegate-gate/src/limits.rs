@@ -1,0 +1,257 @@
+//! How fast: token buckets and caps for network addresses, subjects and API keys.
+//!
+//! ```text
+//!   request ─► Limits::of_address ─► Account ─► with(principal) ─► take(limit, amount), place()
+//!                                      │                             │
+//!                     its address, and later its subject             └─► told: what the answer's
+//!                     and API key: a `Party` each                        RateLimit fields say
+//! ```
+//!
+//! A bucket is GCRA of the `governor` crate. Parties are held in memory, at most [`PARTIES_MAX`] of a kind; one that
+//! has nothing under way is forgotten when its buckets are full again, which is as if it had never come. Where
+//! nothing is configured, an account is empty and costs a branch.
+
+mod account;
+mod bucket;
+mod parties;
+mod rate;
+mod told;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+pub use account::{Account, Place};
+use parties::Parties;
+pub use parties::{PARTIES_MAX, network};
+pub use rate::Rate;
+pub use told::Told;
+
+use crate::principal::Principal;
+
+/// What is limited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Limit {
+    /// Connections, when they are accepted.
+    Connects,
+    /// Requests of HTTP, of every kind.
+    Requests,
+    /// Watches begun.
+    Watches,
+    /// Publishes; a batch is one.
+    Publishes,
+    /// Bytes of the bodies of publishes.
+    PublishedBytes,
+    /// Bytes sent to watches. Who has more is not refused but told less often.
+    SentBytes,
+    /// Watches at once.
+    WatchesMax,
+}
+
+impl Limit {
+    /// All of them, in the order of the reference.
+    pub const ALL: [Limit; 7] = [
+        Limit::Connects,
+        Limit::Requests,
+        Limit::Watches,
+        Limit::Publishes,
+        Limit::PublishedBytes,
+        Limit::SentBytes,
+        Limit::WatchesMax,
+    ];
+
+    /// As in metrics and in the fields of answers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Limit::Connects => "connects",
+            Limit::Requests => "requests",
+            Limit::Watches => "watches",
+            Limit::Publishes => "publishes",
+            Limit::PublishedBytes => "published-bytes",
+            Limit::SentBytes => "sent-bytes",
+            Limit::WatchesMax => "watches-max",
+        }
+    }
+
+    /// In sentences.
+    fn words(self) -> &'static str {
+        match self {
+            Limit::Connects => "connections",
+            Limit::Requests => "requests",
+            Limit::Watches => "watches begun",
+            Limit::Publishes => "publishes",
+            Limit::PublishedBytes => "bytes published",
+            Limit::SentBytes => "bytes sent",
+            Limit::WatchesMax => "watches at once",
+        }
+    }
+
+    fn counts_bytes(self) -> bool {
+        matches!(self, Limit::PublishedBytes | Limit::SentBytes)
+    }
+}
+
+/// Who is limited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Who {
+    /// All who come from one network address; of IPv6 from one /64, which is what one customer has.
+    Address,
+    /// A caller that has said who it is, from everywhere.
+    Subject,
+    /// Who shows one API key.
+    ApiKey,
+}
+
+impl Who {
+    /// All of them.
+    pub const ALL: [Who; 3] = [Who::Address, Who::Subject, Who::ApiKey];
+
+    /// As in metrics and in the fields of answers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Who::Address => "address",
+            Who::Subject => "subject",
+            Who::ApiKey => "api-key",
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Who::Address => "network address",
+            Who::Subject => "subject",
+            Who::ApiKey => "API key",
+        }
+    }
+}
+
+/// The limits of each kind of party; without any, nothing is limited.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LimitsConfig {
+    /// Of a network address.
+    pub address: PartyLimits,
+    /// Of a subject.
+    pub subject: PartyLimits,
+    /// Of an API key.
+    pub api_key: PartyLimits,
+}
+
+/// The limits of one party; what is `None` is not limited.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PartyLimits {
+    /// See [`Limit::Connects`]; of addresses alone.
+    pub connects: Option<Rate>,
+    /// See [`Limit::Requests`].
+    pub requests: Option<Rate>,
+    /// See [`Limit::Watches`].
+    pub watches: Option<Rate>,
+    /// See [`Limit::Publishes`].
+    pub publishes: Option<Rate>,
+    /// See [`Limit::PublishedBytes`].
+    pub published_bytes: Option<Rate>,
+    /// See [`Limit::SentBytes`].
+    pub sent_bytes: Option<Rate>,
+    /// See [`Limit::WatchesMax`].
+    pub watches_max: Option<u32>,
+}
+
+impl PartyLimits {
+    fn rate(&self, limit: Limit) -> Option<Rate> {
+        match limit {
+            Limit::Connects => self.connects,
+            Limit::Requests => self.requests,
+            Limit::Watches => self.watches,
+            Limit::Publishes => self.publishes,
+            Limit::PublishedBytes => self.published_bytes,
+            Limit::SentBytes => self.sent_bytes,
+            Limit::WatchesMax => None,
+        }
+    }
+
+    fn is_none(&self) -> bool {
+        *self == PartyLimits::default()
+    }
+}
+
+/// All parties and what is left to them. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Limits {
+    shared: Option<Arc<Shared>>,
+}
+
+struct Shared {
+    config: LimitsConfig,
+    addresses: Parties<IpAddr>,
+    subjects: Parties<Box<str>>,
+    api_keys: Parties<Box<str>>,
+    refused: [[AtomicU64; Limit::ALL.len()]; Who::ALL.len()],
+}
+
+impl Limits {
+    /// With everything left to everybody.
+    pub fn new(config: LimitsConfig) -> Limits {
+        if config == LimitsConfig::default() {
+            return Limits::default();
+        }
+        let shared = Shared {
+            config,
+            addresses: Parties::new(Who::Address, config.address),
+            subjects: Parties::new(Who::Subject, config.subject),
+            api_keys: Parties::new(Who::ApiKey, config.api_key),
+            refused: Default::default(),
+        };
+        Limits { shared: Some(Arc::new(shared)) }
+    }
+
+    /// The account of somebody of whom only the address is known.
+    pub fn of_address(&self, address: IpAddr) -> Account {
+        match &self.shared {
+            None => Account::default(),
+            Some(shared) => Account::new(shared.clone(), shared.addresses.get(&network(address))),
+        }
+    }
+
+    /// Whether any kind of party has this limit.
+    pub fn has(&self, limit: Limit) -> bool {
+        let of = |party: &PartyLimits| match limit {
+            Limit::WatchesMax => party.watches_max.is_some(),
+            _ => party.rate(limit).is_some(),
+        };
+        self.shared.as_ref().is_some_and(|shared| {
+            [&shared.config.address, &shared.config.subject, &shared.config.api_key].into_iter().any(of)
+        })
+    }
+
+    /// How often each limit was reached.
+    pub fn refused(&self) -> Vec<(Who, Limit, u64)> {
+        let count = |who: Who, limit: Limit| match &self.shared {
+            None => 0,
+            Some(shared) => shared.refused[who as usize][limit as usize].load(Ordering::Relaxed),
+        };
+        Who::ALL.into_iter().flat_map(|who| Limit::ALL.map(|limit| (who, limit, count(who, limit)))).collect()
+    }
+
+    /// How many parties of each kind are remembered.
+    pub fn parties(&self) -> [(Who, usize); 3] {
+        let counts = self
+            .shared
+            .as_ref()
+            .map_or([0; 3], |shared| [shared.addresses.count(), shared.subjects.count(), shared.api_keys.count()]);
+        [(Who::Address, counts[0]), (Who::Subject, counts[1]), (Who::ApiKey, counts[2])]
+    }
+}
+
+impl Shared {
+    /// The parties that a principal is beside its address.
+    fn of(&self, principal: &Principal) -> impl Iterator<Item = Arc<parties::Party>> {
+        let subject = (!principal.is_anonymous()).then(|| self.subjects.get(principal.identity().as_str())).flatten();
+        let api_key = principal.api_key_id.as_deref().and_then(|id| self.api_keys.get(id));
+        [subject, api_key].into_iter().flatten()
+    }
+
+    fn count(&self, who: Who, limit: Limit) {
+        self.refused[who as usize][limit as usize].fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,50 @@
+//! Who has come, before anybody knows who it is: an address, and what is left to it.
+
+use std::net::SocketAddr;
+
+use http::header::{HeaderName, HeaderValue};
+use tidegate_core::Problem;
+use tidegate_gate::{Account, Limit, Told};
+
+use crate::Gateway;
+use crate::answer::Answer;
+
+/// Of one request, or of a connection that stays.
+pub(crate) struct Visitor {
+    /// The client, also behind a proxy.
+    pub(crate) address: SocketAddr,
+    pub(crate) account: Account,
+}
+
+impl Visitor {
+    /// Who sends a request over a connection of `peer`.
+    pub(crate) fn of(gateway: &Gateway, peer: SocketAddr, headers: &http::HeaderMap) -> Visitor {
+        let address = gateway.proxies.client(peer, headers);
+        Visitor { address, account: gateway.limits.of_address(address.ip()) }
+    }
+
+    /// Counts a connection. One of a proxy is of many clients, each of whom is counted by its requests.
+    pub(crate) fn connects(gateway: &Gateway, peer: SocketAddr) -> Result<(), Problem> {
+        match gateway.proxies.lists(peer.ip()) {
+            true => Ok(()),
+            false => gateway.limits.of_address(peer.ip()).take(Limit::Connects, 1),
+        }
+    }
+}
+
+/// What an answer says of the limits that were looked at for it.
+pub(crate) fn told(account: &Account) -> Option<[(HeaderName, String); 2]> {
+    let told = account.told();
+    if told.is_empty() {
+        return None;
+    }
+    let (policy, limit) = Told::fields(&told);
+    Some([(HeaderName::from_static("ratelimit-policy"), policy), (HeaderName::from_static("ratelimit"), limit)])
+}
+
+/// Says it in an answer.
+pub(crate) fn tell(account: &Account, answer: &mut Answer) {
+    for (name, value) in told(account).into_iter().flatten() {
+        answer.headers_mut().insert(name, HeaderValue::from_str(&value).expect("names and numbers of ours are ASCII"));
+    }
+}
