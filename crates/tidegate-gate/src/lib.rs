@@ -68,6 +68,7 @@
 //! | questions about tokens at once | 32 to an issuer; 1,024 wait |
 //! | tokens that are known | 32 MiB ([`GateConfig::cache_bytes_max`]) |
 //! | API keys | 100,000 ([`KEYS_MAX`]) |
+//! | addresses, subjects and API keys of which is remembered what is left to them | 100,000 each ([`PARTIES_MAX`]) |
 //!
 //! Not here: DPoP and certificate-bound tokens, encrypted tokens, signed introspection answers (RFC
 //! 9701), RFC 8414 documents that are not at OpenID's address, ES512 and Ed448.

@@ -50,6 +50,9 @@ impl Caller {
         };
         let credential = credential(headers, refused)?;
         let principal = gateway.gate.identify(&credential).await.map_err(refused)?;
+        let account = visitor.account.with(&principal);
+        account.take_known(Limit::Requests, 1)?;
+        let peer = visitor.address;
         let principal = match gateway.hooks.connect(&principal, headers, peer).await? {
             Some(claims) => Arc::new(principal.with_claims(claims)),
             None => principal,
@@ -59,9 +62,7 @@ impl Caller {
             false => tidegate_hub::Caller::with_claims(principal.claims.clone())
                 .map_err(|error| Problem::new(ErrorCode::Invalid, format!("the claims of the token: {error}")))?,
         };
-        let account = visitor.account.with(&principal);
-        account.take_known(Limit::Requests, 1)?;
-        Ok(Caller { principal, policy, peer: visitor.address, account })
+        Ok(Caller { principal, policy, peer, account })
     }
 
     /// Who it is.
