@@ -28,6 +28,8 @@ pub enum ErrorCode {
     Unauthenticated,
     /// The token ended.
     TokenExpired,
+    /// The credentials were revoked.
+    TokenRevoked,
     /// The caller may not.
     Forbidden,
     /// The caller must sign in more strongly.
@@ -79,7 +81,7 @@ struct Entry {
 
 impl ErrorCode {
     /// All codes, in the order of the reference page.
-    pub const ALL: [ErrorCode; 27] = [
+    pub const ALL: [ErrorCode; 28] = [
         ErrorCode::ChannelNotFound,
         ErrorCode::KeyNotFound,
         ErrorCode::Invalid,
@@ -89,6 +91,7 @@ impl ErrorCode {
         ErrorCode::OutOfReach,
         ErrorCode::Unauthenticated,
         ErrorCode::TokenExpired,
+        ErrorCode::TokenRevoked,
         ErrorCode::Forbidden,
         ErrorCode::StepUpRequired,
         ErrorCode::GateUnavailable,
@@ -131,6 +134,8 @@ impl ErrorCode {
                 "The channel is not open to anonymous callers.", "Send credentials."),
             ErrorCode::TokenExpired => row("token-expired", 401, 4501, Some(0), "The token has expired",
                 "The credentials were good and their time is over.", "Come back with a fresh token and your cursor; nothing is lost."),
+            ErrorCode::TokenRevoked => row("token-revoked", 401, 4401, None, "The credential was revoked",
+                "The operator has revoked the token, the API key or all that its subject shows.", "Come back with another credential and your cursor, or ask the operator; with this one it is refused."),
             ErrorCode::Forbidden => row("forbidden", 403, 4403, None, "Not allowed",
                 "The channel's access rules do not allow this, or a page of another origin tried it. What is not allowed is denied.", "Ask the operator to allow it in the channel's `access`, or list the page's origin under `origins`."),
             ErrorCode::StepUpRequired => row("step-up-required", 401, 4401, None, "A stronger sign-in is needed",

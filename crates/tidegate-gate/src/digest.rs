@@ -18,6 +18,11 @@ impl Digest {
         bytes.copy_from_slice(context.finish().as_ref());
         Digest(bytes)
     }
+
+    /// 64 of its bits, in hexadecimal: enough for names that are given, not guessed.
+    pub(crate) fn short(&self) -> String {
+        self.0.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 /// The hash of a secret that is stored. A fast one is right, for what it hides is 256 random bits.

@@ -41,6 +41,8 @@ pub enum Reason {
     Inactive,
     /// No such API key, or one that was revoked.
     ApiKey,
+    /// It was good, and was revoked here.
+    Revoked,
     /// Client certificates are not a credential here, or its time is over.
     Certificate,
     /// The sign-in is too weak or too old.
@@ -65,7 +67,7 @@ struct Row {
 impl Reason {
     #[rustfmt::skip]
     fn row(self) -> Row {
-        use ErrorCode::{Forbidden, GateUnavailable, Invalid, RateLimited, StepUpRequired, TokenExpired, Unauthenticated};
+        use ErrorCode::{Forbidden, GateUnavailable, Invalid, RateLimited, StepUpRequired, TokenExpired, TokenRevoked, Unauthenticated};
         let row = |code, error, detail, hint| Row { code, error, detail, hint };
         let (request, token) = (Some("invalid_request"), Some("invalid_token"));
         match self {
@@ -86,6 +88,7 @@ impl Reason {
             Reason::Bound => row(Unauthenticated, token, "the token is bound to a key of its client, which is not checked here", "ask the issuer for a plain bearer token"),
             Reason::Inactive => row(Unauthenticated, token, "the token is not active", "sign in again, and come back with a fresh token"),
             Reason::ApiKey => row(Unauthenticated, token, "there is no such API key", "it was mistyped or revoked; ask the operator for a key"),
+            Reason::Revoked => row(TokenRevoked, token, "the credential was revoked", "come back with another credential, or ask the operator"),
             Reason::Certificate => row(Unauthenticated, None, "the client certificate is not accepted", "use another certificate, or send `Authorization: Bearer TOKEN`"),
             Reason::StepUp => row(StepUpRequired, Some("insufficient_user_authentication"), "the channel asks for a stronger or fresher sign-in", "sign in again with the `acr_values` and `max_age` of the challenge"),
             Reason::Scope => row(Forbidden, Some("insufficient_scope"), "the token lacks a scope", "ask the issuer for a token with the scope of the challenge"),

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use serde_json::json;
+use tidegate_core::principal::{Principal, Shown};
 
 use crate::config::{ConfigError, GateConfig};
 use crate::credential::{CREDENTIAL_BYTES_MAX, Credential};
@@ -12,13 +13,14 @@ use crate::error::{Reason, Refusal};
 use crate::figures::Figures;
 use crate::issuers::Issuers;
 use crate::keys::ApiKeys;
-use crate::principal::{Principal, Shown};
+use crate::revocations::Revocations;
 
 /// Answers for every request, from memory where it can. Made anew when the config changes; the API
-/// keys outlive it.
+/// keys and the revocations outlive it.
 pub struct Gate {
     issuers: Issuers,
     keys: Arc<ApiKeys>,
+    revocations: Arc<Revocations>,
     certificates: bool,
     anonymous: Arc<Principal>,
     figures: Arc<Figures>,
@@ -33,7 +35,19 @@ impl Gate {
         let figures = Arc::new(Figures::default());
         let issuers = Issuers::new(config, Arc::clone(&figures))?;
         let anonymous = Arc::new(Principal::anonymous());
-        Ok(Gate { issuers, keys, certificates: config.certificates, anonymous, figures })
+        let revocations = Arc::default();
+        Ok(Gate { issuers, keys, revocations, certificates: config.certificates, anonymous, figures })
+    }
+
+    /// The same, with revocations of others in place of none.
+    #[must_use]
+    pub fn with_revocations(self, revocations: Arc<Revocations>) -> Gate {
+        Gate { revocations, ..self }
+    }
+
+    /// What was good, and is not any more.
+    pub fn revocations(&self) -> &Arc<Revocations> {
+        &self.revocations
     }
 
     /// Reads the keys of all issuers, so that the first callers need not wait for them. An issuer that
@@ -57,8 +71,8 @@ impl Gate {
 
     /// The same, in a given second since 1970.
     pub(crate) async fn identify_at(&self, credential: &Credential, now: u64) -> Result<Arc<Principal>, Refusal> {
-        match credential {
-            Credential::None => Ok(Arc::clone(&self.anonymous)),
+        let principal = match credential {
+            Credential::None => return Ok(Arc::clone(&self.anonymous)),
             Credential::Bearer(text) | Credential::ApiKey(text) if text.expose().len() > CREDENTIAL_BYTES_MAX => {
                 Err(Refusal::new(Reason::TooLong, format!("a credential of {} bytes", text.expose().len())))
             }
@@ -66,7 +80,17 @@ impl Gate {
             Credential::Bearer(text) => Box::pin(self.issuers.identify(text, now)).await,
             Credential::ApiKey(text) => self.keys.identify(text, now),
             Credential::Certificate { subject, expires } => self.certificate(subject, *expires, now).map(Arc::new),
-        }
+        }?;
+        self.revocations.check(&principal, now)?;
+        Ok(principal)
+    }
+
+    /// Whether who was identified before is still taken: a connection that stays asks again.
+    ///
+    /// # Errors
+    /// [`Reason::Revoked`].
+    pub fn check(&self, principal: &Principal) -> Result<(), Refusal> {
+        self.revocations.check(principal, now())
     }
 
     /// What has been done so far.

@@ -11,13 +11,14 @@ mod token;
 
 use std::sync::Arc;
 
+use tidegate_core::Principal;
+
 use crate::cache::Cache;
 use crate::config::{ConfigError, GateConfig, KeySource};
 use crate::digest::Digest;
 use crate::error::{Reason, Refusal};
 use crate::fetch::Fetcher;
 use crate::figures::Figures;
-use crate::principal::Principal;
 use crate::secret::Secret;
 use discovery::Discovery;
 use issuer::{Issuer, Verified};

@@ -17,10 +17,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::json;
+use tidegate_core::principal::{Principal, Shown};
 
 use crate::digest::SecretHash;
 use crate::error::{Reason, Refusal};
-use crate::principal::{Principal, Shown};
 use crate::secret::Secret;
 use entry::Entry;
 use text::Parts;

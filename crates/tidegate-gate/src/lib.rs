@@ -28,6 +28,9 @@
 //!    │             introspection, if configured ◄──┼──────┘  asked once, kept a while
 //!    │               ▼                             │
 //!    └──────────► Arc<Principal> ◄─────────────────┘
+//!                     │
+//!                     ▼
+//!        revoked? by subject, token id, API key
 //! ```
 //!
 //! # What holds
@@ -51,6 +54,8 @@
 //!   back as it is.
 //! - **What is remembered never outlives what it rests on**: a token is known until it expires, until
 //!   its key is gone from its issuer's set, and with introspection until the cache time is over.
+//! - **A revocation is asked for every time**, also of what is known already: it holds from the moment at which
+//!   [`Revocations::load`] has it.
 //! - **Nothing fetched leads inside.** TLS, no redirects, no proxy, public addresses as the name resolves
 //!   when it is connected to; else the config has to name the host.
 //! - **No secret is printed or kept.** [`Secret`] has no text of its own in logs; of API keys and of
@@ -69,6 +74,7 @@
 //! | tokens that are known | 32 MiB ([`GateConfig::cache_bytes_max`]) |
 //! | API keys | 100,000 ([`KEYS_MAX`]) |
 //! | addresses, subjects and API keys of which is remembered what is left to them | 100,000 each ([`PARTIES_MAX`]) |
+//! | revocations | 100,000 ([`REVOCATIONS_MAX`]) |
 //!
 //! Not here: DPoP and certificate-bound tokens, encrypted tokens, signed introspection answers (RFC
 //! 9701), RFC 8414 documents that are not at OpenID's address, ES512 and Ed448.
@@ -89,7 +95,7 @@ mod hooks;
 mod issuers;
 mod keys;
 mod limits;
-mod principal;
+mod revocations;
 mod secret;
 mod step_up;
 
@@ -105,6 +111,7 @@ pub use gate::Gate;
 pub use hooks::{Allowed, Denied, Hook, Hooks, HooksConfig};
 pub use keys::{ApiKeys, CreatedKey, KEYS_MAX, KeyError, ListedKey, NewKey, PREFIX, SCOPES_MAX, TEXT_BYTES_MAX};
 pub use limits::{Account, Limit, Limits, LimitsConfig, PARTIES_MAX, PartyLimits, Place, Rate, Told, Who, network};
-pub use principal::{Principal, Shown};
+pub use revocations::{NewRevocation, REVOCATIONS_MAX, Revocation, RevocationError, Revocations, Revoked};
 pub use secret::Secret;
 pub use step_up::StepUp;
+pub use tidegate_core::principal::{Principal, Shown};

@@ -21,13 +21,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tidegate_core::Principal;
+
 pub use account::{Account, Place};
 use parties::Parties;
 pub use parties::{PARTIES_MAX, network};
 pub use rate::Rate;
 pub use told::Told;
-
-use crate::principal::Principal;
 
 /// What is limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,7 +1,7 @@
 //! What a channel asks of a sign-in beyond that there was one (RFC 9470).
 
 use crate::error::{Reason, Refusal};
-use crate::principal::Principal;
+use tidegate_core::Principal;
 
 /// A requirement on how and how recently somebody signed in. An empty one asks nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -47,7 +47,7 @@ const FUTURE_MAX: u64 = 60;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::principal::Shown;
+    use tidegate_core::principal::Shown;
 
     fn signed_in(acr: Option<&str>, auth_time: Option<u64>) -> Principal {
         Principal { shown: Shown::Token, acr: acr.map(Into::into), auth_time, ..Principal::anonymous() }

@@ -32,7 +32,7 @@ pub use watch::{
     Filter, From, Image, Lens, Mode, PAST_BYTES_MAX, Piece, Plan, Rate, RateError, Reader, Sight, Start, Tick, View,
     WatchRequest,
 };
-pub use watches::{WatchEntry, WatchGuard, WatchId, Watches};
+pub use watches::{Keeper, Order, WatchEntry, WatchGuard, WatchHandle, WatchId, WatchPlace, Watches};
 
 pub use tidegate_cel::{CelError, Equality, FieldPath, IndexKey};
 

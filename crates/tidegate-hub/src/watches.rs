@@ -1,21 +1,24 @@
 //! Who watches now, for the admin listing and the gauges.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
-use tidegate_core::{Millis, Shelves, Target};
+use tidegate_core::{Millis, Principal, Problem, Shelves};
 
 use crate::channel::Channel;
+use crate::watch::View;
 
 /// One live watch. There are as many as watchers, so it shares what it can.
 #[derive(Clone, Debug)]
 pub struct WatchEntry {
     /// Random; as in the `begin` frame.
     pub id: WatchId,
-    /// What is watched.
-    pub target: Target,
+    /// What is watched, as its caller may see it.
+    pub view: View,
     /// Its channel.
     pub channel: Arc<Channel>,
+    /// Whose it is.
+    pub principal: Arc<Principal>,
     /// `sse`, `ndjson` or `websocket`.
     pub transport: &'static str,
     /// The client's network address.
@@ -26,6 +29,51 @@ pub struct WatchEntry {
     pub place: Option<Arc<dyn std::any::Any + Send + Sync>>,
 }
 
+/// Who keeps watches, and is told when something is to happen to one of them.
+pub trait Keeper: Send + Sync {
+    /// Tells it. One that is over hears nothing. Called with the list at hand, so it must be quick and must not come back
+    /// to the list.
+    fn tell(&self, place: WatchPlace, order: Order);
+}
+
+/// Where its keeper finds a watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WatchPlace {
+    /// Its connection.
+    pub connection: u64,
+    /// Its name there.
+    pub name: u32,
+}
+
+/// What is to happen to a watch.
+#[derive(Debug)]
+pub enum Order {
+    /// It ends, for this reason.
+    End(Problem),
+}
+
+/// By what a watch is reached from outside.
+#[derive(Clone)]
+pub struct WatchHandle {
+    keeper: Arc<dyn Keeper>,
+    place: WatchPlace,
+}
+
+impl WatchHandle {
+    /// Of a watch with its keeper.
+    pub fn new(keeper: Arc<dyn Keeper>, place: WatchPlace) -> WatchHandle {
+        WatchHandle { keeper, place }
+    }
+
+    /// Tells its keeper.
+    pub fn tell(&self, order: Order) {
+        self.keeper.tell(self.place, order);
+    }
+}
+
+/// Says why a caller may not watch any more.
+type Refuses = Box<dyn Fn(&Principal) -> Result<(), Problem> + Send + Sync>;
+
 /// Names a watch in listings: 48 random bits, in hexadecimal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WatchId(u64);
@@ -34,6 +82,14 @@ impl WatchId {
     /// A fresh one.
     pub fn random() -> WatchId {
         WatchId(rand::random::<u64>() >> 16)
+    }
+}
+
+impl std::str::FromStr for WatchId {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<WatchId, Self::Err> {
+        u64::from_str_radix(text, 16).map(WatchId)
     }
 }
 
@@ -47,13 +103,20 @@ impl std::fmt::Display for WatchId {
 #[derive(Clone, Default)]
 pub struct Watches {
     shared: Arc<Mutex<Shared>>,
+    refuses: Arc<OnceLock<Refuses>>,
 }
 
 #[derive(Default)]
 struct Shared {
-    /// Each has its number in the order of coming.
-    live: Shelves<(u64, WatchEntry)>,
+    live: Shelves<Live>,
     next: u64,
+}
+
+struct Live {
+    /// In the order of coming.
+    number: u64,
+    entry: WatchEntry,
+    handle: WatchHandle,
 }
 
 /// Takes its watch off the list when dropped.
@@ -65,18 +128,52 @@ pub struct WatchGuard {
 impl WatchGuard {
     /// Its watch, as it is on the list.
     pub fn entry(&self) -> WatchEntry {
-        lock(&self.shared).live[self.place].1.clone()
+        lock(&self.shared).live[self.place].entry.clone()
     }
 }
 
 impl Watches {
+    /// From now on each watch that comes is asked about, after it is on the list: whoever changes what is refused, and
+    /// then goes through the list, misses none.
+    pub fn refuse_by(&self, refuses: impl Fn(&Principal) -> Result<(), Problem> + Send + Sync + 'static) {
+        // The first one stays.
+        let _ = self.refuses.set(Box::new(refuses));
+    }
+
     /// Puts a watch on the list.
-    pub fn enter(&self, entry: WatchEntry) -> WatchGuard {
-        let mut shared = lock(&self.shared);
-        shared.next += 1;
-        let number = shared.next;
-        let place = shared.live.insert((number, entry));
-        WatchGuard { shared: self.shared.clone(), place }
+    pub fn enter(&self, entry: WatchEntry, handle: WatchHandle) -> WatchGuard {
+        let principal = entry.principal.clone();
+        let guard = {
+            let mut shared = lock(&self.shared);
+            shared.next += 1;
+            let number = shared.next;
+            let place = shared.live.insert(Live { number, entry, handle: handle.clone() });
+            WatchGuard { shared: self.shared.clone(), place }
+        };
+        if let Some(Err(problem)) = self.refuses.get().map(|refuses| refuses(&principal)) {
+            handle.tell(Order::End(problem));
+        }
+        guard
+    }
+
+    /// A watch by its id. It looks at all of them, which takes a millisecond for a hundred thousand.
+    pub fn find(&self, id: WatchId) -> Option<(WatchEntry, WatchHandle)> {
+        let shared = lock(&self.shared);
+        let found = shared.live.iter().find(|live| live.entry.id == id)?;
+        Some((found.entry.clone(), found.handle.clone()))
+    }
+
+    /// Ends all watches whose caller is refused now. Returns how many.
+    pub fn end_refused(&self) -> usize {
+        let Some(refuses) = self.refuses.get() else { return 0 };
+        let mut ended = 0;
+        for live in lock(&self.shared).live.iter() {
+            if let Err(problem) = refuses(&live.entry.principal) {
+                live.handle.tell(Order::End(problem));
+                ended += 1;
+            }
+        }
+        ended
     }
 
     /// How many.
@@ -87,16 +184,16 @@ impl Watches {
     /// At most `limit` of them, oldest first.
     pub fn list(&self, limit: usize) -> Vec<WatchEntry> {
         let shared = lock(&self.shared);
-        let mut live: Vec<&(u64, WatchEntry)> = shared.live.iter().collect();
-        live.sort_unstable_by_key(|(number, _)| *number);
-        live.into_iter().take(limit).map(|(_, entry)| entry.clone()).collect()
+        let mut live: Vec<&Live> = shared.live.iter().collect();
+        live.sort_unstable_by_key(|live| live.number);
+        live.into_iter().take(limit).map(|live| live.entry.clone()).collect()
     }
 
     /// How many on each transport.
     pub fn by_transport(&self) -> HashMap<&'static str, usize> {
         let mut counts = HashMap::new();
-        for (_, entry) in lock(&self.shared).live.iter() {
-            *counts.entry(entry.transport).or_default() += 1;
+        for live in lock(&self.shared).live.iter() {
+            *counts.entry(live.entry.transport).or_default() += 1;
         }
         counts
     }

@@ -1,5 +1,8 @@
-//! The admin side: health, metrics, the lists of watches and sources. It has its own listener, since clients
+//! The admin side: health, metrics, the lists of watches and sources, revocations. It has its own listener, since clients
 //! have no business here.
+
+mod revocations;
+mod writing;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -16,6 +19,7 @@ use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::json;
 use tidegate_core::{ErrorCode, Millis, Problem};
+use tidegate_gate::Revocations;
 use tidegate_hub::Hub;
 use tidegate_sources::SourceStats;
 use tokio::net::TcpListener;
@@ -37,6 +41,7 @@ pub(crate) struct Admin {
     pub(crate) hub: Hub,
     pub(crate) metrics: Metrics,
     pub(crate) sources: Vec<SourceEntry>,
+    pub(crate) revocations: Arc<Revocations>,
     /// Host names beside addresses and `localhost`.
     pub(crate) hosts: Vec<String>,
 }
@@ -66,8 +71,8 @@ impl Admin {
             let admin = admin.clone();
             tokio::spawn(async move {
                 let service = service_fn(move |request| {
-                    let answer = admin.answer(&request);
-                    async move { Ok::<_, Infallible>(answer) }
+                    let admin = admin.clone();
+                    async move { Ok::<_, Infallible>(admin.answer(request).await) }
                 });
                 let connection = http1::Builder::new()
                     .timer(TokioTimer::new())
@@ -81,12 +86,15 @@ impl Admin {
         }
     }
 
-    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-        if !self.ours(request) {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        if !self.ours(&request) {
             return problem(&Problem::new(ErrorCode::WrongHost, "the request names another host"));
         }
+        if request.uri().path().split('/').nth(1) == Some("revocations") {
+            return self.answer_revocations(request).await;
+        }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            let mut answer = problem(&Problem::new(ErrorCode::MethodNotAllowed, "the admin side is only read"));
+            let mut answer = problem(&Problem::new(ErrorCode::MethodNotAllowed, "this is only read"));
             answer.headers_mut().insert(ALLOW, hyper::header::HeaderValue::from_static("GET, HEAD"));
             return answer;
         }
@@ -101,7 +109,7 @@ impl Admin {
             "/sources" => json(200, "application/json", &self.sources()),
             path => problem(
                 &Problem::new(ErrorCode::ChannelNotFound, format!("the admin side has no `{path}`"))
-                    .hint("it has /healthz, /readyz, /metrics, /watches and /sources"),
+                    .hint("it has /healthz, /readyz, /metrics, /watches, /sources and /revocations"),
             ),
         }
     }
@@ -135,7 +143,8 @@ impl Admin {
                 json!({
                     "id": entry.id.to_string(),
                     "channel": entry.channel.config.name,
-                    "address": entry.target.as_str(),
+                    "address": entry.view.scope.target.as_str(),
+                    "subject": entry.principal.subject,
                     "transport": entry.transport,
                     "peer": entry.peer.map(|peer| peer.to_string()),
                     "since": entry.since.to_string(),

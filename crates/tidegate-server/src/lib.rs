@@ -15,6 +15,7 @@ pub mod decisions;
 pub mod docs;
 mod listen;
 mod metrics;
+mod revoked;
 mod server;
 pub mod tls;
 mod trim;

@@ -18,6 +18,7 @@ use crate::assets::assets;
 use crate::config::Config;
 use crate::listen::{ListenError, listen};
 use crate::metrics::Metrics;
+use crate::revoked;
 use crate::tls::{PairError, Watch};
 use crate::trim;
 use crate::wiring;
@@ -55,6 +56,9 @@ pub enum StartError {
     /// The gate cannot be what the config says.
     #[error("the gate does not open: {0}")]
     Gate(#[from] tidegate_gate::ConfigError),
+    /// What the log keeps beside events cannot be read.
+    #[error("what was kept cannot be read: {0}")]
+    Kept(#[from] tidegate_log::ReadError),
     /// The log does not open.
     #[error("the log does not open: {0}")]
     Log(#[from] OpenError),
@@ -96,7 +100,8 @@ impl Server {
         let channels = config.channels.iter().map(wiring::hub_channel).collect();
         let hub = Hub::new(log.clone(), channels, wiring::hub_options(config.heartbeat));
         let tails = Tails::start(hub.clone(), wiring::stream_options(&config)).map_err(StartError::Lanes)?;
-        let gate = Arc::new(Gate::new(&config.gate, Arc::default())?);
+        let revocations = revoked::restore(&hub).await?;
+        let gate = Arc::new(Gate::new(&config.gate, Arc::default())?.with_revocations(revocations.clone()));
         gate.warm().await;
         let hooks = match &config.hooks {
             Some(hooks) => Hooked::new(Hooks::new(hooks, &config.gate.fetch)?, hooks),
@@ -136,7 +141,7 @@ impl Server {
             kind,
             stats: source.stats().clone(),
         });
-        let admin = Admin { hub: hub.clone(), metrics, sources: listed.collect(), hosts };
+        let admin = Admin { hub: hub.clone(), metrics, sources: listed.collect(), revocations, hosts };
         let secure = encryption.is_some();
         let mut tasks = vec![
             tokio::spawn(tidegate_transports::serve(clients, gateway, encryption)),

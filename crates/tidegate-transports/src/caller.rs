@@ -65,11 +65,6 @@ impl Caller {
         Ok(Caller { principal, policy, peer, account })
     }
 
-    /// Who it is.
-    pub(crate) fn principal(&self) -> &Principal {
-        &self.principal
-    }
-
     /// What the hub judges.
     pub(crate) fn policy(&self) -> &tidegate_hub::Caller {
         &self.policy
@@ -80,11 +75,17 @@ impl Caller {
         self.principal.identity()
     }
 
+    /// Who it is.
+    pub(crate) fn principal(&self) -> &Arc<Principal> {
+        &self.principal
+    }
+
     /// Whether what it showed is still good: on a connection that stays, time goes by.
     ///
     /// # Errors
-    /// `token-expired`.
-    pub(crate) fn good(&self) -> Result<(), Problem> {
+    /// `token-revoked` or `token-expired`.
+    pub(crate) fn good(&self, gateway: &Gateway) -> Result<(), Problem> {
+        gateway.gate.check(&self.principal).map_err(|refusal| refused(&refusal))?;
         match self.until() {
             Some(until) if until <= Instant::now() => {
                 Err(Problem::new(ErrorCode::TokenExpired, "the token has expired")

@@ -38,7 +38,7 @@ pub(crate) async fn poll(
         return Err(gateway.hub.draining_problem());
     }
     let plan = plan(gateway, target, &options, caller).await?;
-    let poll = Poll { gateway, plan, options, presented, until: caller.until() };
+    let poll = Poll { gateway, caller, plan, options, presented, until: caller.until() };
     match poll.plan.start {
         Start::Snapshot(reason) => Ok(poll.again(&[Frame::Reset(reason)])),
         Start::Gap { reason, to, .. } => poll.gap(reason, to).await,
@@ -50,6 +50,7 @@ pub(crate) async fn poll(
 
 struct Poll<'g> {
     gateway: &'g Gateway,
+    caller: &'g Caller,
     plan: Plan,
     options: Options,
     presented: Cursor,
@@ -65,6 +66,9 @@ impl Poll<'_> {
         let waited = Instant::now() + wait;
         let until = self.until.map_or(waited, |until| waited.min(until.into()));
         let Poll { gateway, plan, options, .. } = self;
+        let mut revocations = gateway.gate.revocations().changed();
+        // Also who was revoked since it was identified.
+        self.caller.good(gateway)?;
         let mut listener = gateway.tails.listen(&plan.channel, plan.view.clone());
         let mut after = began;
         loop {
@@ -80,6 +84,11 @@ impl Poll<'_> {
                 () = listener.heard() => true,
                 () = tokio::time::sleep_until(until) => false,
                 _ = gateway.hub.drain().begun() => false,
+                // There are as many as the gate lives.
+                Ok(()) = revocations.changed() => {
+                    self.caller.good(gateway)?;
+                    continue;
+                }
             };
             if !heard {
                 return Ok(self.nothing(after, wait));

@@ -125,7 +125,7 @@ pub(crate) async fn prepare_at(
 ) -> Result<(Watcher, WatchEntry), Problem> {
     options.for_stream()?;
     let place = place?;
-    caller.good()?;
+    caller.good(gateway)?;
     if gateway.hub.drain().draining() {
         return Err(gateway.hub.draining_problem());
     }
@@ -135,8 +135,9 @@ pub(crate) async fn prepare_at(
     let id = WatchId::random();
     let entry = WatchEntry {
         id,
-        target: plan.view.scope.target.clone(),
+        view: plan.view.clone(),
         channel: plan.channel.clone(),
+        principal: caller.principal().clone(),
         transport: encoding.as_str(),
         peer: Some(caller.peer),
         since: Millis::now(),

@@ -6,13 +6,16 @@
 //!        └──────────────────────────┘                     close
 //! ```
 
+use std::future::Future;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use bytes::Bytes;
 use tidegate_core::{Cursor, ErrorCode, Offset, Problem};
+use tidegate_hub::Order;
 
+use crate::reins::Reins;
 use crate::tail::{Place, Take};
 use crate::tails::{Subscription, Tails};
 use crate::until::{Due, Until, expired};
@@ -27,18 +30,18 @@ pub enum End {
     Gone(io::Error),
 }
 
-/// Writes the whole watch to `sink`, until it ends.
-pub async fn follow(tails: &Tails, watcher: &Watcher, sink: &mut impl Sink) -> End {
-    match run(tails, watcher, sink).await {
+/// Writes the whole watch to `sink`, until it ends or is told to.
+pub async fn follow(tails: &Tails, watcher: &Watcher, reins: &Reins, sink: &mut impl Sink) -> End {
+    match run(tails, watcher, reins, sink).await {
         Ok(code) => End::Closed(code),
         Err(error) => End::Gone(error),
     }
 }
 
-async fn run(tails: &Tails, watcher: &Watcher, sink: &mut impl Sink) -> io::Result<ErrorCode> {
+async fn run(tails: &Tails, watcher: &Watcher, reins: &Reins, sink: &mut impl Sink) -> io::Result<ErrorCode> {
     let mut until = watcher.until.map(Until::new);
     let mut walk = Walk::new(tails, watcher, Borrowed(sink));
-    let mut arrived = walk.begin(watcher).await?;
+    let mut arrived = arrive(reins, &until, walk.begin(watcher)).await?;
     loop {
         let place = match arrived {
             Ok(place) => place,
@@ -46,16 +49,29 @@ async fn run(tails: &Tails, watcher: &Watcher, sink: &mut impl Sink) -> io::Resu
         };
         let (own, hold, mut sink) = walk.into_parts();
         let subscription = Subscription::new(hold);
-        match live(tails, &subscription, place, &mut until, &mut sink).await? {
+        match live(tails, &subscription, place, (reins, &mut until), &mut sink).await? {
             Left::Behind { at } => {
                 tails.stats().behind.fetch_add(1, Ordering::Relaxed);
                 walk = Walk::behind(own, subscription.into_hold(), sink);
-                walk.until = watcher.until;
-                arrived = walk.again(at).await?;
+                arrived = arrive(reins, &until, walk.again(at)).await?;
             }
             Left::Draining => return close(sink, watcher, tails.hub().draining_problem()).await,
-            Left::Expired => return close(sink, watcher, expired()).await,
+            Left::Ended(problem) => return close(sink, watcher, problem).await,
         }
+    }
+}
+
+/// A walk to its end, unless its watch ends before. What it has written until then is whole frames.
+async fn arrive(
+    reins: &Reins,
+    until: &Option<Until>,
+    walk: impl Future<Output = io::Result<Result<Place, Problem>>>,
+) -> io::Result<Result<Place, Problem>> {
+    tokio::select! {
+        biased;
+        Order::End(problem) = reins.order() => Ok(Err(problem)),
+        () = ended(until) => Ok(Err(expired())),
+        arrived = walk => arrived,
     }
 }
 
@@ -63,14 +79,14 @@ async fn run(tails: &Tails, watcher: &Watcher, sink: &mut impl Sink) -> io::Resu
 enum Left {
     Behind { at: Offset },
     Draining,
-    Expired,
+    Ended(Problem),
 }
 
 async fn live(
     tails: &Tails,
     subscription: &Subscription,
     place: Place,
-    until: &mut Option<Until>,
+    (reins, until): (&Reins, &mut Option<Until>),
     sink: &mut impl Sink,
 ) -> io::Result<Left> {
     let Place { chunk: mut next, upto: mut at, .. } = place;
@@ -81,8 +97,11 @@ async fn live(
         let take = tokio::select! {
             biased;
             () = &mut draining => return Ok(Left::Draining),
+            order = reins.order() => match order {
+                Order::End(problem) => return Ok(Left::Ended(problem)),
+            },
             end = due(until) => match end {
-                None => return Ok(Left::Expired),
+                None => return Ok(Left::Ended(expired())),
                 Some(until) => {
                     let encoding = subscription.hold().tail.key.encoding;
                     sink.write(&[until.notice(encoding, Instant::now())], None).await?;
@@ -99,6 +118,14 @@ async fn live(
                 (next, at) = (after, upto);
             }
         }
+    }
+}
+
+/// Returns when a right has ended.
+async fn ended(until: &Option<Until>) {
+    match until {
+        Some(until) => tokio::time::sleep_until(until.at().into()).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -35,6 +35,11 @@ impl Until {
         Until { at, told: false }
     }
 
+    /// When it is.
+    pub(crate) fn at(&self) -> Instant {
+        self.at
+    }
+
     pub(crate) fn due(&self, now: Instant) -> Due {
         match (now >= self.at, self.told) {
             (true, _) => Due::End,

@@ -14,8 +14,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use rand::Rng;
 use tidegate_core::frame::{Begin, Cursors};
-use tidegate_core::{Cursor, ErrorCode, Frame, NoticeCode, Offset, Problem, Target};
-use tidegate_hub::{Hub, Plan, Reader, Start};
+use tidegate_core::{Cursor, ErrorCode, Frame, NoticeCode, Offset, Problem};
+use tidegate_hub::{Hub, Plan, Reader, Start, View};
 use tokio::time::Instant;
 
 use crate::blocks::Packed;
@@ -23,7 +23,6 @@ use crate::encoding::Encoding;
 use crate::memory::{Held, Step, Use};
 use crate::tail::{Boundary, ENVELOPE_BYTES, Place, TailKey};
 use crate::tails::{Hold, Tails};
-use crate::until::expired;
 
 /// How often a watcher of a loading channel looks whether it has loaded.
 const LOADING_POLL: Duration = Duration::from_millis(200);
@@ -67,8 +66,6 @@ pub(crate) struct Walk<S> {
     owes_cursor: bool,
     /// When it fell behind; it has so long to be live again.
     behind_since: Option<Instant>,
-    /// As of its watcher.
-    pub(crate) until: Option<std::time::Instant>,
     /// What its reader holds of the past is in the account.
     past: Option<Held>,
     sink: S,
@@ -95,7 +92,7 @@ impl<S: Sink> Walk<S> {
             Start::At(offset) => Some(offset),
             _ => None,
         };
-        Walk { until: watcher.until, ..Walk::of(tails.clone(), hold, held, None, sink) }
+        Walk::of(tails.clone(), hold, held, None, sink)
     }
 
     /// Ready for [`Walk::again`]: a watcher that was live and is behind its tail.
@@ -106,7 +103,7 @@ impl<S: Sink> Walk<S> {
     fn of(tails: Tails, hold: Hold, held: Option<Offset>, behind_since: Option<Instant>, sink: S) -> Walk<S> {
         let key = &hold.tail.key;
         let cursors = Cursors::new(hold.cursor(0).prefix(), key.chain, held);
-        Walk { tails, hold, cursors, stands: None, owes_cursor: false, behind_since, past: None, until: None, sink }
+        Walk { tails, hold, cursors, stands: None, owes_cursor: false, behind_since, past: None, sink }
     }
 
     /// From the first frame to the live tail; a problem ends the watch.
@@ -138,8 +135,8 @@ impl<S: Sink> Walk<S> {
     }
 
     /// What is watched, as all watchers of the view share it.
-    pub(crate) fn target(&self) -> &Target {
-        &self.hold.tail.key.view.scope.target
+    pub(crate) fn view(&self) -> &View {
+        &self.hold.tail.key.view
     }
 
     pub(crate) fn into_parts(self) -> (Tails, Hold, S) {
@@ -234,9 +231,6 @@ impl<S: Sink> Walk<S> {
     fn given_up(&self) -> Option<Problem> {
         if self.hub().drain().draining() {
             return Some(self.hub().draining_problem());
-        }
-        if self.until.is_some_and(|until| std::time::Instant::now() >= until) {
-            return Some(expired());
         }
         let late = self.behind_since.is_some_and(|since| since.elapsed() > self.tails.options().lag_max);
         late.then(|| self.tails.too_far_behind("the watch stayed behind the live events for too long"))

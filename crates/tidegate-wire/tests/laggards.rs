@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::Value;
-use tidegate_core::{Address, Cursor, Millis, Op, Target, Template};
+use tidegate_core::{Address, Cursor, Millis, Op, Principal, Target, Template};
 use tidegate_hub::{Access, Caller, ChannelConfig, From, Hub, HubOptions, Start, WatchEntry, WatchId, WatchRequest};
 use tidegate_log::{Batch, ChannelSpec, Entry, Log, Options};
 use tidegate_testkit::replica::{Item, Replica};
-use tidegate_wire::{Coding, Encoding, Line, Sink, Step, StreamOptions, Tails, Terms, Use, Watcher, follow};
+use tidegate_wire::{Coding, Encoding, Line, Reins, Sink, Step, StreamOptions, Tails, Terms, Use, Watcher, follow};
 use tokio::sync::{Semaphore, watch};
 
 const WATCHERS: usize = 200;
@@ -142,7 +142,7 @@ async fn burst(chain: bool) {
         let (tails, watcher) = (world.tails.clone(), world.watcher(Encoding::Ndjson(Coding::Identity), chain));
         let mut sink = Gated { open: open.clone(), chunks: Vec::new(), arrived: arrived.clone() };
         followers.spawn(async move {
-            let _ = follow(&tails, &watcher, &mut sink).await;
+            let _ = follow(&tails, &watcher, &Reins::new(), &mut sink).await;
             sink.chunks
         });
     }
@@ -154,7 +154,7 @@ async fn burst(chain: bool) {
         let (_, open) = watch::channel(true);
         let mut sink = Gated { open, chunks: Vec::new(), arrived: watch::channel(0).0 };
         async move {
-            let _ = follow(&tails, &watcher, &mut sink).await;
+            let _ = follow(&tails, &watcher, &Reins::new(), &mut sink).await;
         }
     });
     gate.send_replace(false);
@@ -199,7 +199,7 @@ async fn resume(world: &World, chain: bool) {
         let tails = world.tails.clone();
         followers.spawn(async move {
             let mut sink = Copied(Vec::new());
-            let _ = follow(&tails, &watcher, &mut sink).await;
+            let _ = follow(&tails, &watcher, &Reins::new(), &mut sink).await;
             (from, sink.0)
         });
     }
@@ -292,8 +292,9 @@ fn enter(world: &World, listener: &TcpListener, places: &Arc<Semaphore>) -> TcpS
     let watcher = world.watcher(Encoding::Ndjson(Coding::Identity), true);
     let entry = WatchEntry {
         id: WatchId::random(),
-        target: watcher.plan.view.scope.target.clone(),
+        view: watcher.plan.view.clone(),
         channel: watcher.plan.channel.clone(),
+        principal: Arc::new(Principal::anonymous()),
         transport: "ndjson",
         peer: None,
         since: Millis(0),

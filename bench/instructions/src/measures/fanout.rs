@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tidegate_core::{Address, ChannelId, Cursor, Op, Target};
 use tidegate_hub::{Caller, From, Hub, WatchRequest};
 use tidegate_log::{Batch, Entry};
-use tidegate_wire::{Coding, Encoding, Sink, StreamOptions, Tails, Watcher, follow};
+use tidegate_wire::{Coding, Encoding, Reins, Sink, StreamOptions, Tails, Watcher, follow};
 use tokio::sync::Notify;
 
 use super::{EVENT_BYTES, Measure, Round, world};
@@ -82,7 +82,7 @@ fn prepare(watchers: u64) -> Round {
 
 async fn watch(tails: Tails, mut sink: Count) {
     let watcher = watcher(tails.hub());
-    follow(&tails, &watcher, &mut sink).await;
+    follow(&tails, &watcher, &Reins::new(), &mut sink).await;
 }
 
 fn watcher(hub: &Hub) -> Watcher {

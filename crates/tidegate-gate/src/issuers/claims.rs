@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use tidegate_core::json;
+use tidegate_core::principal::{Principal, Shown};
 
 use crate::error::{Reason, Refusal};
-use crate::principal::{Principal, Shown};
 
 /// The claims that the gate knows, each of the type that its RFC gives it, beside all of them as they
 /// came.

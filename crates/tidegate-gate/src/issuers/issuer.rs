@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use tidegate_core::Principal;
+
 use super::claims::Expected;
 use super::discovery::Discovery;
 use super::introspection::{Introspection, Place};
@@ -16,7 +18,6 @@ use crate::digest::Digest;
 use crate::error::{Reason, Refusal};
 use crate::fetch::Fetcher;
 use crate::figures::Figures;
-use crate::principal::Principal;
 use crate::secret::Secret;
 
 /// An issuer, ready to judge.

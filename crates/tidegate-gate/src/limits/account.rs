@@ -4,12 +4,11 @@ use std::any::Any;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
-use tidegate_core::{ErrorCode, Problem};
+use tidegate_core::{ErrorCode, Principal, Problem};
 
 use super::parties::Party;
 use super::told::Told;
 use super::{Limit, Shared, Who};
-use crate::principal::Principal;
 
 /// Nobody knows when a watch of somebody ends; who waits for one asks again after this.
 const PLACE_RETRY_MS: u64 = 5_000;

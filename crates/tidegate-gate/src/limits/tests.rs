@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use tidegate_core::principal::Shown;
+
 use super::*;
-use crate::principal::Shown;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 

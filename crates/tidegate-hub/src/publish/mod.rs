@@ -202,6 +202,18 @@ impl Hub {
         Ok(Published { etag, cursor, count, replayed: appended.replayed })
     }
 
+    /// Keeps or forgets what is no event, as durably as one.
+    ///
+    /// # Errors
+    /// As a publish has them: the log takes nothing now.
+    pub async fn keep(&self, batch: Batch) -> Result<(), Problem> {
+        let refused = |error| match error {
+            AppendError::Closed => self.draining_problem(),
+            error => append_problem(error),
+        };
+        self.append(batch).await?.map(|_| ()).map_err(refused)
+    }
+
     /// The outer error: the log has stopped, and what became of the batch is not known.
     async fn append(&self, batch: Batch) -> Result<Result<Appended, AppendError>, Problem> {
         let stopped = || Problem::new(ErrorCode::Internal, "the log has stopped");

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tidegate_core::Cursor;
-use tidegate_wire::{Sink, follow};
+use tidegate_wire::{Reins, Sink, follow};
 
 use super::clock::Ticket;
 use crate::Gateway;
@@ -67,9 +67,10 @@ impl Body {
         let life = async move {
             let Stream { watch: Some((watcher, entry)), head, .. } = stream else { return };
             let id = entry.id;
-            let _listed = gateway.hub.watches().enter(entry);
+            let reins = Reins::new();
+            let _listed = gateway.hub.watches().enter(entry, reins.handle());
             sink.lock().push_back(head);
-            let end = follow(&gateway.tails, &watcher, &mut sink).await;
+            let end = follow(&gateway.tails, &watcher, &reins, &mut sink).await;
             tracing::debug!(%id, ?end, "a watch ended");
         };
         Body::Watch { written, life: Some(Box::pin(life)), patience, ticket }

@@ -52,7 +52,8 @@ impl Begin {
         let over = |Over| {
             Problem::new(ErrorCode::Invalid, "the watch has ended").hint("begin another with the last cursor of it")
         };
-        let WatchEntry { target, place, .. } = self.connection.watched(old).await.map_err(over)?;
+        let WatchEntry { view, place, .. } = self.connection.watched(old).await.map_err(over)?;
+        let target = view.scope.target;
         let begins = change.options.begins();
         // It is one watch before and after.
         let (mut watcher, entry) = self.prepare(target, change.options, Ok(place)).await?;

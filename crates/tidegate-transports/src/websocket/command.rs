@@ -214,7 +214,7 @@ async fn publish_to(
     watched: Option<&Target>,
     publish: Publish,
 ) -> Result<serde_json::Value, Problem> {
-    caller.good()?;
+    caller.good(gateway)?;
     caller.account.take(Limit::Publishes, 1)?;
     let target = match (&publish.address, watched) {
         (Some(address), _) => target(address)?,

@@ -114,7 +114,7 @@ impl Connection {
         let (stands, until) = (watcher.plan.stands().map(Box::new), watcher.until);
         let mut walk = Walk::new(tails, &watcher, self.sink(name));
         // The same text, once for all watchers of a view.
-        entry.target = walk.target().clone();
+        entry.view = walk.view().clone();
         self.post(|id| Message::Watch(id, name, Box::new(Watched { entry, stands, until })));
         let walk = tokio::spawn(async move {
             let arrived = walk.begin(&watcher).await;

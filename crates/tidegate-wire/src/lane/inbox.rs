@@ -8,13 +8,14 @@ use std::collections::BinaryHeap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use rustix::event::epoll::EventData;
 use rustix::event::{EventfdFlags, eventfd};
+use tidegate_hub::{Keeper, Order, WatchHandle, WatchPlace};
 
 use super::letterbox::Letterbox;
-use super::message::Message;
+use super::message::{Message, WatchName};
 
 /// A lane's inbox.
 pub(crate) struct Inbox {
@@ -70,6 +71,11 @@ impl Inbox {
         self.post(Message::Dirty(tail));
     }
 
+    /// By what a watch of the lane is reached from outside.
+    pub(super) fn handle(self: &Arc<Inbox>, id: ConnectionId, name: WatchName) -> WatchHandle {
+        WatchHandle::new(self.clone(), WatchPlace { connection: id.bits(), name })
+    }
+
     /// How many connections there are.
     pub(super) fn connections(&self) -> usize {
         let numbers = self.numbers();
@@ -98,14 +104,24 @@ impl Inbox {
     }
 }
 
+impl Keeper for Inbox {
+    fn tell(&self, WatchPlace { connection, name }: WatchPlace, order: Order) {
+        self.post(Message::Order(ConnectionId::of(connection), name, order));
+    }
+}
+
 impl ConnectionId {
-    /// What epoll says of it.
-    pub(super) fn data(self) -> EventData {
-        EventData::new_u64(u64::from(self.generation) << 32 | u64::from(self.number))
+    fn bits(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.number)
     }
 
-    /// Reads what epoll said.
-    pub(super) fn of(data: u64) -> ConnectionId {
-        ConnectionId { number: data as u32, generation: (data >> 32) as u32 }
+    /// What epoll says of it.
+    pub(super) fn data(self) -> EventData {
+        EventData::new_u64(self.bits())
+    }
+
+    /// Reads what epoll said, or a keeper of watches was told.
+    pub(super) fn of(bits: u64) -> ConnectionId {
+        ConnectionId { number: bits as u32, generation: (bits >> 32) as u32 }
     }
 }

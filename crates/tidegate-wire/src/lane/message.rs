@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tidegate_core::{Cursor, Problem};
-use tidegate_hub::WatchEntry;
+use tidegate_hub::{Order, WatchEntry};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
@@ -32,6 +32,8 @@ pub(super) enum Message {
     Live(ConnectionId, WatchName, Box<Arrival>),
     /// A watch ends, and on a socket of one watch the socket too.
     End(ConnectionId, WatchName, Problem),
+    /// Something is to happen to a watch, for a reason from outside.
+    Order(ConnectionId, WatchName, Order),
     /// The client wants no more of a watch; the answer comes after its last frame.
     Unwatch(ConnectionId, WatchName, Bytes),
     /// Somebody wants to know what a watch is on the list.

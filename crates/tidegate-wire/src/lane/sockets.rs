@@ -41,9 +41,9 @@ impl Lane {
 
     pub(super) fn watch(&mut self, id: ConnectionId, name: WatchName, watched: Watched) {
         let Watched { entry, stands, until } = watched;
-        let watches = self.hub.watches().clone();
+        let (watches, handle) = (self.hub.watches().clone(), self.inbox.handle(id, name));
         if let Some(socket) = self.socket(id) {
-            let listed = watches.enter(entry);
+            let listed = watches.enter(entry, handle);
             let state = State::Walking(Walking { walk: None, stands });
             socket.watches.push(Watch { name, state, behind_since: None, until: until.map(Until::new), listed });
             if until.is_some() {

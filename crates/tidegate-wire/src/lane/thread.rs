@@ -12,7 +12,7 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use std::os::fd::OwnedFd;
 use tidegate_core::Shelves;
-use tidegate_hub::Hub;
+use tidegate_hub::{Hub, Order};
 use tokio::runtime::Handle;
 
 use super::batch::Batch;
@@ -256,6 +256,7 @@ impl Lane {
             Message::Say(id, said) => self.say(id, said),
             Message::Live(id, name, arrival) => self.live(id, name, *arrival),
             Message::End(id, name, problem) => self.end(id, name, &problem),
+            Message::Order(id, name, Order::End(problem)) => self.end(id, name, &problem),
             Message::Unwatch(id, name, answer) => self.unwatch(id, name, answer),
             Message::Ask(id, name, told) => self.ask(id, name, told),
             Message::Leave(id, name, told) => self.leave(id, name, told),

@@ -8,7 +8,7 @@ use tidegate_core::{Cursor, Kind};
 use tidegate_hub::Mode;
 use tidegate_testkit::model::Change;
 use tidegate_testkit::replica::Replica;
-use tidegate_wire::{Coding, Encoding, Sink, follow};
+use tidegate_wire::{Coding, Encoding, Reins, Sink, follow};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::check::check;
@@ -34,7 +34,7 @@ impl Sink for Teller {
 fn watch(world: &World, chain: bool) -> Receiver<Value> {
     let (teller, told) = channel(FRAMES);
     let (tails, watcher) = (world.tails.clone(), world.watcher((Encoding::Ndjson(Coding::Identity), chain), None));
-    tokio::spawn(async move { follow(&tails, &watcher, &mut Teller(teller)).await });
+    tokio::spawn(async move { follow(&tails, &watcher, &Reins::new(), &mut Teller(teller)).await });
     told
 }
 

@@ -12,7 +12,7 @@ use tidegate_hub::{Caller, ChannelConfig, From, Hub, HubOptions, Start, Vocabula
 use tidegate_log::{Batch, ChannelSpec, Entry, Log, Options, Retain};
 use tidegate_testkit::model::{Change, Record, Shown, View};
 use tidegate_testkit::replica::Replica;
-use tidegate_wire::{StreamOptions, Tails, Watcher, follow};
+use tidegate_wire::{Reins, StreamOptions, Tails, Watcher, follow};
 
 use crate::Wire;
 use crate::look::Look;
@@ -181,7 +181,7 @@ impl World {
         let after = replica.cursor.as_deref().map(|cursor| cursor.parse().expect("cursor"));
         let watcher = self.watcher((encoding, chain), after);
         let mut sink = Memory { bytes: Vec::new(), cut, encoding, goal: self.last_told() };
-        let _ = follow(&self.tails, &watcher, &mut sink).await;
+        let _ = follow(&self.tails, &watcher, &Reins::new(), &mut sink).await;
         for frame in frames(encoding, &sink.bytes) {
             replica.apply(&frame).unwrap_or_else(|violation| panic!("{violation}"));
         }
@@ -194,7 +194,7 @@ impl World {
         for wire in wires {
             for caller in [self.look.caller(), other()] {
                 let (tails, watcher) = (self.tails.clone(), self.watcher_of(&caller, *wire, None));
-                tokio::spawn(async move { follow(&tails, &watcher, &mut Void).await });
+                tokio::spawn(async move { follow(&tails, &watcher, &Reins::new(), &mut Void).await });
             }
         }
     }

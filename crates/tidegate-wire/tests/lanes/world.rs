@@ -11,7 +11,7 @@ use bytes::Bytes;
 use rand::Rng;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
-use tidegate_core::{Address, Cursor, Kind, Millis, Op, Target, Template};
+use tidegate_core::{Address, Cursor, Kind, Millis, Op, Principal, Target, Template};
 use tidegate_hub::{Access, Caller, ChannelConfig, From, Hub, HubOptions, WatchEntry, WatchId, WatchRequest};
 use tidegate_log::{Batch, ChannelSpec, Entry, Log, Options, Retain};
 use tidegate_testkit::replica::Rows;
@@ -155,8 +155,9 @@ impl World {
         let plan = hub.plan(&request, &Caller::anonymous()).expect("plan");
         let entry = WatchEntry {
             id: WatchId::random(),
-            target: request.target,
+            view: plan.view.clone(),
             channel: plan.channel.clone(),
+            principal: Arc::new(Principal::anonymous()),
             transport: encoding.as_str(),
             peer: None,
             since: Millis::now(),

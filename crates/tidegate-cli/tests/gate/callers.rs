@@ -1,7 +1,5 @@
 //! Callers that say who they are: over every transport, to the end of their tokens.
 
-use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -9,90 +7,10 @@ use tidegate_core::Kind;
 use tidegate_testkit::client::http::{Wire, request};
 use tidegate_testkit::client::publish::types;
 use tidegate_testkit::client::websocket::WebSocket;
-use tidegate_testkit::client::{Ask, Ended, Publish, Publisher, Transport, Watch};
-use tidegate_testkit::process::Server;
+use tidegate_testkit::client::{Publish, Publisher, Transport, Watch};
 use tidegate_testkit::token::{mint, seconds_from_now};
 
-const SECRET: &str = "0123456789abcdef0123456789abcdef";
-const ISSUER: &str = "https://id.example.org";
-const HOUR: Duration = Duration::from_secs(3_600);
-/// Nothing here takes longer, however slow the machine.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-fn start() -> Server {
-    Server::start(
-        Path::new(env!("CARGO_BIN_EXE_tidegate")),
-        &format!(
-            r#"
-gate:
-  issuers:
-    test:
-      issuer: {ISSUER}
-      audience: tidegate
-      algorithms: HS256
-      secret: {SECRET}
-      leeway: 1s
-channels:
-  rooms:
-    address: rooms/{{room}}/messages
-    access: {{ read: "params.room in claims.rooms", publish: "params.room in claims.rooms && data.by == claims.sub" }}
-  orders:
-    address: orders/{{region}}
-    key: id
-    access: {{ read: "has(claims.sub)", publish: "claims.sub == \"shop\"", rows: "data.owner == claims.sub", mask: [margin] }}
-  open:
-    address: open/{{name}}
-    access: {{ read: "true", publish: "true" }}
-"#
-        ),
-    )
-}
-
-fn token(claims: Value, lasts: Duration) -> String {
-    let mut all = json!({ "iss": ISSUER, "aud": "tidegate", "exp": seconds_from_now(lasts) });
-    all.as_object_mut().expect("an object").extend(claims.as_object().expect("an object").clone());
-    mint(SECRET, &all)
-}
-
-fn ask(path: &str, keyed: bool, kind: Kind, token: Option<&str>) -> Ask {
-    Ask { token: token.map(str::to_owned), ..Ask::new(path, keyed, kind) }
-}
-
-async fn opened(server: SocketAddr, transport: Transport, ask: &Ask) -> Result<Watch, (u16, Value)> {
-    let opened = tokio::time::timeout(PATIENCE, async {
-        let mut watch = Watch::open(server, transport, ask).await?;
-        if transport == Transport::Poll {
-            // A client that polls has asked nothing yet.
-            watch.next_frame().await?;
-        }
-        Ok(watch)
-    });
-    match opened.await.expect("an answer in time") {
-        Ok(watch) => Ok(watch),
-        Err(Ended::Refused(answer)) => Err((answer.head.status, answer.body)),
-        Err(ended) => panic!("{transport:?}: {ended:?}"),
-    }
-}
-
-async fn refusal(server: SocketAddr, transport: Transport, ask: &Ask) -> (u16, String) {
-    match opened(server, transport, ask).await {
-        Ok(_) => panic!("{transport:?} {ask:?} is let in"),
-        Err((status, body)) => (status, body["code"].as_str().unwrap_or_default().to_owned()),
-    }
-}
-
-async fn until(watch: &mut Watch, mut is: impl FnMut(&Value) -> bool) -> Vec<Value> {
-    let mut frames = Vec::new();
-    loop {
-        let frame =
-            tokio::time::timeout(PATIENCE, watch.next_frame()).await.expect("a frame in time").expect("a frame");
-        let found = is(&frame);
-        frames.push(frame);
-        if found {
-            return frames;
-        }
-    }
-}
+use crate::rig::{HOUR, ISSUER, PATIENCE, ask, opened, refusal, start, token, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_may_watch_is_decided_by_the_claims_on_every_transport() {

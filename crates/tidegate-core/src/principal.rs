@@ -107,7 +107,7 @@ impl Principal {
     }
 
     /// An estimate of its memory, in bytes.
-    pub(crate) fn weight(&self) -> usize {
+    pub fn weight(&self) -> usize {
         let texts = self.scopes.iter().chain(&self.amr).map(|text| text.len() + size_of::<Box<str>>());
         let named = [&self.subject, &self.issuer, &self.token_id, &self.api_key_id, &self.acr];
         size_of::<Principal>()

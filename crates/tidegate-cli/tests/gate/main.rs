@@ -1,0 +1,5 @@
+//! Callers that say who they are, and what happens when that changes while they watch.
+
+mod callers;
+mod revoking;
+mod rig;
