@@ -19,7 +19,7 @@
  * @typedef {{state: "connecting"|"open"|"waiting"|"closed", transport: "sse"|"ndjson"|"poll", failures: number,
  *   retry_ms?: number, error?: TidegateError}} Status
  *   `closed` is final: by `close()`, or by a refusal that `error` tells.
- * @typedef {() => string|undefined|Promise<string|undefined>} Token asked before each request
+ * @typedef {() => string|undefined|Promise<string|undefined>} Token asked before each request, and when the token of a watch ends soon
  */
 
 const HEARTBEAT_MS = 15_000; // until `begin` tells the server's own
@@ -32,6 +32,8 @@ const STREAM_AGAIN_MS = 60_000; // who polls looks so often whether streams pass
 const TIMER_MS_MAX = 2 ** 31 - 1; // a longer timer would fire at once
 const PUBLISH_ATTEMPTS = 8; // about a minute; the server remembers an Idempotency-Key for longer
 const PUBLISH_WAIT_MS = 30_000; // for one answer
+const RENEW_MS = 3_000; // so often a fresh token is asked for, once the one of a watch ends soon
+const RENEW_ATTEMPTS = 8; // it is told half a minute before
 const STEADY_MS = 5_000; // a connection that lasted so long was no failure, whatever ended it
 const FRAME_CHARS_MAX = 64 * 1024 * 1024; // far above what a server sends
 const SEEN_MAX = 1_000; // cursors remembered, to tell a doubled frame from a lost one
@@ -125,6 +127,8 @@ export class Watch extends Replica {
   /** @type {Promise<void>} Settles when the watch is over; rejects with the refusal that ended it. */
   done;
   #address; #options; #history; #fallback; #transport; #failures = 0;
+  #id; // of the stream, by which it is given a fresh token
+  #shown; // the token that it has
   #heartbeat = HEARTBEAT_MS;
   #due = true; // more comes at once: `begin`, or what follows a frame that is not the end of anything
   #over = new AbortController();
@@ -275,7 +279,22 @@ export class Watch extends Replica {
 
   async #get(query, headers, signal) {
     const { url, token } = this.#options;
-    return fetch(endpoint(url, this.#address, query), { headers: { ...headers, ...(await bearer(token)) }, signal, cache: "no-store" });
+    this.#shown = await bearer(token);
+    return fetch(endpoint(url, this.#address, query), { headers: { ...headers, ...this.#shown }, signal, cache: "no-store" });
+  }
+
+  /** Gives the stream a fresh token. Without one it ends with the old one, and is asked for again with its cursor. */
+  async #renew() {
+    const [id, { url, token }, { signal }] = [this.#id, this.#options, this.#over];
+    for (let attempt = 0; token && attempt < RENEW_ATTEMPTS && id === this.#id && !signal.aborted; attempt++) {
+      const shown = await bearer(token);
+      if (shown.Authorization && shown.Authorization !== this.#shown?.Authorization) {
+        const renewed = await fetch(endpoint(url, `_watches/${id}/token`, {}), { method: "POST", headers: shown, signal });
+        if (renewed.ok) this.#shown = shown;
+        return;
+      }
+      await pause(RENEW_MS, signal);
+    }
   }
 
   /** Runs `work` to its end: its own, a signal's, or that nothing said `alive` in the time that it gave itself. */
@@ -304,6 +323,8 @@ export class Watch extends Replica {
 
   #frame(frame) {
     if (frame.heartbeat_ms > 0) this.#heartbeat = frame.heartbeat_ms;
+    if (frame.op === "begin") this.#id = frame.watch;
+    if (frame.op === "notice" && frame.code === "token-expiring") this.#renew().catch(() => {}); // the stream's end tells
     if (frame.op !== "close" && this.status.state !== "open") this.#tell({ state: "open" });
     if (frame.cursor && frame.op !== "begin") this.#failures = 0; // it got somewhere
     this.#due = !frame.cursor && (frame.op === "snapshot" || DATA_OPS.has(frame.op));

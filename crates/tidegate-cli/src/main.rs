@@ -13,6 +13,7 @@ mod log;
 mod logging;
 mod policy;
 mod publish;
+mod revoke;
 mod serve;
 mod terminal;
 mod tls;
@@ -50,6 +51,8 @@ enum Command {
     Policy(policy::Arguments),
     /// Publish events to an address.
     Publish(publish::Arguments),
+    /// Revoke a token, an API key or all of a subject, by the admin side of a server.
+    Revoke(revoke::Arguments),
     /// Load a server: how fast, how many, at what cost, and whether anything is lost.
     Bench(bench::Arguments),
     /// Look into a log.
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         Command::Watch(arguments) => watch::run(arguments),
         Command::Policy(arguments) => policy::run(arguments),
         Command::Publish(arguments) => publish::run(arguments),
+        Command::Revoke(arguments) => revoke::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
         Command::Log(arguments) => log::run(arguments),
         Command::Docs(arguments) => docs::run(arguments),

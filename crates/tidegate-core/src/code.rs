@@ -14,6 +14,8 @@ pub enum ErrorCode {
     ChannelNotFound,
     /// The key has no value.
     KeyNotFound,
+    /// No watch has this id.
+    WatchNotFound,
     /// Something in the request makes no sense.
     Invalid,
     /// An option that does not exist.
@@ -81,9 +83,10 @@ struct Entry {
 
 impl ErrorCode {
     /// All codes, in the order of the reference page.
-    pub const ALL: [ErrorCode; 28] = [
+    pub const ALL: [ErrorCode; 29] = [
         ErrorCode::ChannelNotFound,
         ErrorCode::KeyNotFound,
+        ErrorCode::WatchNotFound,
         ErrorCode::Invalid,
         ErrorCode::UnknownOption,
         ErrorCode::NotBuilt,
@@ -120,6 +123,8 @@ impl ErrorCode {
                 "The address fits the template of no channel in the config.", "Compare it with the list at GET /v1/; the problem names the nearest template."),
             ErrorCode::KeyNotFound => row("key-not-found", 404, 4404, None, "The key has no value",
                 "The address exists, and nothing is stored under this key at the cursor of the answer.", "Watch the address from that cursor to be told when the key appears."),
+            ErrorCode::WatchNotFound => row("watch-not-found", 404, 4404, None, "No watch has this id",
+                "It was mistyped, or the watch has ended.", "The id is in `begin` and in the head of the answer; a watch that has ended goes on by another one with its last cursor."),
             ErrorCode::Invalid => row("invalid", 400, 4400, None, "The request makes no sense",
                 "An address, an option, a body or a combination of them cannot be read.", "The detail says which part; the hint shows a request that works."),
             ErrorCode::UnknownOption => row("unknown-option", 400, 4400, None, "There is no such option",

@@ -132,6 +132,8 @@ pub enum ResetReason {
     Clear,
     /// Changes were trimmed while the snapshot was being sent; it starts again.
     Overtaken,
+    /// What its caller may see is another thing.
+    Rights,
 }
 
 /// Why records cannot be had.
@@ -189,6 +191,7 @@ impl ResetReason {
             ResetReason::Gap => "gap",
             ResetReason::Clear => "clear",
             ResetReason::Overtaken => "overtaken",
+            ResetReason::Rights => "rights",
         }
     }
 }
@@ -231,6 +234,11 @@ impl Cursors {
     /// Goes on as if `offset` had been the last cursor written.
     pub fn continue_from(&mut self, offset: Offset) {
         self.prev = Some(offset);
+    }
+
+    /// The next cursor begins a chain.
+    pub fn begin_anew(&mut self) {
+        self.prev = None;
     }
 
     fn member(&mut self, offset: Offset, out: &mut Vec<u8>) {

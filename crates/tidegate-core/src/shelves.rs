@@ -108,6 +108,13 @@ impl<T> Shelves<T> {
     }
 }
 
+impl<T> Shelves<T> {
+    /// The same, to change them.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.shelves.iter_mut().flat_map(|shelf| shelf.places.iter_mut().flatten())
+    }
+}
+
 impl<T> Index<usize> for Shelves<T> {
     type Output = T;
 

@@ -29,8 +29,8 @@ pub use policy::{
 pub use publish::{Action, Format, Idempotency, Precondition, Publish, Published, key_text};
 pub use query::{FramePage, Newest, PAGE_BYTES_MAX, PastRows, ROWS_MAX, RowPage, Value};
 pub use watch::{
-    Filter, From, Image, Lens, Mode, PAST_BYTES_MAX, Piece, Plan, Rate, RateError, Reader, Sight, Start, Tick, View,
-    WatchRequest,
+    Filter, From, Image, Lens, Mode, PAST_BYTES_MAX, Piece, Plan, Rate, RateError, Reader, Regard, Renewal, Sight,
+    Start, Tick, View, WatchRequest,
 };
 pub use watches::{Keeper, Order, WatchEntry, WatchGuard, WatchHandle, WatchId, WatchPlace, Watches};
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use tidegate_core::{Millis, Principal, Problem, Shelves};
 
 use crate::channel::Channel;
-use crate::watch::View;
+use crate::watch::{Renewal, View};
 
 /// One live watch. There are as many as watchers, so it shares what it can.
 #[derive(Clone, Debug)]
@@ -50,6 +50,8 @@ pub struct WatchPlace {
 pub enum Order {
     /// It ends, for this reason.
     End(Problem),
+    /// It goes on by another credential.
+    Renew(Box<Renewal>),
 }
 
 /// By what a watch is reached from outside.
@@ -63,6 +65,11 @@ impl WatchHandle {
     /// Of a watch with its keeper.
     pub fn new(keeper: Arc<dyn Keeper>, place: WatchPlace) -> WatchHandle {
         WatchHandle { keeper, place }
+    }
+
+    /// Whether this keeper has it on this connection.
+    pub fn is_on(&self, keeper: &Arc<impl Keeper>, connection: u64) -> bool {
+        self.place.connection == connection && std::ptr::addr_eq(Arc::as_ptr(&self.keeper), Arc::as_ptr(keeper))
     }
 
     /// Tells its keeper.
@@ -126,6 +133,15 @@ pub struct WatchGuard {
 }
 
 impl WatchGuard {
+    /// The same view, shared with others who have it.
+    pub fn share(&self, view: &View) {
+        let mut shared = lock(&self.shared);
+        let own = &mut shared.live[self.place].entry.view;
+        if own == view {
+            *own = view.clone();
+        }
+    }
+
     /// Its watch, as it is on the list.
     pub fn entry(&self) -> WatchEntry {
         lock(&self.shared).live[self.place].entry.clone()
@@ -161,6 +177,35 @@ impl Watches {
         let shared = lock(&self.shared);
         let found = shared.live.iter().find(|live| live.entry.id == id)?;
         Some((found.entry.clone(), found.handle.clone()))
+    }
+
+    /// Changes the entry of a watch and tells its keeper what that comes to: whoever changes it at the same time does so
+    /// before or after, there and here. `None`: there is no such watch.
+    ///
+    /// # Errors
+    /// Those of `change`; then nothing was told.
+    pub fn order(
+        &self,
+        id: WatchId,
+        change: impl FnOnce(&mut WatchEntry) -> Result<Order, Problem>,
+    ) -> Option<Result<(), Problem>> {
+        let mut shared = lock(&self.shared);
+        let live = shared.live.iter_mut().find(|live| live.entry.id == id)?;
+        Some(change(&mut live.entry).map(|order| live.handle.tell(order)))
+    }
+
+    /// Those that are looked for.
+    pub fn list_where(&self, wanted: impl Fn(&WatchEntry, &WatchHandle) -> bool) -> Vec<WatchEntry> {
+        let shared = lock(&self.shared);
+        shared.live.iter().filter(|live| wanted(&live.entry, &live.handle)).map(|live| live.entry.clone()).collect()
+    }
+
+    /// Changes those that are looked for, and tells their keepers.
+    pub fn order_all(&self, wanted: impl Fn(&WatchHandle) -> bool, mut change: impl FnMut(&mut WatchEntry) -> Order) {
+        for live in lock(&self.shared).live.iter_mut().filter(|live| wanted(&live.handle)) {
+            let order = change(&mut live.entry);
+            live.handle.tell(order);
+        }
     }
 
     /// Ends all watches whose caller is refused now. Returns how many.

@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use http::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName,
-    HeaderValue, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, RETRY_AFTER,
+    VARY, WWW_AUTHENTICATE,
 };
 use http::{Response, StatusCode};
 use http_body_util::Full;
@@ -98,6 +99,17 @@ pub(crate) fn tagged(body: Option<Bytes>, etag: &HeaderValue) -> Answer {
         None => built(304, None, "no-cache", Bytes::new()),
     };
     answer.headers_mut().insert(ETAG, etag.clone());
+    answer
+}
+
+/// Answers the question that a browser asks before a page of another origin writes; only a listed
+/// origin gets the header that lets it.
+pub(crate) fn preflight(methods: &'static str) -> Answer {
+    let mut answer = empty(204);
+    header(&mut answer, ALLOW, methods);
+    header(&mut answer, ACCESS_CONTROL_ALLOW_METHODS, methods);
+    let headers = "authorization, content-type, idempotency-key, if-match, if-none-match, last-event-id, prefer";
+    header(&mut answer, ACCESS_CONTROL_ALLOW_HEADERS, headers);
     answer
 }
 

@@ -52,17 +52,42 @@ impl Caller {
         let principal = gateway.gate.identify(&credential).await.map_err(refused)?;
         let account = visitor.account.with(&principal);
         account.take_known(Limit::Requests, 1)?;
-        let peer = visitor.address;
+        Caller::identified(gateway, principal, headers, (visitor.address, account)).await
+    }
+
+    async fn identified(
+        gateway: &Gateway,
+        principal: Arc<Principal>,
+        headers: &HeaderMap,
+        (peer, account): (SocketAddr, Account),
+    ) -> Result<Caller, Problem> {
         let principal = match gateway.hooks.connect(&principal, headers, peer).await? {
             Some(claims) => Arc::new(principal.with_claims(claims)),
             None => principal,
         };
+        gateway.gate.check(&principal).map_err(|refusal| refused(&refusal))?;
         let policy = match principal.is_anonymous() {
             true => tidegate_hub::Caller::anonymous(),
             false => tidegate_hub::Caller::with_claims(principal.claims.clone())
                 .map_err(|error| Problem::new(ErrorCode::Invalid, format!("the claims of the token: {error}")))?,
         };
         Ok(Caller { principal, policy, peer, account })
+    }
+
+    /// Identifies somebody by another token that is shown on a connection that stays.
+    ///
+    /// # Errors
+    /// As of a request.
+    pub(crate) async fn of_token(&self, gateway: &Gateway, token: &str) -> Result<Caller, Problem> {
+        self.account.take(Limit::Requests, 1)?;
+        let headers = HeaderMap::new();
+        let refused = |refusal| {
+            gateway.audit.stranger(&refusal, &headers, self.peer);
+            refused(&refusal)
+        };
+        let credential = Credential::from_text(token).map_err(refused)?;
+        let principal = gateway.gate.identify(&credential).await.map_err(refused)?;
+        Caller::identified(gateway, principal, &headers, (self.peer, self.account.clone())).await
     }
 
     /// What the hub judges.

@@ -27,6 +27,7 @@ mod problems;
 mod proxies;
 mod publish;
 mod read;
+mod renew;
 mod route;
 mod stream;
 mod tls;

@@ -20,7 +20,7 @@ use crate::connection::Outcome;
 use crate::negotiate::{Representation, accepted};
 use crate::options::Options;
 use crate::visitor::{self, Visitor};
-use crate::{http2, list, page, poll, problems, publish, read, stream, websocket};
+use crate::{http2, list, page, poll, problems, publish, read, renew, stream, websocket};
 
 /// Answers a request, or asks for its socket.
 pub(crate) async fn route(gateway: &Gateway, mut request: Request<Incoming>, peer: SocketAddr) -> Outcome {
@@ -138,6 +138,9 @@ async fn own(gateway: &Gateway, path: &str, request: &Request<Incoming>, visitor
     if let Some(action) = gateway.actions.iter().find(|action| action.path == path) {
         return action::post(gateway, action, request);
     }
+    if let Some(path) = path.strip_prefix("/v1/_watches/") {
+        return renew::answer(gateway, path, request, visitor).await;
+    }
     let read = read_own(gateway, path, request, visitor).await;
     let absent = read.as_ref().is_err_and(|problem| problem.code == ErrorCode::ChannelNotFound);
     if !absent && !matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -173,7 +176,9 @@ fn ours(path: &str, request: &Request<Incoming>) -> Result<Answer, Problem> {
         "problems" => problems::page(rest, request.headers()),
         "ws" => Err(Problem::new(ErrorCode::Invalid, "`/v1/_ws` is a WebSocket of many watches")
             .hint("open it with a WebSocket client, and send {\"do\":\"watch\",\"ref\":1,\"address\":\"…\"}")),
-        "watches" | "cursors" | "tickets" | "presence" => {
+        "watches" => Err(Problem::new(ErrorCode::WatchNotFound, "which watch is not said")
+            .hint("POST /v1/_watches/{id}/token gives the watch a fresh token")),
+        "cursors" | "tickets" | "presence" => {
             Err(Problem::new(ErrorCode::NotBuilt, format!("`/v1/_{first}` is not built yet"))
                 .hint("watches are built: GET an address, or open a WebSocket on it or on /v1/_ws"))
         }
@@ -198,7 +203,7 @@ async fn address(
             gateway.allowed.origin(request.headers())?;
             publish::publish(gateway, target, request, caller).await.map(Outcome::Answer)
         }
-        Method::OPTIONS => Ok(Outcome::Answer(preflight(gateway, &target))),
+        Method::OPTIONS => Ok(Outcome::Answer(answer::preflight(allow(gateway, &target)))),
         _ => {
             let problem = Problem::new(ErrorCode::MethodNotAllowed, format!("there is no {}", request.method()));
             Ok(Outcome::Answer(publish::refused(gateway, &target, &problem)))
@@ -243,18 +248,6 @@ pub(crate) fn allow(gateway: &Gateway, target: &Target) -> &'static str {
         Some(channel) if channel.keyed() => "GET, HEAD, OPTIONS, POST, PUT, DELETE",
         Some(_) => "GET, HEAD, OPTIONS, POST",
     }
-}
-
-/// Answers the question that a browser asks before a page of another origin writes; only a listed
-/// origin gets the header that lets it.
-fn preflight(gateway: &Gateway, target: &Target) -> Answer {
-    let mut answer = answer::empty(204);
-    let methods = allow(gateway, target);
-    answer::header(&mut answer, ALLOW, methods);
-    answer::header(&mut answer, http::header::ACCESS_CONTROL_ALLOW_METHODS, methods);
-    let headers = "authorization, content-type, idempotency-key, if-match, if-none-match, last-event-id, prefer";
-    answer::header(&mut answer, http::header::ACCESS_CONTROL_ALLOW_HEADERS, headers);
-    answer
 }
 
 fn readiness(gateway: &Gateway) -> Answer {

@@ -13,8 +13,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use tidegate_core::{Cursor, ErrorCode, Offset, Problem};
-use tidegate_hub::Order;
+use tidegate_hub::{Order, Regard, Renewal};
 
+use crate::lane::plan;
 use crate::reins::Reins;
 use crate::tail::{Place, Take};
 use crate::tails::{Subscription, Tails};
@@ -40,46 +41,88 @@ pub async fn follow(tails: &Tails, watcher: &Watcher, reins: &Reins, sink: &mut 
 
 async fn run(tails: &Tails, watcher: &Watcher, reins: &Reins, sink: &mut impl Sink) -> io::Result<ErrorCode> {
     let mut until = watcher.until.map(Until::new);
+    // Where the client stands that has heard nothing yet.
+    let mut began = watcher.plan.stands();
     let mut walk = Walk::new(tails, watcher, Borrowed(sink));
-    let mut arrived = arrive(reins, &until, walk.begin(watcher)).await?;
+    let mut arrived = arrive(reins, &mut until, walk.begin(watcher)).await?;
     loop {
-        let place = match arrived {
-            Ok(place) => place,
-            Err(problem) => return close(walk.into_parts().2, watcher, problem).await,
-        };
-        let (own, hold, mut sink) = walk.into_parts();
-        let subscription = Subscription::new(hold);
-        match live(tails, &subscription, place, (reins, &mut until), &mut sink).await? {
-            Left::Behind { at } => {
-                tails.stats().behind.fetch_add(1, Ordering::Relaxed);
-                walk = Walk::behind(own, subscription.into_hold(), sink);
-                arrived = arrive(reins, &until, walk.again(at)).await?;
+        let (regard, stands, sink) = match arrived {
+            Arrived::There(place) => {
+                let (own, hold, mut sink) = walk.into_parts();
+                let subscription = Subscription::new(hold);
+                match live(tails, &subscription, place, (reins, &mut until), &mut sink).await? {
+                    Left::Behind { at } => {
+                        tails.stats().behind.fetch_add(1, Ordering::Relaxed);
+                        walk = Walk::behind(own, subscription.into_hold(), sink);
+                        arrived = arrive(reins, &mut until, walk.again(at)).await?;
+                        continue;
+                    }
+                    Left::Over { regard, at } => (regard, Some(subscription.hold().cursor(at)), sink),
+                    Left::Ended(problem) => return close(sink, watcher, problem).await,
+                }
             }
-            Left::Draining => return close(sink, watcher, tails.hub().draining_problem()).await,
-            Left::Ended(problem) => return close(sink, watcher, problem).await,
+            Arrived::Ended(problem) => return close(walk.into_parts().2, watcher, problem).await,
+            Arrived::Over(regard) => {
+                let stands = walk.stands().or(began);
+                (regard, stands, walk.into_parts().2)
+            }
+        };
+        match plan(tails, *regard, stands).await {
+            Ok(plan) => {
+                began = plan.stands();
+                let over = Watcher::over(plan, watcher.encoding, watcher.chain);
+                walk = Walk::new(tails, &over, sink);
+                arrived = arrive(reins, &mut until, walk.go_over(&over)).await?;
+            }
+            Err(problem) => return close(sink, watcher, problem).await,
         }
     }
 }
 
-/// A walk to its end, unless its watch ends before. What it has written until then is whole frames.
+/// How a walk has ended.
+enum Arrived {
+    There(Place),
+    Ended(Problem),
+    /// It is to see something else.
+    Over(Box<Regard>),
+}
+
+/// A walk to its end, unless something happens to its watch before. What it has written until then is whole frames.
 async fn arrive(
     reins: &Reins,
-    until: &Option<Until>,
+    until: &mut Option<Until>,
     walk: impl Future<Output = io::Result<Result<Place, Problem>>>,
-) -> io::Result<Result<Place, Problem>> {
-    tokio::select! {
-        biased;
-        Order::End(problem) = reins.order() => Ok(Err(problem)),
-        () = ended(until) => Ok(Err(expired())),
-        arrived = walk => arrived,
+) -> io::Result<Arrived> {
+    let mut walk = std::pin::pin!(walk);
+    loop {
+        tokio::select! {
+            biased;
+            order = reins.order() => match order {
+                Order::End(problem) => return Ok(Arrived::Ended(problem)),
+                Order::Renew(renewal) => if let Some(regard) = renewed(*renewal, until) {
+                    return Ok(Arrived::Over(regard));
+                },
+            },
+            () = ended(until) => return Ok(Arrived::Ended(expired())),
+            arrived = &mut walk => return Ok(match arrived? {
+                Ok(place) => Arrived::There(place),
+                Err(problem) => Arrived::Ended(problem),
+            }),
+        }
     }
+}
+
+/// Its end moves. Returns what it sees, if that is something else.
+fn renewed(renewal: Renewal, until: &mut Option<Until>) -> Option<Box<Regard>> {
+    *until = Until::renewed(*until, renewal.until);
+    renewal.regard.map(Box::new)
 }
 
 /// Why a live watcher stops to be one.
 enum Left {
     Behind { at: Offset },
-    Draining,
     Ended(Problem),
+    Over { regard: Box<Regard>, at: Offset },
 }
 
 async fn live(
@@ -96,17 +139,21 @@ async fn live(
         chunks.clear();
         let take = tokio::select! {
             biased;
-            () = &mut draining => return Ok(Left::Draining),
+            () = &mut draining => return Ok(Left::Ended(tails.hub().draining_problem())),
             order = reins.order() => match order {
                 Order::End(problem) => return Ok(Left::Ended(problem)),
+                Order::Renew(renewal) => match renewed(*renewal, until) {
+                    Some(regard) => return Ok(Left::Over { regard, at }),
+                    None => continue,
+                },
             },
-            end = due(until) => match end {
-                None => return Ok(Left::Ended(expired())),
-                Some(until) => {
+            () = due(until) => match until {
+                Some(until) if until.due(Instant::now()) == Due::Notice => {
                     let encoding = subscription.hold().tail.key.encoding;
                     sink.write(&[until.notice(encoding, Instant::now())], None).await?;
                     continue;
                 }
+                _ => return Ok(Left::Ended(expired())),
             },
             take = subscription.take(next, &mut chunks) => take,
         };
@@ -129,15 +176,11 @@ async fn ended(until: &Option<Until>) {
     }
 }
 
-/// Returns when a right has ended, or with it when its client is to be told.
-async fn due(until: &mut Option<Until>) -> Option<&mut Until> {
+/// Returns when a right has ended, or its client is to be told that it will.
+async fn due(until: &Option<Until>) {
     let Some(until) = until else { return std::future::pending().await };
-    loop {
-        match until.due(Instant::now()) {
-            Due::Nothing(at) => tokio::time::sleep_until(at.into()).await,
-            Due::Notice => return Some(until),
-            Due::End => return None,
-        }
+    while let Due::Nothing(at) = until.due(Instant::now()) {
+        tokio::time::sleep_until(at.into()).await;
     }
 }
 

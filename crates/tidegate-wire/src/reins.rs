@@ -36,12 +36,17 @@ impl Reins {
 }
 
 impl Keeper for Reins {
-    /// A newer order stands for those before it; after an end there is none.
+    /// A newer order stands for those before it, with what they say of the view; after an end there is none.
     fn tell(&self, _: WatchPlace, order: Order) {
         let mut held = self.order.lock().unwrap_or_else(PoisonError::into_inner);
-        if !matches!(*held, Some(Order::End(_))) {
-            *held = Some(order);
-        }
+        *held = Some(match (held.take(), order) {
+            (Some(end @ Order::End(_)), _) => end,
+            (Some(Order::Renew(before)), Order::Renew(mut renewal)) => {
+                renewal.regard = renewal.regard.or(before.regard);
+                Order::Renew(renewal)
+            }
+            (_, order) => order,
+        });
         drop(held);
         self.told.notify_one();
     }

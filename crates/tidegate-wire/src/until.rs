@@ -11,6 +11,9 @@ use crate::walk::notice_frame;
 /// A watch is told so long before its end.
 const NOTICE: Duration = Duration::from_secs(30);
 
+/// Ends of one second are found at moments of it.
+const SAME: Duration = Duration::from_secs(1);
+
 /// What a watch knows of its end.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Until {
@@ -33,6 +36,14 @@ pub(crate) enum Due {
 impl Until {
     pub(crate) fn new(at: Instant) -> Until {
         Until { at, told: false }
+    }
+
+    /// The end of a fresh credential. Its client is told again, unless that ends no later: who shows the same one again and
+    /// again is not told again and again.
+    pub(crate) fn renewed(before: Option<Until>, at: Option<Instant>) -> Option<Until> {
+        let at = at?;
+        let told = before.is_some_and(|before| before.told && at <= before.at + SAME);
+        Some(Until { at, told })
     }
 
     /// When it is.
@@ -66,6 +77,20 @@ pub(crate) fn expired() -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_watch_is_told_again_before_a_later_end() {
+        let now = Instant::now();
+        let later = |seconds| Some(now + Duration::from_secs(seconds));
+        let mut until = Until::renewed(None, later(20)).expect("an end");
+        assert_eq!(until.due(now), Due::Notice);
+        drop(until.notice(Encoding::WebSocket, now));
+        let same = Until::renewed(Some(until), later(21)).expect("an end");
+        assert!(matches!(same.due(now), Due::Nothing(_)));
+        let fresh = Until::renewed(Some(until), later(25)).expect("an end");
+        assert_eq!(fresh.due(now), Due::Notice);
+        assert!(Until::renewed(Some(until), None).is_none());
+    }
 
     #[test]
     fn a_watch_is_told_once_and_then_closed() {

@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rand::Rng;
 use tidegate_core::frame::{Begin, Cursors};
-use tidegate_core::{Cursor, ErrorCode, Frame, NoticeCode, Offset, Problem};
+use tidegate_core::{Cursor, ErrorCode, Frame, Kind, NoticeCode, Offset, Problem};
 use tidegate_hub::{Hub, Plan, Reader, Start, View};
 use tokio::time::Instant;
 
@@ -44,6 +44,13 @@ pub struct Watcher {
     pub options: Vec<(String, String)>,
     /// When its client's right to it ends.
     pub until: Option<std::time::Instant>,
+}
+
+impl Watcher {
+    /// One that goes on with another view, and has been told how it began.
+    pub(crate) fn over(plan: Plan, encoding: Encoding, chain: bool) -> Watcher {
+        Watcher { plan, encoding, chain, id: String::new(), options: Vec::new(), until: None }
+    }
 }
 
 /// Something that takes bytes: a socket after its handshake.
@@ -125,6 +132,33 @@ impl<S: Sink> Walk<S> {
             Some(held) => self.again(held).await,
             None => Box::pin(self.catch_up(Reader::new(&watcher.plan))).await,
         }
+    }
+
+    /// The same for one that has begun and sees something else from now on: a state has all its rows anew, a history goes on
+    /// where it stood, in a chain that begins there.
+    pub(crate) async fn go_over(&mut self, watcher: &Watcher) -> io::Result<Result<Place, Problem>> {
+        if !Box::pin(self.loaded()).await? {
+            return Ok(Err(self.hub().draining_problem()));
+        }
+        let goes_on = match watcher.plan.start {
+            Start::At(offset) => Some(offset),
+            _ => None,
+        };
+        if watcher.plan.view.kind == Kind::History {
+            let message = "what you may see of this has changed; it goes on from here".to_owned();
+            let notice = Frame::Notice { code: NoticeCode::RightsChanged, message };
+            self.cursors.begin_anew();
+            self.write([notice].into_iter().chain(goes_on.map(Frame::Bookmark)).collect()).await?;
+        }
+        match goes_on {
+            Some(held) => self.again(held).await,
+            None => Box::pin(self.catch_up(Reader::new(&watcher.plan))).await,
+        }
+    }
+
+    /// Where its client stands that has taken all that was written.
+    pub(crate) fn stands(&self) -> Option<Cursor> {
+        self.stands
     }
 
     /// From a position in the log to the live tail.

@@ -1,5 +1,7 @@
 //! Callers that say who they are, and what happens when that changes while they watch.
 
 mod callers;
+mod renewing;
 mod revoking;
 mod rig;
+mod rights;

@@ -27,9 +27,7 @@ fn of(subject: &str, id: &str) -> String {
 async fn watching(server: &Server, token: &str) -> Vec<Stream> {
     let mut watches = Vec::new();
     for transport in STREAMS {
-        let mut watch = Stream::open(server, transport, &room(token)).await;
-        watch.until(|frame| frame["op"] == "begin").await;
-        watches.push(watch);
+        watches.push(Stream::open(server, transport, &room(token)).await);
     }
     watches
 }
@@ -170,4 +168,22 @@ async fn what_cannot_be_revoked_is_refused_with_what_to_send() {
     wire.send(&request(server.admin(), "POST", "/revocations", &headers, body.as_bytes())).await.expect("sent");
     assert_eq!(wire.answer().await.expect("an answer").code(), Some("forbidden"));
     assert_eq!(admin(&server, "GET", "/revocations", None).await.body["count"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_revokes_on_the_command_line() {
+    let server = start();
+    let mut watch = Stream::open(&server, Some(Transport::Sse), &room(&of("ann", "ann-1"))).await;
+    let revoke = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tidegate"));
+        command.args(["revoke", "--admin", &format!("http://{}", server.admin())]).args(arguments);
+        tokio::task::block_in_place(|| command.output().expect("it runs"))
+    };
+    let done = revoke(&["--token-id", "ann-1"]);
+    let said = String::from_utf8_lossy(&done.stdout).into_owned();
+    assert!(done.status.success() && said.ends_with(": 1 watches ended\n"), "{done:?}");
+    watch.until(|frame| frame["code"] == "token-revoked").await;
+    let refused = revoke(&["--watch", "0123456789ab"]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("key-not-found"), "{refused:?}");
+    assert_eq!(revoke(&["--subject", "ann", "--watch", "x"]).status.code(), Some(2));
 }

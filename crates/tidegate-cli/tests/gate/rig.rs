@@ -1,5 +1,6 @@
 //! A server with an issuer, tokens of that issuer, and clients.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tidegate_core::Kind;
 use tidegate_testkit::client::http::{Answer, Wire, request};
+use tidegate_testkit::client::websocket::WebSocket;
 use tidegate_testkit::client::{Ask, Ended, Publish, Publisher, Transport, Watch};
 use tidegate_testkit::http2::{RawHttp2, kind};
 use tidegate_testkit::process::Server;
@@ -39,6 +41,16 @@ channels:
     address: orders/{{region}}
     key: id
     access: {{ read: "has(claims.sub)", publish: "claims.sub == \"shop\"", rows: "data.owner == claims.sub", mask: [margin] }}
+  teams:
+    address: teams/{{region}}
+    key: id
+    access: {{ read: "has(claims.sub)", publish: "claims.sub == \"shop\"", rows: "data.team in claims.teams" }}
+  talk:
+    address: talk/{{region}}
+    access: {{ read: "has(claims.sub)", publish: "claims.sub == \"shop\"", rows: "data.team in claims.teams" }}
+  past:
+    address: past/{{region}}
+    access: {{ read: "has(claims.sub)", publish: "claims.sub == \"shop\"", history: "claims.all == true" }}
   open:
     address: open/{{name}}
     access: {{ read: "true", publish: "true" }}
@@ -108,33 +120,51 @@ pub(crate) async fn publish(server: &Server, publish: Publish, token: &str) {
     assert_eq!(answer.head.status, 200, "{answer:?}");
 }
 
-/// A stream of any kind.
-pub(crate) enum Stream {
+/// A watch that stays open, on any transport.
+pub(crate) struct Stream {
+    wire: Wired,
+    /// As `begin` named it.
+    id: Option<String>,
+    /// Frames that came while an answer was waited for.
+    held: VecDeque<Value>,
+}
+
+enum Wired {
+    /// SSE and NDJSON.
     Watch(Box<Watch>),
+    WebSocket(Box<WebSocket>),
     Http2(Box<Http2>),
 }
 
 /// NDJSON over HTTP/2.
-pub(crate) struct Http2 {
+struct Http2 {
     raw: RawHttp2,
     read: Vec<u8>,
 }
 
-/// Those that stay open.
-pub(crate) const STREAMS: [Option<Transport>; 5] = [
-    Some(Transport::Sse),
-    Some(Transport::Ndjson),
-    Some(Transport::WebSocket),
-    Some(Transport::Many),
-    // HTTP/2.
-    None,
-];
+/// Those that stay open; the last is HTTP/2.
+pub(crate) const STREAMS: [Option<Transport>; 5] =
+    [Some(Transport::Sse), Some(Transport::Ndjson), Some(Transport::WebSocket), Some(Transport::Many), None];
 
 impl Stream {
+    /// Opens one that is let in, up to its `begin`.
     pub(crate) async fn open(server: &Server, transport: Option<Transport>, ask: &Ask) -> Stream {
-        match transport {
-            Some(transport) => match opened(server.address(), transport, ask).await {
-                Ok(watch) => Stream::Watch(Box::new(watch)),
+        let at = server.address();
+        let wire = match transport {
+            Some(Transport::WebSocket) => {
+                Wired::WebSocket(Box::new(WebSocket::connect_as(at, &ask.url(&[]), ask).await.expect("let in")))
+            }
+            Some(Transport::Many) => {
+                let mut socket = WebSocket::connect_as(at, "/v1/_ws", ask).await.expect("let in");
+                let mut watch = json!({ "do": "watch", "ref": 0, "address": ask.path });
+                for (name, value) in ask.options() {
+                    watch[name] = value.into();
+                }
+                socket.send_text(&watch.to_string()).await.expect("sent");
+                Wired::WebSocket(Box::new(socket))
+            }
+            Some(transport) => match opened(at, transport, ask).await {
+                Ok(watch) => Wired::Watch(Box::new(watch)),
                 Err(refusal) => panic!("{transport:?}: {refusal:?}"),
             },
             None => {
@@ -143,18 +173,65 @@ impl Stream {
                 let mut fields = vec![("accept", "application/x-ndjson")];
                 fields.extend(bearer.as_deref().map(|bearer| ("authorization", bearer)));
                 raw.get(1, &ask.url(&[]), &fields).expect("asked");
-                Stream::Http2(Box::new(Http2 { raw, read: Vec::new() }))
+                Wired::Http2(Box::new(Http2 { raw, read: Vec::new() }))
             }
+        };
+        let mut stream = Stream { wire, id: None, held: VecDeque::new() };
+        let begun = stream.until(|frame| frame["op"] == "begin" || frame["op"] == "problem").await;
+        stream.id = begun.last().and_then(|begin| begin["watch"].as_str()).map(str::to_owned);
+        assert!(stream.id.is_some(), "{begun:?}");
+        stream
+    }
+
+    /// Its id.
+    pub(crate) fn id(&self) -> &str {
+        self.id.as_deref().expect("it has begun")
+    }
+
+    /// Gives it a fresh token: on the WebSocket itself, else by a request.
+    ///
+    /// # Errors
+    /// The code of the refusal.
+    pub(crate) async fn renew(&mut self, server: &Server, token: &str) -> Result<(), String> {
+        if !matches!(self.wire, Wired::WebSocket(_)) {
+            return post_token(server, self.id(), token).await;
+        }
+        let answer = self.say(json!({ "do": "token", "ref": 7, "token": token })).await;
+        if answer["op"] == "done" { Ok(()) } else { Err(answer["code"].as_str().expect("a code").to_owned()) }
+    }
+
+    /// Says something on a WebSocket; returns the answer.
+    pub(crate) async fn say(&mut self, message: Value) -> Value {
+        let Wired::WebSocket(socket) = &mut self.wire else { panic!("no WebSocket") };
+        socket.send_text(&message.to_string()).await.expect("sent");
+        loop {
+            let frame = self.heard().await;
+            if frame["ref"] == message["ref"] {
+                return frame;
+            }
+            self.held.push_back(frame);
         }
     }
 
     /// The next frame.
     pub(crate) async fn next(&mut self) -> Value {
-        match self {
-            Stream::Watch(watch) => {
-                tokio::time::timeout(PATIENCE, watch.next_frame()).await.expect("a frame in time").expect("a frame")
+        match self.held.pop_front() {
+            Some(frame) => frame,
+            None => self.heard().await,
+        }
+    }
+
+    async fn heard(&mut self) -> Value {
+        loop {
+            let frame = match &mut self.wire {
+                Wired::Watch(watch) => tokio::time::timeout(PATIENCE, watch.next_frame()).await,
+                Wired::WebSocket(socket) => tokio::time::timeout(PATIENCE, socket.next_frame()).await,
+                Wired::Http2(stream) => Ok(Ok(tokio::task::block_in_place(|| stream.next()))),
+            };
+            let frame = frame.expect("a frame in time").expect("a frame");
+            if frame["op"] != "on" {
+                return frame;
             }
-            Stream::Http2(stream) => tokio::task::block_in_place(|| stream.next()),
         }
     }
 
@@ -169,6 +246,22 @@ impl Stream {
                 return frames;
             }
         }
+    }
+}
+
+/// Gives a watch a fresh token by a request.
+///
+/// # Errors
+/// The code of the refusal.
+pub(crate) async fn post_token(server: &Server, id: &str, token: &str) -> Result<(), String> {
+    let headers: &[String] = if token.is_empty() { &[] } else { &[format!("Authorization: Bearer {token}")] };
+    let mut wire = Wire::connect(server.address(), None).await.expect("a connection");
+    let path = format!("/v1/_watches/{id}/token");
+    wire.send(&request(server.address(), "POST", &path, headers, b"")).await.expect("sent");
+    let answer = wire.answer().await.expect("an answer");
+    match answer.head.status {
+        204 => Ok(()),
+        _ => Err(answer.code().expect("a code").to_owned()),
     }
 }
 

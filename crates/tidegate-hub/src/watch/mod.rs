@@ -1,6 +1,7 @@
 //! What a watch sees, where it begins, and how it reads until it is live.
 
 mod filter;
+mod judge;
 mod lens;
 mod past;
 mod plan;
@@ -11,6 +12,7 @@ mod tick;
 mod view;
 
 pub use filter::Filter;
+pub use judge::{Regard, Renewal};
 pub use lens::{Lens, Mode};
 pub use past::PAST_BYTES_MAX;
 pub(crate) use past::{Name, Past};

@@ -81,7 +81,7 @@ pub struct Plan {
     pub now: bool,
     /// What was appended before is not among the newest that are shown; `None`: all that is kept may be.
     pub oldest: Option<Millis>,
-    reach: Reach,
+    pub(super) reach: Reach,
 }
 
 /// The beginning of a watch.
@@ -270,7 +270,7 @@ fn as_of(channel: &Channel, time: Millis) -> Result<Offset, Problem> {
     }
 }
 
-fn resume(channel: &Channel, view: &View, reach: Reach, cursor: Cursor) -> Result<Start, Problem> {
+pub(super) fn resume(channel: &Channel, view: &View, reach: Reach, cursor: Cursor) -> Result<Start, Problem> {
     if cursor.channel != channel.log.id() {
         return Err(Problem::new(
             ErrorCode::CursorInvalid,

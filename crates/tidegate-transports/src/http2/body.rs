@@ -64,11 +64,15 @@ impl Body {
         let written = Written::default();
         let mut sink = written.clone();
         let patience = gateway.tails.options().write_timeout;
-        let life = async move {
-            let Stream { watch: Some((watcher, entry)), head, .. } = stream else { return };
+        let reins = Reins::new();
+        let Stream { watch, head, .. } = stream;
+        // Before its head is sent, which names it.
+        let listed = watch.map(|(watcher, entry)| {
             let id = entry.id;
-            let reins = Reins::new();
-            let _listed = gateway.hub.watches().enter(entry, reins.handle());
+            (watcher, id, gateway.hub.watches().enter(entry, reins.handle()))
+        });
+        let life = async move {
+            let Some((watcher, id, _listed)) = listed else { return };
             sink.lock().push_back(head);
             let end = follow(&gateway.tails, &watcher, &reins, &mut sink).await;
             tracing::debug!(%id, ?end, "a watch ended");

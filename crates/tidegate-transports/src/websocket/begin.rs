@@ -6,13 +6,15 @@ use tidegate_core::{ErrorCode, Problem, Target};
 use tidegate_gate::Place;
 use tidegate_hub::WatchEntry;
 use tidegate_wire::{Connection, Encoding, Over, WatchName, Watcher};
+use tokio::sync::oneshot;
 
-use super::command::{self, Change, Watch};
+use super::command::{self, Change, Token, Watch};
 use super::session::text_frame;
 use crate::Gateway;
 use crate::audit::{Act, Asked};
 use crate::caller::Caller;
 use crate::options::Options;
+use crate::renew::renew_socket;
 use crate::stream::prepare_at;
 
 /// What the task needs. The client is heard again when it is done.
@@ -46,6 +48,21 @@ impl Begin {
         let (reference, named) = (change.reference, change.name.is_some());
         let decided = self.go_over(change, names.old).await;
         self.answer(decided, reference, names.new, named);
+    }
+
+    /// Takes a fresh token, of which the session hears by `known`. One that is not good changes nothing.
+    pub(super) async fn renew(self, token: Token, known: oneshot::Sender<Caller>) {
+        let Begin { gateway, caller, connection, .. } = self;
+        let answer = match renew_socket(&gateway, &caller, &token.token, &connection).await {
+            Ok(caller) => {
+                // A socket that is gone hears nothing.
+                let _ = known.send(caller);
+                command::done(token.r#ref)
+            }
+            Err(problem) => command::refuse(token.r#ref, &problem),
+        };
+        connection.say(text_frame(&answer));
+        connection.listen();
     }
 
     async fn go_over(&self, change: Change, old: WatchName) -> Result<(Watcher, WatchEntry), Problem> {

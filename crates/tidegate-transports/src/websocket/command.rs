@@ -30,6 +30,8 @@ pub(super) enum Command {
     Watch(Watch),
     /// A watch is to go on with other options.
     Change(Change),
+    /// Whose the socket is, shown anew.
+    Token(Token),
     /// A watch is to end.
     Unwatch { reference: Option<u64>, name: WatchName },
 }
@@ -97,6 +99,16 @@ struct ChangeMembers {
     options: Members,
 }
 
+/// `{"do":"token",…}`, whole.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Token {
+    #[expect(dead_code, reason = "seen before; here so that it is known")]
+    r#do: String,
+    pub(super) r#ref: Option<u64>,
+    pub(super) token: String,
+}
+
 /// `{"do":"unwatch",…}`, whole.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -129,9 +141,10 @@ pub(super) fn read(text: &str, many: bool) -> Result<Command, String> {
         "watch" => read_watch(text, reference),
         "unwatch" => read_unwatch(text, reference),
         "change" => read_change(text, reference, many),
+        "token" => read_token(text),
         name if COMMANDS.contains(&name) => {
             Err(Problem::new(ErrorCode::NotBuilt, format!("`{name}` is not built yet"))
-                .hint("this release has `watch`, `change`, `unwatch`, `publish` and `ping`"))
+                .hint("this release has `watch`, `change`, `unwatch`, `publish`, `token` and `ping`"))
         }
         name => {
             let problem = Problem::new(ErrorCode::Invalid, format!("there is no `{name}`"));
@@ -159,6 +172,13 @@ fn read_watch(text: &str, reference: Option<u64>) -> Result<Command, Problem> {
             .hint("send {\"do\":\"watch\",\"ref\":1,\"address\":\"…\"}, with options as in a URL: \"after\":\"…\"")
     })?;
     Ok(Command::Watch(Watch { reference, address, options: Options::of_members(options)? }))
+}
+
+/// What cannot be read is not told: it may be a token.
+fn read_token(text: &str) -> Result<Command, Problem> {
+    serde_json::from_str(text).map(Command::Token).map_err(|_| {
+        Problem::new(ErrorCode::Invalid, "no fresh token").hint("send {\"do\":\"token\",\"ref\":1,\"token\":\"…\"}")
+    })
 }
 
 fn read_unwatch(text: &str, reference: Option<u64>) -> Result<Command, Problem> {

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use tidegate_core::{ErrorCode, Problem, Target};
 use tidegate_wire::{Connection, Ear, Encoding, Hearing, WatchName, websocket_text};
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
 use super::begin::{Begin, Names};
 use super::codec::{Decoder, Message, Violation, close_frame, control_frame};
@@ -29,6 +30,8 @@ const HEAR_BYTES: usize = 64 * 1024;
 pub(crate) struct Session {
     gateway: Arc<Gateway>,
     caller: Caller,
+    /// Who it is from now on, while a fresh token is looked at.
+    renewed: Option<oneshot::Receiver<Caller>>,
     runtime: Handle,
     watches: Watches,
     encoding: Encoding,
@@ -83,8 +86,16 @@ impl Session {
             Some(target) => Watches::One(One { target, name: ONLY_WATCH, last_name: ONLY_WATCH }),
             None => Watches::Many(Box::new(Many::new())),
         };
-        let mut session =
-            Session { gateway, caller, runtime: Handle::current(), watches, encoding, decoder: None, nonsense: 0 };
+        let mut session = Session {
+            gateway,
+            caller,
+            renewed: None,
+            runtime: Handle::current(),
+            watches,
+            encoding,
+            decoder: None,
+            nonsense: 0,
+        };
         if !heard.is_empty() {
             session.decoder().push(heard);
         }
@@ -131,6 +142,12 @@ impl Session {
                 }
                 Err(refusal) => websocket_text(refusal.as_bytes(), answer),
             },
+            (Command::Token(token), _) => {
+                let (known, renewed) = oneshot::channel();
+                self.renewed = Some(renewed);
+                self.runtime.spawn(self.begin(connection).renew(token, known));
+                return Hearing::Wait;
+            }
             (Command::Unwatch { reference, name }, Watches::Many(many)) => match many.has(reference, name) {
                 Ok(()) => {
                     connection.unwatch(name, text_frame(&command::done(reference)));
@@ -168,6 +185,9 @@ impl Ear for Session {
     fn hear(&mut self, bytes: &[u8], connection: &Connection, answer: &mut Vec<u8>) -> Hearing {
         if !bytes.is_empty() {
             self.decoder().push(bytes);
+        }
+        if let Some(caller) = self.renewed.take().and_then(|mut renewed| renewed.try_recv().ok()) {
+            self.caller = caller;
         }
         let mut heard = 0;
         loop {

@@ -8,7 +8,7 @@ use tidegate_hub::{WatchEntry, WatchGuard};
 use tokio::sync::oneshot;
 
 use super::inbox::ConnectionId;
-use super::message::{Said, WatchName};
+use super::message::{Said, Voice, WatchName};
 use super::socket::{Seat, State, Walking};
 use super::thread::{Draining, Lane};
 use crate::until::{Due, expired};
@@ -21,6 +21,13 @@ const LINGER: Duration = Duration::from_secs(2);
 const RIGHTS_AGAIN: Duration = Duration::from_secs(1);
 
 impl Lane {
+    /// A watch ends on its way, unless it goes on without this walk.
+    pub(super) fn end_walk(&mut self, id: ConnectionId, voice: Voice, problem: &Problem) {
+        if self.socket(id).is_some_and(|socket| socket.voice(voice).is_some()) {
+            self.end(id, voice.name, problem);
+        }
+    }
+
     /// A watch ends for this reason; a socket of one watch ends with it.
     pub(super) fn end(&mut self, id: ConnectionId, name: WatchName, problem: &Problem) {
         let now = self.now;
@@ -77,19 +84,24 @@ impl Lane {
 
     /// Ends a watch without a word, and tells where it stands, unless it is over.
     pub(super) fn leave(&mut self, id: ConnectionId, name: WatchName, told: oneshot::Sender<Option<Cursor>>) {
-        let socket = self.sockets.get(id.number as usize).filter(|socket| socket.id == id && !socket.closing);
-        let Some((socket, at)) = socket.and_then(|socket| Some((socket, socket.watch(name)?))) else { return };
-        let stands = match &socket.watches[at].state {
+        let at = self.socket(id).filter(|socket| !socket.closing).and_then(|socket| socket.watch(name));
+        let Some(stands) = at.and_then(|at| self.stands(id, at)) else { return };
+        drop(self.remove(id, name));
+        let _ = told.send(stands);
+    }
+
+    /// Where a watch stands, unless it is over: `Some(None)` before the first cursor of its view.
+    pub(super) fn stands(&self, id: ConnectionId, at: usize) -> Option<Option<Cursor>> {
+        let socket = self.sockets.get(id.number as usize).filter(|socket| socket.id == id)?;
+        Some(match &socket.watches.get(at)?.state {
             State::Walking(Walking { stands, .. }) => stands.as_deref().copied(),
             State::Late(seat, place) => Some(seat.hold.cursor(place.upto)),
             State::Live(Seat { tail, member, hold }) => {
                 let upto = self.tails[*tail as usize].upto_of(*member);
                 Some(hold.cursor(upto))
             }
-            State::Ended => return,
-        };
-        drop(self.remove(id, name));
-        let _ = told.send(stands);
+            State::Ended => return None,
+        })
     }
 
     fn close_with(&mut self, id: ConnectionId, last: Bytes, code: ErrorCode) {
@@ -148,7 +160,7 @@ impl Lane {
         Some(watch.listed)
     }
 
-    fn release(&mut self, state: State) {
+    pub(super) fn release(&mut self, state: State) {
         match state {
             State::Walking(Walking { walk, .. }) => walk.into_iter().for_each(|walk| walk.abort()),
             State::Live(seat) => {
@@ -204,6 +216,7 @@ impl Lane {
             let Some(socket) = self.sockets.get_mut(number).filter(|socket| !socket.closing) else { continue };
             let (id, encoding) = (socket.id, socket.encoding);
             for watch in &mut socket.watches {
+                let voice = watch.voice();
                 let Some(until) = &mut watch.until else { continue };
                 let after = match until.due(now) {
                     Due::End => {
@@ -212,7 +225,7 @@ impl Lane {
                     }
                     Due::Notice if matches!(watch.state, State::Walking(_)) => now + RIGHTS_AGAIN,
                     Due::Notice => {
-                        told.push((id, watch.name, until.notice(encoding, now)));
+                        told.push((id, voice, until.notice(encoding, now)));
                         now + RIGHTS_AGAIN
                     }
                     Due::Nothing(at) => at,
@@ -221,8 +234,8 @@ impl Lane {
             }
         }
         self.look_at_rights = next;
-        for (id, name, notice) in told {
-            self.say(id, Said { watch: Some(name), bytes: notice, stands: None, written: None });
+        for (id, voice, notice) in told {
+            self.say(id, Said { watch: Some(voice), bytes: notice, stands: None, written: None });
         }
         for (id, name) in ended {
             self.end(id, name, &expired());

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use tidegate_core::{Cursor, Problem};
-use tidegate_hub::{Drain, WatchEntry};
+use tidegate_hub::{Drain, WatchEntry, WatchHandle};
 use tokio::sync::{Notify, oneshot};
 
 use super::inbox::{ConnectionId, Inbox};
 use super::line::Line;
-use super::message::{Arrival, Message, Opening, Said, Terms, WatchName, Watched};
+use super::message::{Arrival, Message, Opening, Said, Terms, Voice, WatchName, Watched};
 use super::thread::Lane;
 use crate::options::StreamOptions;
 use crate::tail::Place;
@@ -112,16 +112,17 @@ impl Connection {
     /// Begins a watch, which is on the list until its end. Names are the caller's, each used once.
     pub fn watch(&self, tails: &Tails, name: WatchName, watcher: Watcher, mut entry: WatchEntry) {
         let (stands, until) = (watcher.plan.stands().map(Box::new), watcher.until);
-        let mut walk = Walk::new(tails, &watcher, self.sink(name));
+        let voice = Voice { name, life: 0 };
+        let (mut walk, chain) = (Walk::new(tails, &watcher, self.sink(voice)), watcher.chain);
         // The same text, once for all watchers of a view.
         entry.view = walk.view().clone();
-        self.post(|id| Message::Watch(id, name, Box::new(Watched { entry, stands, until })));
+        self.post(|id| Message::Watch(id, name, Box::new(Watched { entry, stands, until, chain })));
         let walk = tokio::spawn(async move {
             let arrived = walk.begin(&watcher).await;
             drop(watcher);
             arrive(walk, arrived);
         });
-        self.post(|id| Message::Walking(id, name, walk.abort_handle()));
+        self.post(|id| Message::Walking(id, voice, walk.abort_handle()));
     }
 
     /// Ends a watch without a word; `answer` follows its last frame.
@@ -160,22 +161,30 @@ impl Connection {
         self.post(Message::Listen);
     }
 
+    /// Whether a watch on the list is one of this socket.
+    pub fn has(&self, handle: &WatchHandle) -> bool {
+        handle.is_on(&self.inbox, self.id.bits())
+    }
+
     /// Ends the socket in order, after these bytes.
     pub fn close(&self, last: Bytes) {
         self.post(|id| Message::Close(id, last));
     }
 
-    pub(super) fn sink(&self, name: WatchName) -> LaneSink {
-        LaneSink { connection: self.clone(), name, unwritten: 0 }
+    pub(super) fn sink(&self, voice: Voice) -> LaneSink {
+        LaneSink { connection: self.clone(), voice, unwritten: 0 }
     }
 }
 
 /// Hands a walk's result to the lane; a client that has gone is the lane's to see.
-fn arrive(walk: Walk<LaneSink>, arrived: io::Result<Result<Place, Problem>>) {
-    let (_, hold, LaneSink { connection, name, .. }) = walk.into_parts();
+pub(super) fn arrive(walk: Walk<LaneSink>, arrived: io::Result<Result<Place, Problem>>) {
+    let (_, hold, sink) = walk.into_parts();
     match arrived {
-        Ok(Ok(place)) => connection.post(|id| Message::Live(id, name, Box::new(Arrival { hold, place }))),
-        Ok(Err(problem)) => connection.post(|id| Message::End(id, name, problem)),
+        Ok(Ok(place)) => {
+            let LaneSink { connection, voice, .. } = sink;
+            connection.post(|id| Message::Live(id, voice, Box::new(Arrival { hold, place })));
+        }
+        Ok(Err(problem)) => sink.end(problem),
         Err(_) => {}
     }
 }
@@ -190,8 +199,16 @@ pub(super) async fn catch_up(tails: Tails, hold: Hold, place: Place, sink: LaneS
 /// Where a walk writes: its turn on the lane's socket.
 pub(super) struct LaneSink {
     connection: Connection,
-    name: WatchName,
+    voice: Voice,
     unwritten: usize,
+}
+
+impl LaneSink {
+    /// The watch ends before it is live.
+    pub(super) fn end(self, problem: Problem) {
+        let LaneSink { connection, voice, .. } = self;
+        connection.post(|id| Message::End(id, voice, problem));
+    }
 }
 
 impl Sink for LaneSink {
@@ -200,7 +217,7 @@ impl Sink for LaneSink {
         for (at, bytes) in chunks.iter().enumerate() {
             self.unwritten += bytes.len();
             let stands = stands.filter(|_| at + 1 == chunks.len());
-            let said = |written| Said { watch: Some(self.name), bytes: bytes.clone(), stands, written };
+            let said = |written| Said { watch: Some(self.voice), bytes: bytes.clone(), stands, written };
             if self.unwritten < UNWRITTEN_BYTES_MAX {
                 self.connection.post(|id| Message::Say(id, said(None)));
                 continue;

@@ -111,7 +111,7 @@ impl Keeper for Inbox {
 }
 
 impl ConnectionId {
-    fn bits(self) -> u64 {
+    pub(super) fn bits(self) -> u64 {
         u64::from(self.generation) << 32 | u64::from(self.number)
     }
 

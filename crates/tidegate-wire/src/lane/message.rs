@@ -18,6 +18,14 @@ use crate::tails::Hold;
 /// The name of a watch on its socket.
 pub type WatchName = u32;
 
+/// A watch as its walk speaks of it. One that goes on with another view has another life, so that nothing is taken for its
+/// own that a walk of the one before had still to say.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Voice {
+    pub(super) name: WatchName,
+    pub(super) life: u32,
+}
+
 pub(super) enum Message {
     /// A socket is the lane's from now on.
     Open(ConnectionId, Box<Opening>),
@@ -25,13 +33,13 @@ pub(super) enum Message {
     /// between what its handshake leaves behind.
     Watch(ConnectionId, WatchName, Box<Watched>),
     /// What brings it to its tail, to be ended with the socket.
-    Walking(ConnectionId, WatchName, AbortHandle),
+    Walking(ConnectionId, Voice, AbortHandle),
     /// Bytes of one watch, or of none, to be written in their turn.
     Say(ConnectionId, Said),
     /// A watch has arrived at its tail.
-    Live(ConnectionId, WatchName, Box<Arrival>),
-    /// A watch ends, and on a socket of one watch the socket too.
-    End(ConnectionId, WatchName, Problem),
+    Live(ConnectionId, Voice, Box<Arrival>),
+    /// A watch ends on its way, and on a socket of one watch the socket too.
+    End(ConnectionId, Voice, Problem),
     /// Something is to happen to a watch, for a reason from outside.
     Order(ConnectionId, WatchName, Order),
     /// The client wants no more of a watch; the answer comes after its last frame.
@@ -78,11 +86,13 @@ pub(super) struct Watched {
     pub(super) stands: Option<Box<Cursor>>,
     /// When its client's right to it ends.
     pub(super) until: Option<Instant>,
+    /// Whether its frames carry `prev`.
+    pub(super) chain: bool,
 }
 
 pub(super) struct Said {
     /// Whose frames they are.
-    pub(super) watch: Option<WatchName>,
+    pub(super) watch: Option<Voice>,
     pub(super) bytes: Bytes,
     /// Where the watch stands after them.
     pub(super) stands: Option<Cursor>,

@@ -15,7 +15,7 @@ use tokio::task::AbortHandle;
 use super::ear::Ear;
 use super::inbox::ConnectionId;
 use super::line::{Line, Taken};
-use super::message::{Terms, WatchName};
+use super::message::{Terms, Voice, WatchName};
 use super::output::Output;
 use crate::encoding::{Encoding, websocket_text};
 use crate::tail::Place;
@@ -60,6 +60,9 @@ pub(super) struct Run(Option<WatchName>);
 /// One watch.
 pub(super) struct Watch {
     pub(super) name: WatchName,
+    /// Counts how often it went on with another view.
+    pub(super) life: u32,
+    pub(super) chain: bool,
     pub(super) state: State,
     /// Since when it has not been live, after it was.
     pub(super) behind_since: Option<Instant>,
@@ -141,6 +144,11 @@ impl Socket {
         self.watches.iter().position(|watch| watch.name == name)
     }
 
+    /// The watch whose walk speaks, unless it goes on without it.
+    pub(super) fn voice(&self, voice: Voice) -> Option<usize> {
+        self.watches.iter().position(|watch| watch.voice() == voice)
+    }
+
     /// Queues bytes of a watch, or an answer.
     pub(super) fn say(
         &mut self,
@@ -205,6 +213,10 @@ impl Socket {
 }
 
 impl Watch {
+    pub(super) fn voice(&self) -> Voice {
+        Voice { name: self.name, life: self.life }
+    }
+
     /// Out of step with its tail from now on.
     pub(super) fn fall_late(&mut self, place: Place) {
         self.state = match std::mem::replace(&mut self.state, State::Walking(Walking::default())) {

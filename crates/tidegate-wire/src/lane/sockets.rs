@@ -10,7 +10,7 @@ use tokio::task::AbortHandle;
 use super::ear::Hearing;
 use super::handle::{Connection, catch_up};
 use super::inbox::ConnectionId;
-use super::message::{Arrival, Opening, Said, WatchName, Watched};
+use super::message::{Arrival, Opening, Said, Voice, WatchName, Watched};
 use super::pass::{LaneTail, Member, advance};
 use super::socket::{Seat, Socket, State, Walking, Watch};
 use super::thread::Lane;
@@ -40,21 +40,22 @@ impl Lane {
     }
 
     pub(super) fn watch(&mut self, id: ConnectionId, name: WatchName, watched: Watched) {
-        let Watched { entry, stands, until } = watched;
+        let Watched { entry, stands, until, chain } = watched;
         let (watches, handle) = (self.hub.watches().clone(), self.inbox.handle(id, name));
         if let Some(socket) = self.socket(id) {
             let listed = watches.enter(entry, handle);
-            let state = State::Walking(Walking { walk: None, stands });
-            socket.watches.push(Watch { name, state, behind_since: None, until: until.map(Until::new), listed });
-            if until.is_some() {
+            let (state, ends) = (State::Walking(Walking { walk: None, stands }), until.is_some());
+            let until = until.map(Until::new);
+            socket.watches.push(Watch { name, life: 0, chain, state, behind_since: None, until, listed });
+            if ends {
                 self.look_at_rights = Some(self.now);
             }
         }
     }
 
-    pub(super) fn walking(&mut self, id: ConnectionId, name: WatchName, walk: AbortHandle) {
+    pub(super) fn walking(&mut self, id: ConnectionId, voice: Voice, walk: AbortHandle) {
         let watch = self.socket(id).and_then(|socket| {
-            let watch = socket.watch(name)?;
+            let watch = socket.voice(voice)?;
             Some(&mut socket.watches[watch])
         });
         match watch {
@@ -74,16 +75,16 @@ impl Lane {
         if socket.closing {
             return;
         }
-        if let Some(name) = said.watch {
+        if let Some(voice) = said.watch {
             // A watch that has ended has nothing to say.
-            let Some(at) = socket.watch(name) else { return };
+            let Some(at) = socket.voice(voice) else { return };
             if let State::Walking(Walking { stands, .. }) = &mut socket.watches[at].state
                 && let Some(cursor) = said.stands
             {
                 **stands.get_or_insert_with(|| Box::new(cursor)) = cursor;
             }
         }
-        socket.say(said.watch, said.bytes, said.written, now);
+        socket.say(said.watch.map(|voice| voice.name), said.bytes, said.written, now);
         let unheard = socket.unheard;
         if let Some(socket) = self.sockets.get_mut(id.number as usize) {
             socket.arm(&self.poll);
@@ -95,14 +96,17 @@ impl Lane {
     }
 
     /// A watch has come to its tail.
-    pub(super) fn live(&mut self, id: ConnectionId, name: WatchName, arrival: Arrival) {
-        let Some(at) = self.socket(id).filter(|socket| !socket.closing).and_then(|socket| socket.watch(name)) else {
+    pub(super) fn live(&mut self, id: ConnectionId, voice: Voice, arrival: Arrival) {
+        let Some(at) = self.socket(id).filter(|socket| !socket.closing).and_then(|socket| socket.voice(voice)) else {
             return;
         };
         let Arrival { hold, place } = arrival;
         let tail = self.tail(&hold);
         if let Some(socket) = self.socket(id) {
             let watch = &mut socket.watches[at];
+            if watch.life > 0 {
+                watch.listed.share(&hold.tail.key.view);
+            }
             watch.state = State::Late(Seat { tail, member: 0, hold }, Box::new(place));
         }
         self.queue(id.number);
@@ -263,17 +267,17 @@ impl Lane {
 
     /// A watch behind its ring leaves the tail, and a task reads the log for it.
     fn read_log(&mut self, id: ConnectionId, at: u32, place: Place) {
-        let sink = |name| Connection { inbox: self.inbox.clone(), id }.sink(name);
+        let sink = |voice| Connection { inbox: self.inbox.clone(), id }.sink(voice);
         let Some(tails) = self.tails() else { return };
         tails.stats().behind.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let Some(socket) = self.sockets.get_mut(id.number as usize) else { return };
         let watch = &mut socket.watches[at as usize];
-        let name = watch.name;
+        let voice = watch.voice();
         let State::Late(seat, _) = std::mem::replace(&mut watch.state, State::Walking(Walking::default())) else {
             return;
         };
         let (tail, stands) = (seat.tail, Box::new(seat.hold.cursor(place.upto)));
-        let walk = self.runtime.spawn(catch_up(tails, seat.hold, place, sink(name)));
+        let walk = self.runtime.spawn(catch_up(tails, seat.hold, place, sink(voice)));
         watch.state = State::Walking(Walking { walk: Some(walk.abort_handle()), stands: Some(stands) });
         self.let_go(tail);
     }

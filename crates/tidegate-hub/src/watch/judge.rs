@@ -1,0 +1,89 @@
+//! A watch that goes on is judged anew: its caller has shown another token, or the policies are others.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tidegate_core::{Cursor, Kind, Problem, ResetReason};
+
+use super::lens::Lens;
+use super::plan::{Plan, Start, resume};
+use super::view::View;
+use crate::Hub;
+use crate::channel::Channel;
+use crate::policy::{Caller, Entrance, Reach};
+use crate::watches::WatchEntry;
+
+/// What a watch sees from now on, where that is not what it saw.
+#[derive(Clone, Debug)]
+pub struct Regard {
+    /// What it sees.
+    pub view: View,
+    channel: Arc<Channel>,
+    reach: Reach,
+}
+
+/// A credential in place of the one that a watch began with.
+#[derive(Clone, Debug)]
+pub struct Renewal {
+    /// When it ends.
+    pub until: Option<Instant>,
+    /// What the watch sees by it; `None`: the same.
+    pub regard: Option<Regard>,
+}
+
+/// How much later the shown history may begin that is still the same: it is asked twice, a moment apart.
+const MOMENT_MS: u64 = 1_000;
+
+impl Hub {
+    /// Decides what a watch sees from now on if `caller` is whose it is; `None`: what it saw.
+    ///
+    /// # Errors
+    /// `unauthenticated` or `forbidden`: it sees nothing any more.
+    pub fn judge(&self, entry: &WatchEntry, caller: &Caller) -> Result<Option<Regard>, Problem> {
+        let WatchEntry { view, channel, principal, .. } = entry;
+        let ask = |caller: &Caller| Entrance::ask(&channel.config, &view.scope.target, caller);
+        let Entrance { rows, mask, reach, .. } = ask(caller)?;
+        let lens = Lens { rows, mask, ..view.lens.as_deref().cloned().unwrap_or_default() };
+        let lens = (!lens.is_clear()).then(|| Arc::new(lens));
+        let other = View { lens, ..view.clone() };
+        let narrower = || {
+            let before = Caller::with_claims(principal.claims.clone()).ok().and_then(|before| ask(&before).ok());
+            before.is_none_or(|before| narrows(before.reach, reach))
+        };
+        if other == *view && !(view.kind == Kind::History && reach != Reach::All && narrower()) {
+            return Ok(None);
+        }
+        Ok(Some(Regard { view: other, channel: channel.clone(), reach }))
+    }
+}
+
+/// Whether less of history is shown than before.
+fn narrows(before: Reach, now: Reach) -> bool {
+    match (before.resumes(), now.resumes()) {
+        (_, None) => false,
+        (None, Some(_)) => true,
+        (Some(before), Some(now)) => now.0 > before.0 + MOMENT_MS,
+    }
+}
+
+impl Regard {
+    /// Where the watch goes on that stood there: a state with all its rows, a history from where it stood. May read the
+    /// log, so it may block on the disk.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn plan(self, stands: Option<Cursor>) -> Result<Plan, Problem> {
+        let Regard { view, channel, reach } = self;
+        let start = match (view.kind, stands) {
+            (Kind::State, _) => Start::Snapshot(ResetReason::Rights),
+            (Kind::History, Some(cursor)) => resume(&channel, &view, reach, cursor)?,
+            (Kind::History, None) => Start::At(channel.log.head()),
+        };
+        Ok(Plan { channel, view, start, now: false, oldest: None, reach })
+    }
+
+    /// The channel.
+    pub fn channel(&self) -> &Arc<Channel> {
+        &self.channel
+    }
+}

@@ -1,0 +1,77 @@
+//! A watch of a lane goes on by another credential: its end moves, and if it sees something else from now on, a task
+//! brings it to another tail from where it stands.
+
+use tidegate_core::{Cursor, Problem};
+use tidegate_hub::{Plan, Regard, Renewal};
+
+use super::handle::{Connection, LaneSink, arrive};
+use super::inbox::ConnectionId;
+use super::message::{Voice, WatchName};
+use super::socket::{State, Walking};
+use super::thread::Lane;
+use crate::encoding::Encoding;
+use crate::tails::Tails;
+use crate::until::Until;
+use crate::walk::{Walk, Watcher};
+
+/// A watch that is to see something else.
+struct Over {
+    regard: Regard,
+    stands: Option<Cursor>,
+    encoding: Encoding,
+    chain: bool,
+}
+
+impl Lane {
+    /// Also one that is on its way to its tail.
+    pub(super) fn renew(&mut self, id: ConnectionId, name: WatchName, renewal: Renewal) {
+        let Renewal { until, regard } = renewal;
+        let Some(socket) = self.socket(id).filter(|socket| !socket.closing) else { return };
+        let Some(at) = socket.watch(name) else { return };
+        let watch = &mut socket.watches[at];
+        watch.until = Until::renewed(watch.until, until);
+        if until.is_some() {
+            self.look_at_rights = Some(self.now);
+        }
+        if let Some(regard) = regard {
+            self.go_over(id, at, regard);
+        }
+    }
+
+    fn go_over(&mut self, id: ConnectionId, at: usize, regard: Regard) {
+        let Some(tails) = self.tails() else { return };
+        let Some(stands) = self.stands(id, at) else { return };
+        let connection = Connection { inbox: self.inbox.clone(), id };
+        let runtime = self.runtime.clone();
+        let Some(socket) = self.socket(id) else { return };
+        let encoding = socket.encoding;
+        let watch = &mut socket.watches[at];
+        // What its walk has still to say is of the view that it had.
+        watch.life = watch.life.wrapping_add(1);
+        let over = Over { regard, stands, encoding, chain: watch.chain };
+        let sink = connection.sink(Voice { name: watch.name, life: watch.life });
+        let walk = runtime.spawn(go_over(tails, over, sink)).abort_handle();
+        let walking = State::Walking(Walking { walk: Some(walk), stands: stands.map(Box::new) });
+        let before = std::mem::replace(&mut watch.state, walking);
+        self.release(before);
+    }
+}
+
+async fn go_over(tails: Tails, over: Over, sink: LaneSink) {
+    let Over { regard, stands, encoding, chain } = over;
+    match plan(&tails, regard, stands).await {
+        Ok(plan) => {
+            let watcher = Watcher::over(plan, encoding, chain);
+            let mut walk = Walk::new(&tails, &watcher, sink);
+            let arrived = walk.go_over(&watcher).await;
+            arrive(walk, arrived);
+        }
+        Err(problem) => sink.end(problem),
+    }
+}
+
+/// Where blocking is allowed.
+pub(crate) async fn plan(tails: &Tails, regard: Regard, stands: Option<Cursor>) -> Result<Plan, Problem> {
+    let tails = tails.clone();
+    tails.blocks().read(move || regard.plan(stands)).await
+}
