@@ -9,7 +9,7 @@ import { publish } from "../../portal/tidegate.js";
 
 const SECRET = "0123456789abcdef0123456789abcdef";
 const ISSUER = "https://id.example.org";
-const FIRST_MS = 3_000;
+const FIRST_MS = 6_000; // longer than the time after which it asks for a token again
 
 const config = (given) => `${usual(given)}  mine:
     address: mine/{who}
