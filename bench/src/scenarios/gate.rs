@@ -21,6 +21,9 @@ const ISSUER: &str = "https://id.example.org";
 const IN_USE: &str = r#"gate:
   issuers:
     bench: { issuer: "https://id.example.org", audience: tidegate, algorithms: HS256, secret: 0123456789abcdef0123456789abcdef }
+  limits:
+    address: { connects: 1000000/s, requests: 1000000/s, watches: 1000000/s, publishes: 1000000/s, watches_max: 1000000 }
+    subject: { requests: 1000000/s, watches: 1000000/s, publishes: 1000000/s, watches_max: 1000000 }
 audit: { file: audit.jsonl, allows: 1% }
 "#;
 /// Tokens outlast any run.
