@@ -166,7 +166,7 @@ impl Watches {
             let place = shared.live.insert(Live { number, entry, handle: handle.clone() });
             WatchGuard { shared: self.shared.clone(), place }
         };
-        if let Some(Err(problem)) = self.refuses.get().map(|refuses| refuses(&principal)) {
+        if let Some(problem) = self.refused(&principal) {
             handle.tell(Order::End(problem));
         }
         guard
@@ -191,7 +191,7 @@ impl Watches {
     ) -> Option<Result<(), Problem>> {
         let mut shared = lock(&self.shared);
         let live = shared.live.iter_mut().find(|live| live.entry.id == id)?;
-        Some(change(&mut live.entry).map(|order| live.handle.tell(order)))
+        Some(change(&mut live.entry).map(|order| self.tell(live, order)))
     }
 
     /// Those that are looked for.
@@ -204,16 +204,24 @@ impl Watches {
     pub fn order_all(&self, wanted: impl Fn(&WatchHandle) -> bool, mut change: impl FnMut(&mut WatchEntry) -> Order) {
         for live in lock(&self.shared).live.iter_mut().filter(|live| wanted(&live.handle)) {
             let order = change(&mut live.entry);
-            live.handle.tell(order);
+            self.tell(live, order);
         }
+    }
+
+    /// Also a caller in place of another may be refused since it was asked about.
+    fn tell(&self, live: &Live, order: Order) {
+        live.handle.tell(self.refused(&live.entry.principal).map_or(order, Order::End));
+    }
+
+    fn refused(&self, principal: &Principal) -> Option<Problem> {
+        self.refuses.get()?(principal).err()
     }
 
     /// Ends all watches whose caller is refused now. Returns how many.
     pub fn end_refused(&self) -> usize {
-        let Some(refuses) = self.refuses.get() else { return 0 };
         let mut ended = 0;
         for live in lock(&self.shared).live.iter() {
-            if let Err(problem) = refuses(&live.entry.principal) {
+            if let Some(problem) = self.refused(&live.entry.principal) {
                 live.handle.tell(Order::End(problem));
                 ended += 1;
             }

@@ -5,12 +5,13 @@
 use http::header::{ALLOW, HeaderValue};
 use http::{HeaderMap, Method, Request};
 use hyper::body::Incoming;
-use tidegate_core::{ErrorCode, Principal, Problem};
+use tidegate_core::{ErrorCode, Principal, Problem, Target};
 use tidegate_hub::{Order, Renewal, WatchEntry, WatchId};
 use tidegate_wire::Connection;
 
 use crate::Gateway;
 use crate::answer::{self, Answer};
+use crate::audit::{Act, Asked};
 use crate::caller::Caller;
 use crate::visitor::Visitor;
 
@@ -46,23 +47,26 @@ async fn renew(gateway: &Gateway, id: &str, headers: &HeaderMap, visitor: &Visit
         return Err(Problem::new(ErrorCode::Unauthenticated, "no fresh token was sent")
             .hint("send `Authorization: Bearer TOKEN`"));
     }
-    let id_read = id.parse::<WatchId>().ok();
-    let found = id_read.and_then(|id| gateway.hub.watches().find(id));
-    let mut denied = None;
-    if let Some((entry, _)) = &found {
-        same(&entry.principal, &caller)?;
-        denied = asked(gateway, &caller, entry).await?;
+    let unknown = || {
+        Problem::new(ErrorCode::WatchNotFound, format!("there is no watch `{id}`"))
+            .hint("the id is in `begin`; a watch that has ended goes on by another one with its last cursor")
+    };
+    let id = id.parse::<WatchId>().map_err(|_| unknown())?;
+    let (entry, _) = gateway.hub.watches().find(id).ok_or_else(unknown)?;
+    let mut decisions = Decisions { gateway, caller: &caller, headers: Some(headers), made: Vec::new() };
+    let renewed = match same(&entry.principal, &caller) {
+        Err(problem) => Err(problem),
+        Ok(()) => {
+            let denied = asked(gateway, &caller, &entry).await?;
+            // Its principal may be another by now, but one of the same caller.
+            gateway.hub.watches().order(id, |entry| Ok(decisions.judge(entry, denied))).ok_or_else(unknown)?
+        }
+    };
+    if let Err(problem) = &renewed {
+        decisions.made.push((entry.view.scope.target, Some(problem.clone())));
     }
-    let ordered = id_read.and_then(|id| {
-        gateway.hub.watches().order(id, |entry| {
-            same(&entry.principal, &caller)?;
-            Ok(denied.map_or_else(|| judged(gateway, &caller, entry), Order::End))
-        })
-    });
-    ordered.unwrap_or_else(|| {
-        Err(Problem::new(ErrorCode::WatchNotFound, format!("there is no watch `{id}`"))
-            .hint("the id is in `begin`; a watch that has ended goes on by another one with its last cursor"))
-    })
+    decisions.tell();
+    renewed
 }
 
 /// Gives a WebSocket and all its watches a fresh token. Returns who it is from then on.
@@ -79,13 +83,15 @@ pub(crate) async fn renew_socket(
     for entry in watches.list_where(|entry, handle| entry.channel.config.access.asks.watch && connection.has(handle)) {
         denied.extend(asked(gateway, &caller, &entry).await?.map(|problem| (entry.id, problem)));
     }
+    let mut decisions = Decisions { gateway, caller: &caller, headers: None, made: Vec::new() };
     watches.order_all(
         |handle| connection.has(handle),
-        |entry| match denied.iter().position(|(id, _)| *id == entry.id) {
-            Some(at) => Order::End(denied.swap_remove(at).1),
-            None => judged(gateway, &caller, entry),
+        |entry| {
+            let at = denied.iter().position(|(id, _)| *id == entry.id);
+            decisions.judge(entry, at.map(|at| denied.swap_remove(at).1))
         },
     );
+    decisions.tell();
     Ok(caller)
 }
 
@@ -114,15 +120,39 @@ fn same(before: &Principal, caller: &Caller) -> Result<(), Problem> {
     }
 }
 
-/// What a watch comes to with a fresh token of its caller.
-fn judged(gateway: &Gateway, caller: &Caller, entry: &mut WatchEntry) -> Order {
-    let regard = match gateway.hub.judge(entry, caller.policy()) {
-        Ok(regard) => regard,
-        Err(problem) => return Order::End(problem),
-    };
-    entry.principal = caller.principal().clone();
-    if let Some(regard) = &regard {
-        entry.view = regard.view.clone();
+/// What was decided of watches, told when their list is not at hand any more.
+struct Decisions<'r> {
+    gateway: &'r Gateway,
+    caller: &'r Caller,
+    headers: Option<&'r HeaderMap>,
+    made: Vec<(Target, Option<Problem>)>,
+}
+
+impl Decisions<'_> {
+    /// What a watch comes to with a fresh token of its caller; `denied`: by an application.
+    fn judge(&mut self, entry: &mut WatchEntry, denied: Option<Problem>) -> Order {
+        let target = entry.view.scope.target.clone();
+        let judged = match denied {
+            Some(problem) => Err(problem),
+            None => self.gateway.hub.judge(entry, self.caller.policy()),
+        };
+        self.made.push((target, judged.as_ref().err().cloned()));
+        let regard = match judged {
+            Ok(regard) => regard,
+            Err(problem) => return Order::End(problem),
+        };
+        entry.principal = self.caller.principal().clone();
+        if let Some(regard) = &regard {
+            entry.view = regard.view.clone();
+        }
+        Order::Renew(Box::new(Renewal { until: self.caller.until(), regard }))
     }
-    Order::Renew(Box::new(Renewal { until: caller.until(), regard }))
+
+    /// Tells the audit.
+    fn tell(self) {
+        for (target, refused) in &self.made {
+            let asked = Asked { act: Act::Read, address: target.as_str(), headers: self.headers };
+            self.gateway.audit.decided(self.caller, &asked, refused.as_ref());
+        }
+    }
 }

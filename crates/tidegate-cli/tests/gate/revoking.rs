@@ -187,3 +187,32 @@ async fn an_operator_revokes_on_the_command_line() {
     assert!(String::from_utf8_lossy(&refused.stderr).contains("key-not-found"), "{refused:?}");
     assert_eq!(revoke(&["--subject", "ann", "--watch", "x"]).status.code(), Some(2));
 }
+
+/// Watches that begin while their token is revoked: none is left over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_watch_slips_in_beside_a_revocation() {
+    let server = start();
+    let at = server.address();
+    for round in 0..10 {
+        let id = format!("ann-{round}");
+        let token = of("ann", &id);
+        let opening = |transport| {
+            let asked = room(&token);
+            tokio::spawn(async move {
+                match opened(at, transport, &asked).await {
+                    Err((status, _)) => assert_eq!(status, 401, "{transport:?}"),
+                    Ok(mut watch) => {
+                        let frames = crate::rig::until(&mut watch, |frame| frame["op"] == "close").await;
+                        assert_eq!(frames.last().expect("the close")["code"], "token-revoked", "{transport:?}");
+                    }
+                }
+            })
+        };
+        let kinds = [Transport::Sse, Transport::Ndjson, Transport::WebSocket, Transport::Many];
+        let watches: Vec<_> = kinds.iter().cycle().take(12).map(|kind| opening(*kind)).collect();
+        revoke(&server, json!({ "token_id": id })).await;
+        for watch in watches {
+            tokio::time::timeout(PATIENCE, watch).await.expect("it ends").expect("as it should");
+        }
+    }
+}
