@@ -20,7 +20,7 @@ impl StepUp {
     /// `step-up-required` with the challenge that says what is needed; `unauthenticated` for a caller
     /// that showed nothing.
     pub fn check(&self, principal: &Principal, now: u64) -> Result<(), Refusal> {
-        if *self == StepUp::default() {
+        if self.is_nothing() {
             return Ok(());
         }
         if principal.is_anonymous() {
@@ -38,6 +38,18 @@ impl StepUp {
         }
         let what = if strong { "an older sign-in than" } else { "a weaker sign-in than" };
         Err(Refusal::new(Reason::StepUp, format!("{what} the channel asks for")).step_up(self.clone()))
+    }
+}
+
+impl StepUp {
+    /// Whether it asks nothing.
+    pub fn is_nothing(&self) -> bool {
+        *self == StepUp::default()
+    }
+
+    /// When a sign-in that is enough now is too old, in seconds since 1970; `None`: never.
+    pub fn until(&self, principal: &Principal) -> Option<u64> {
+        Some(principal.auth_time?.saturating_add(self.max_age?).saturating_add(1))
     }
 }
 
@@ -76,6 +88,16 @@ mod tests {
         let step_up = StepUp { acr: vec!["mfa".into()], max_age: None };
         let refusal = step_up.check(&Principal::anonymous(), 0).expect_err("refused");
         assert_eq!(refusal.reason(), Reason::Missing);
+    }
+
+    #[test]
+    fn a_sign_in_is_enough_to_the_second_that_was_told() {
+        let step_up = StepUp { acr: Vec::new(), max_age: Some(300) };
+        let principal = signed_in(None, Some(700));
+        let until = step_up.until(&principal).expect("an end");
+        assert!(step_up.check(&principal, until - 1).is_ok());
+        assert!(step_up.check(&principal, until).is_err());
+        assert_eq!(StepUp { max_age: None, ..step_up }.until(&principal), None);
     }
 
     #[test]

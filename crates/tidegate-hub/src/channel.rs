@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tidegate_core::{Address, Cursor, Kind, Offset, Pattern, Scope, Target};
+use tidegate_core::{Address, Cursor, Kind, Millis, Offset, Pattern, Scope, Target};
 use tidegate_log::{Log, loaded_mark};
 use tokio::sync::Notify;
 
@@ -92,6 +92,11 @@ impl Channel {
     /// Whether a caller may watch some address of it.
     pub fn readable_by(&self, caller: &Caller) -> bool {
         Entrance::ask(&self.config, &self.everything.target, caller).is_ok()
+    }
+
+    /// When the sign-in of a caller is too old for it.
+    pub fn sign_in_ends(&self, caller: &Caller) -> Option<Millis> {
+        caller.sign_in_ends(&self.config.access.requires)
     }
 
     /// Whether a caller may publish something to some address of it.

@@ -9,6 +9,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 use tidegate_core::Address;
+use tidegate_gate::{Principal, Shown};
 use tidegate_hub::{Act, Caller, decide};
 
 use crate::config::Config;
@@ -86,7 +87,7 @@ fn one(config: &Config, decision: &Decision) -> Result<(bool, String), String> {
     let channel = hub_channel(channel.ok_or_else(|| format!("no channel has the address `{}`", address.as_str()))?);
     let caller = match claims {
         None => Caller::anonymous(),
-        Some(claims) => Caller::with_claims(claims.to_string()).map_err(|error| error.to_string())?,
+        Some(claims) => Caller::of(signed_in(claims).into()).map_err(|error| error.to_string())?,
     };
     let data = || data.as_ref().map(|data| data.to_string().into()).ok_or("it has no `data`".to_owned());
     let act = match action {
@@ -98,6 +99,17 @@ fn one(config: &Config, decision: &Decision) -> Result<(bool, String), String> {
         Ok(()) => (true, String::new()),
         Err(problem) => (false, problem.map_or_else(String::new, |problem| format!(": {}", problem.detail))),
     })
+}
+
+/// As a token with these claims would be taken.
+fn signed_in(claims: &Value) -> Principal {
+    Principal {
+        shown: Shown::Token,
+        claims: claims.to_string().into(),
+        acr: claims.get("acr").and_then(Value::as_str).map(Into::into),
+        auth_time: claims.get("auth_time").and_then(Value::as_u64),
+        ..Principal::anonymous()
+    }
 }
 
 #[cfg(test)]
@@ -113,6 +125,9 @@ channels:
     address: orders/{org}
     key: id
     access: { read: claims.org == params.org, publish: data.n < 10, rows: data.owner == claims.sub }
+  vault:
+    address: vault
+    access: { read: true, requires: { acr: mfa } }
 ";
 
     fn judged(decisions: &str) -> Result<Decisions, String> {
@@ -131,12 +146,14 @@ channels:
 - { address: orders/a, data: { n: 30 }, action: publish, expect: deny }
 - { address: orders/a, claims: { org: a, sub: u }, data: { owner: u }, action: sees, expect: allow }
 - { address: orders/a, claims: { org: a, sub: u }, data: { owner: v }, action: sees, expect: deny }
+- { address: vault, claims: { acr: mfa }, action: read, expect: allow }
+- { address: vault, claims: { acr: pwd }, action: read, expect: deny }
 - { address: orders/b, claims: { org: a }, action: read, expect: allow }
 ",
         )
         .expect("decisions");
-        assert_eq!(made.good, 7);
-        assert!(made.differing[0].starts_with("decision 8: read at orders/b is denied: "), "{made:?}");
+        assert_eq!(made.good, 9);
+        assert!(made.differing[0].starts_with("decision 10: read at orders/b is denied: "), "{made:?}");
     }
 
     #[test]

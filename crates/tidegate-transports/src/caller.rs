@@ -8,6 +8,7 @@ use http::HeaderMap;
 use http::header::{AUTHORIZATION, COOKIE};
 use tidegate_core::{ErrorCode, Problem};
 use tidegate_gate::{Account, Credential, Limit, Principal, Refusal};
+use tidegate_hub::Channel;
 
 use crate::Gateway;
 use crate::visitor::Visitor;
@@ -66,11 +67,8 @@ impl Caller {
             None => principal,
         };
         gateway.gate.check(&principal).map_err(|refusal| refused(&refusal))?;
-        let policy = match principal.is_anonymous() {
-            true => tidegate_hub::Caller::anonymous(),
-            false => tidegate_hub::Caller::with_claims(principal.claims.clone())
-                .map_err(|error| Problem::new(ErrorCode::Invalid, format!("the claims of the token: {error}")))?,
-        };
+        let policy = tidegate_hub::Caller::of(principal.clone())
+            .map_err(|error| Problem::new(ErrorCode::Invalid, format!("the claims of the token: {error}")))?;
         Ok(Caller { principal, policy, peer, account })
     }
 
@@ -122,10 +120,20 @@ impl Caller {
 
     /// When what it showed is no longer good.
     pub(crate) fn until(&self) -> Option<Instant> {
-        let expires = SystemTime::UNIX_EPOCH + Duration::from_secs(self.principal.expires?);
-        let left = expires.duration_since(SystemTime::now()).unwrap_or_default();
-        Instant::now().checked_add(left)
+        instant(Duration::from_secs(self.principal.expires?))
     }
+
+    /// When it may no longer watch a channel: its token has ended, or its sign-in is too old.
+    pub(crate) fn until_of(&self, channel: &Channel) -> Option<Instant> {
+        let stale = channel.sign_in_ends(&self.policy).and_then(|until| instant(Duration::from_millis(until.0)));
+        self.until().into_iter().chain(stale).min()
+    }
+}
+
+/// A time since 1970 by the clock that does not jump; `None`: further off than anybody waits.
+fn instant(since: Duration) -> Option<Instant> {
+    let left = SystemTime::UNIX_EPOCH.checked_add(since)?.duration_since(SystemTime::now()).unwrap_or_default();
+    Instant::now().checked_add(left)
 }
 
 /// What a request shows. Two credentials would let two readers of the request disagree.

@@ -38,7 +38,8 @@ pub(crate) async fn poll(
         return Err(gateway.hub.draining_problem());
     }
     let plan = plan(gateway, target, &options, caller).await?;
-    let poll = Poll { gateway, caller, plan, options, presented, until: caller.until() };
+    let until = caller.until_of(&plan.channel);
+    let poll = Poll { gateway, caller, plan, options, presented, until };
     match poll.plan.start {
         Start::Snapshot(reason) => Ok(poll.again(&[Frame::Reset(reason)])),
         Start::Gap { reason, to, .. } => poll.gap(reason, to).await,

@@ -145,7 +145,7 @@ impl Decisions<'_> {
         if let Some(regard) = &regard {
             entry.view = regard.view.clone();
         }
-        Order::Renew(Box::new(Renewal { until: self.caller.until(), regard }))
+        Order::Renew(Box::new(Renewal { until: self.caller.until_of(&entry.channel), regard }))
     }
 
     /// Tells the audit.

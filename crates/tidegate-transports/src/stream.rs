@@ -143,7 +143,7 @@ pub(crate) async fn prepare_at(
         since: Millis::now(),
         place,
     };
-    let (id, until) = (id.to_string(), caller.until());
+    let (id, until) = (id.to_string(), caller.until_of(&plan.channel));
     let watcher = Watcher { plan, encoding, chain: options.chain, id, options: options.given, until };
     Ok((watcher, entry))
 }

@@ -5,3 +5,4 @@ mod renewing;
 mod revoking;
 mod rig;
 mod rights;
+mod step_up;

@@ -21,10 +21,13 @@ pub(crate) const HOUR: Duration = Duration::from_secs(3_600);
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn start() -> Server {
-    Server::start(
-        Path::new(env!("CARGO_BIN_EXE_tidegate")),
-        &format!(
-            r#"
+    Server::start(Path::new(env!("CARGO_BIN_EXE_tidegate")), &config())
+}
+
+/// The config, to which a test may add channels.
+pub(crate) fn config() -> String {
+    format!(
+        r#"
 gate:
   issuers:
     test:
@@ -55,7 +58,6 @@ channels:
     address: open/{{name}}
     access: {{ read: "true", publish: "true" }}
 "#
-        ),
     )
 }
 
@@ -280,4 +282,21 @@ impl Http2 {
             self.read.extend_from_slice(&data.payload);
         }
     }
+}
+
+/// One request on a connection of its own.
+pub(crate) async fn answered(
+    server: SocketAddr,
+    method: &str,
+    url: &str,
+    token: Option<&str>,
+    headers: &[&str],
+    body: &str,
+) -> Answer {
+    let mut lines: Vec<String> = headers.iter().map(|line| (*line).to_owned()).collect();
+    lines.extend(token.map(|token| format!("Authorization: Bearer {token}")));
+    lines.push("Connection: close".to_owned());
+    let mut wire = Wire::connect(server, None).await.expect("a connection");
+    wire.send(&request(server, method, url, &lines, body.as_bytes())).await.expect("sent");
+    tokio::time::timeout(PATIENCE, wire.answer()).await.expect("an answer in time").expect("an answer")
 }

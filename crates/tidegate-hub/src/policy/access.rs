@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tidegate_core::Mask;
+use tidegate_gate::StepUp;
 
 use super::history::History;
 use super::rule::{Policy, Right};
@@ -10,6 +11,8 @@ use super::rule::{Policy, Right};
 /// Who may do what with a channel; what is not allowed is denied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
+    /// How strongly and how recently who reads or publishes has to have signed in.
+    pub requires: StepUp,
     /// Who may watch and read.
     pub read: Policy,
     /// Who may publish what.
@@ -37,6 +40,7 @@ impl Default for Access {
     /// Nobody may do anything; whom `read` alone lets in sees all of it.
     fn default() -> Access {
         Access {
+            requires: StepUp::default(),
             read: Policy::Never,
             publish: Policy::Never,
             history: History::All,
@@ -55,8 +59,9 @@ impl Access {
 
     /// Whether all callers see the same, at any time: what one is told may be told to any other.
     pub fn is_for_everyone(&self) -> bool {
-        let Access { read, history, rows, asks, .. } = self;
-        *read == Policy::Always && *history == History::All && *rows == Policy::Always && !asks.watch
+        let Access { requires, read, history, rows, asks, .. } = self;
+        let open = *read == Policy::Always && *history == History::All && *rows == Policy::Always;
+        open && requires.is_nothing() && !asks.watch
     }
 
     /// Rules that let nobody do or see anything, though they do not say `false`: for `tidegate check`.

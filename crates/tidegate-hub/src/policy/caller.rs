@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tidegate_cel::{Json, Map, Shared, Value};
-use tidegate_core::json;
+use tidegate_core::{Millis, Principal, Problem, json};
+use tidegate_gate::StepUp;
 
 /// The largest claims of a caller. They are folded into row rules, which live as long as watches do.
 const CLAIMS_BYTES_MAX: usize = 16 * 1024;
@@ -15,6 +16,8 @@ const CLAIMS_BYTES_MAX: usize = 16 * 1024;
 pub struct Caller {
     /// `None`: nothing is known.
     claims: Option<Arc<Value<'static>>>,
+    /// Whose they are; `None`: of nobody who has signed in.
+    principal: Option<Arc<Principal>>,
 }
 
 /// Why claims are none.
@@ -34,7 +37,19 @@ static NOTHING: Value<'static> = Value::Map(Map::Values(Shared::Borrowed(&[])));
 impl Caller {
     /// Somebody of whom nothing is known: `claims` is empty.
     pub const fn anonymous() -> Caller {
-        Caller { claims: None }
+        Caller { claims: None, principal: None }
+    }
+
+    /// Whom the gate has identified.
+    ///
+    /// # Errors
+    /// What is claimed is too large.
+    pub fn of(principal: Arc<Principal>) -> Result<Caller, ClaimsError> {
+        if principal.is_anonymous() {
+            return Ok(Caller::anonymous());
+        }
+        let caller = Caller::with_claims(principal.claims.clone())?;
+        Ok(Caller { principal: Some(principal), ..caller })
     }
 
     /// Somebody of whom this is known, a JSON object.
@@ -51,12 +66,36 @@ impl Caller {
             Some(object @ Json::Object(_)) => Value::from(&object).into_owned(),
             _ => return Err(ClaimsError::NoObject),
         };
-        Ok(Caller { claims: Some(Arc::new(value)) })
+        Ok(Caller { claims: Some(Arc::new(value)), principal: None })
     }
 
     /// Whether nothing is known.
     pub fn is_anonymous(&self) -> bool {
         self.claims.is_none()
+    }
+
+    /// Whether its sign-in is strong and recent enough.
+    pub(super) fn enough(&self, requires: &StepUp, now: Millis) -> Result<(), Problem> {
+        if requires.is_nothing() {
+            return Ok(());
+        }
+        let checked = match &self.principal {
+            Some(principal) => requires.check(principal, now.0 / 1_000),
+            None => requires.check(&Principal::anonymous(), now.0 / 1_000),
+        };
+        checked.map_err(|refusal| {
+            let problem = refusal.problem();
+            match refusal.challenge(None) {
+                Some(challenge) => problem.challenge(challenge),
+                None => problem,
+            }
+        })
+    }
+
+    /// When its sign-in is too old.
+    pub(crate) fn sign_in_ends(&self, requires: &StepUp) -> Option<Millis> {
+        let until = requires.until(self.principal.as_ref()?)?;
+        Some(Millis(until.saturating_mul(1_000)))
     }
 
     pub(super) fn claims(&self) -> Value<'_> {

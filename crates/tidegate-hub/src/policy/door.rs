@@ -44,7 +44,7 @@ pub(super) struct Question<'q> {
 impl Entrance {
     /// Lets in, or refuses.
     pub(crate) fn ask(config: &ChannelConfig, target: &Target, caller: &Caller) -> Result<Entrance, Problem> {
-        let Access { read, history, rows, mask, .. } = &config.access;
+        let Access { requires, read, history, rows, mask, .. } = &config.access;
         let now = Millis::now();
         let question = |policy| Question::of(config, target, Some(caller), policy, now);
         let refused =
@@ -57,6 +57,8 @@ impl Entrance {
                 None => return Err(refused()),
             },
         };
+        // After the policy: nobody signs in again to be refused.
+        caller.enough(requires, now)?;
         let rule = match rows {
             Policy::Always => None,
             Policy::Never => Some(never()),

@@ -36,7 +36,7 @@ pub(crate) fn may_publish(config: &ChannelConfig, target: &Target, caller: &Call
         }
     };
     match allowed {
-        true => Ok(()),
+        true => caller.enough(&config.access.requires, now).map(|_| ()),
         false => {
             let anyone = Question::of(config, target, None, policy, now);
             Err(refusal::door(config, Right::Publish, policy, &anyone, caller))

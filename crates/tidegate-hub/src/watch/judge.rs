@@ -47,7 +47,7 @@ impl Hub {
         let lens = (!lens.is_clear()).then(|| Arc::new(lens));
         let other = View { lens, ..view.clone() };
         let narrower = || {
-            let before = Caller::with_claims(principal.claims.clone()).ok().and_then(|before| ask(&before).ok());
+            let before = Caller::of(principal.clone()).ok().and_then(|before| ask(&before).ok());
             before.is_none_or(|before| narrows(before.reach, reach))
         };
         if other == *view && !(view.kind == Kind::History && reach != Reach::All && narrower()) {

@@ -1,15 +1,17 @@
 //! The `access` of a channel: policies in CEL, read and checked against what the channel has.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tidegate_core::{KeySpec, Mask, Template};
+use tidegate_gate::StepUp;
 use tidegate_hub::{Access, Asks, CelError, History, Policy, Right, Vocabulary};
 
 use super::fields::{Field, Reader};
 use super::report::Problem;
 use super::shape;
 use super::values;
-use super::values::Complaint;
+use super::values::{Complaint, ranged};
 
 /// What was read, and what of it is surely not meant.
 #[derive(Clone, Default)]
@@ -30,10 +32,12 @@ pub(super) fn read(reader: Reader, field: &Field, template: Option<&Template>, k
     let history = fields.optional("history", |field| history(reader, field, &vocabulary));
     let mask = fields.optional("mask", |field| mask(reader, field, template, key));
     let asks = fields.optional("ask", asks);
+    let requires = fields.optional("requires", |field| requires(reader, field));
     let written = |right: Right| Some(fields.get(right.name())?.text()?.text);
     let access = (|| {
         let (closed, asks) = (Access::default(), asks?.unwrap_or_default());
         Some(Access {
+            requires: requires?.unwrap_or_default(),
             read: read?.unwrap_or_else(|| instead(asks.watch, closed.read)),
             publish: publish?.unwrap_or_else(|| instead(asks.publish, closed.publish)),
             history: history?.unwrap_or(closed.history),
@@ -61,6 +65,31 @@ fn asks(field: &Field) -> Option<Asks> {
     })?;
     let both = |all: Asks, one: Asks| Asks { watch: all.watch || one.watch, publish: all.publish || one.publish };
     Some(asked.into_iter().fold(Asks::default(), both))
+}
+
+/// What stands in a challenge is one word (RFC 9470, section 3), and something is asked for.
+fn requires(reader: Reader, field: &Field) -> Option<StepUp> {
+    let fields = reader.open::<shape::Requires>(field.node(), field.name_span(), "`requires`")?;
+    let acr = fields.optional("acr", |field| {
+        field.list(true, |text| match !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            true => Ok(text.to_owned()),
+            false => Err(Complaint::new("no class of authentication").help("write one as the issuer does: `mfa`")),
+        })
+    });
+    let max_age = fields.optional("max_age", |field| {
+        field.parse(|text| {
+            let longest = Duration::from_secs(365 * 24 * 3_600);
+            ranged(values::duration(text)?, Duration::from_secs(1)..=longest, "1s", "365d")
+        })
+    });
+    fields.finish();
+    let step_up = StepUp { acr: acr?.unwrap_or_default(), max_age: max_age?.map(|age| age.as_secs()) };
+    if step_up.is_nothing() {
+        let problem = Problem::new(field.name_span(), "`requires` asks for nothing", "here");
+        reader.problems.add(problem.help("give it `acr`, such as `mfa`, or `max_age`, such as `5m`, or leave it out"));
+        return None;
+    }
+    Some(step_up)
 }
 
 /// A duration, or an expression.

@@ -365,6 +365,9 @@ pub(super) struct Retain {
 #[derive(JsonSchema)]
 #[schemars(extend("required" = [] as [&str; 0], "additionalProperties" = false))]
 pub(super) struct Access {
+    /// How strongly and how recently who reads or publishes has to have signed in (RFC 9470). API keys and certificates
+    /// are no sign-in.
+    requires: Option<Requires>,
     /// Who may watch: over `claims`, `params` and `now`, such as `claims.org == params.org`.
     #[schemars(schema_with = "rule")]
     read: Option<String>,
@@ -386,6 +389,17 @@ pub(super) struct Access {
     /// it is asked and `read` or `publish` is left out, it decides alone.
     #[schemars(extend("type" = ["array", "string", "null"]))]
     ask: Option<Vec<String>>,
+}
+
+/// What a channel asks of a sign-in.
+#[derive(JsonSchema)]
+#[schemars(extend("required" = [] as [&str; 0], "additionalProperties" = false))]
+pub(super) struct Requires {
+    /// `acr` of its token is one of these, of which the first is preferred.
+    #[schemars(schema_with = "key")]
+    acr: Option<Value>,
+    /// It was at most so long ago (`auth_time` of its token): 1s to 365d. A watch ends when it is longer ago.
+    max_age: Option<String>,
 }
 
 /// For how long a repeated `Idempotency-Key` is recognised.
