@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use anyhow::{Result, bail};
 use tidegate_hub::Policy;
 use tidegate_server::config::{ChannelConfig, Config, Environment};
-use tidegate_server::tls::Pair;
+use tidegate_server::tls::{Pair, authorities};
 use tidegate_sources::Finding;
 
 use crate::findings::{Tally, findings};
@@ -49,6 +49,7 @@ fn config(path: &Path) -> Result<()> {
     }
     if let Some(files) = &config.tls {
         let pair = Pair::load(files)?;
+        files.clients.as_ref().map_or(Ok(()), |clients| authorities(&clients.ca).map(drop))?;
         say(format!("tls     {}", pair.title()));
         if let Some(warning) = pair.warning(SystemTime::now()) {
             say(findings(&[Finding::warning(warning)]).trim_end());
@@ -57,8 +58,7 @@ fn config(path: &Path) -> Result<()> {
     for issuer in &config.gate.issuers {
         say(format!("issuer  {}", issuer.issuer));
     }
-    let guarded = config.tls.is_some() && !config.gate.issuers.is_empty();
-    if !config.listen.ip().is_loopback() && !guarded {
+    if !config.listen.ip().is_loopback() && !config.guarded() {
         say(format!(
             "listen  {}: beyond loopback without `tls` and a `gate` with issuers, so `tidegate serve` wants --insecure",
             config.listen

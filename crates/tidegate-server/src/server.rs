@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ServerConfig;
 use tidegate_gate::{Gate, Hooks, Limits};
 use tidegate_hub::{Drain, Hub};
 use tidegate_log::{Log, OpenError};
 use tidegate_sources::Running;
-use tidegate_transports::{Action, Answers, Audit, Budget, Gateway, Hooked, Multiplexed};
+use tidegate_transports::{Action, Answers, Audit, Budget, Clients, Gateway, Hooked, Multiplexed};
 use tidegate_wire::Tails;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -19,7 +20,7 @@ use crate::config::Config;
 use crate::listen::{ListenError, listen};
 use crate::metrics::Metrics;
 use crate::revoked;
-use crate::tls::{PairError, Watch};
+use crate::tls::{Keeper, PairError, Watch, authorities};
 use crate::trim;
 use crate::wiring;
 
@@ -84,8 +85,8 @@ impl Server {
     pub async fn start(config: Config, insecure: bool, actions: Vec<Action>) -> Result<Server, StartError> {
         let tls = config.tls.clone().map(Watch::begin).transpose()?;
         let keeper = tls.as_ref().map(Watch::keeper);
-        let encryption = keeper.clone().map(|keeper| tidegate_transports::server_config(keeper)).transpose()?;
-        let guarded = tls.is_some() && !config.gate.issuers.is_empty();
+        let encryption = encryption(&config, keeper.clone())?;
+        let guarded = config.guarded();
         let (clients, address) = listen("listen", config.listen, guarded || insecure).await?;
         let (operators, admin_address) = listen("admin.listen", config.admin, insecure).await?;
 
@@ -200,6 +201,16 @@ impl Server {
         }
         tracing::info!("stopped");
     }
+}
+
+/// What connections speak, where there is a certificate to show.
+fn encryption(config: &Config, keeper: Option<Arc<Keeper>>) -> Result<Option<Arc<ServerConfig>>, StartError> {
+    let (Some(keeper), Some(tls)) = (keeper, &config.tls) else { return Ok(None) };
+    let clients = tls.clients.as_ref().map(|clients| {
+        let authorities = authorities(&clients.ca)?;
+        Ok::<_, StartError>(Clients { authorities, required: clients.required })
+    });
+    Ok(Some(tidegate_transports::server_config(keeper, tls.min_version, clients.transpose()?)?))
 }
 
 /// A source reads the view before it starts, which may take a while.

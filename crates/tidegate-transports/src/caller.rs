@@ -49,7 +49,13 @@ impl Caller {
             gateway.audit.stranger(&refusal, headers, visitor.address);
             refused(&refusal)
         };
-        let credential = credential(headers, refused)?;
+        let credential = match (credential(headers, refused)?, &visitor.client) {
+            // A token says more, and was meant.
+            (Credential::None, Some(client)) => {
+                Credential::Certificate { subject: client.subject.clone(), expires: client.expires }
+            }
+            (shown, _) => shown,
+        };
         let principal = gateway.gate.identify(&credential).await.map_err(refused)?;
         let account = visitor.account.with(&principal);
         account.take_known(Limit::Requests, 1)?;

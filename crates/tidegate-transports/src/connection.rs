@@ -129,8 +129,8 @@ async fn connected(
 
 async fn plain(socket: TcpStream, peer: SocketAddr, gateway: Arc<Gateway>, place: OwnedSemaphorePermit) {
     match look(&socket).await {
-        Ok(Opening::Http2) => http2::serve(socket, peer, gateway, false).await,
-        Ok(Opening::Http1 | Opening::Tls) => http1(socket, peer, gateway, place, false, plain_line).await,
+        Ok(Opening::Http2) => http2::serve(socket, peer, gateway, None).await,
+        Ok(Opening::Http1 | Opening::Tls) => http1(socket, peer, gateway, place, None, plain_line).await,
         Err(error) => tracing::debug!(%peer, %error, "a connection ended before its first request"),
     }
 }
@@ -143,10 +143,11 @@ async fn encrypted(
     tls: Arc<ServerConfig>,
 ) {
     let Some(stream) = tls::handshake(socket, peer, tls).await else { return };
+    let secure = Some(tls::encrypted(&stream));
     if tls::speaks_http2(&stream) {
-        http2::serve(stream, peer, gateway, true).await;
+        http2::serve(stream, peer, gateway, secure).await;
     } else {
-        http1(stream, peer, gateway, place, true, tls::line).await;
+        http1(stream, peer, gateway, place, secure, tls::line).await;
     }
 }
 
@@ -160,7 +161,7 @@ async fn http1<IO>(
     peer: SocketAddr,
     gateway: Arc<Gateway>,
     place: OwnedSemaphorePermit,
-    secure: bool,
+    secure: Option<Encrypted>,
     line: impl FnOnce(IO) -> io::Result<Line>,
 ) where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -179,7 +180,7 @@ async fn requests<IO>(
     io: IO,
     peer: SocketAddr,
     gateway: Arc<Gateway>,
-    secure: bool,
+    secure: Option<Encrypted>,
 ) -> (Option<(Box<Stream>, Bytes)>, IO)
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -187,8 +188,8 @@ where
     let (handed, mut taken) = oneshot::channel();
     let handed = Arc::new(Mutex::new(Some(handed)));
     let service = service_fn(move |mut request: Request<Incoming>| -> Answering {
-        if secure {
-            request.extensions_mut().insert(Encrypted);
+        if let Some(secure) = &secure {
+            request.extensions_mut().insert(secure.clone());
         }
         let known = match request.headers().len() > HEADERS_MAX {
             true => Some(answer::empty(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE.as_u16())),

@@ -44,7 +44,7 @@ pub use http2::Multiplexed;
 pub use page::{Asset, Assets};
 pub use proxies::{ForwardedBy, IpNet, Proxies};
 pub use read::{AnswerFigures, Answers};
-pub use tls::server_config;
+pub use tls::{Clients, server_config};
 #[cfg(any(test, feature = "fuzzed"))]
 #[doc(hidden)]
 pub use websocket::fuzzed;

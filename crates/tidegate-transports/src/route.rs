@@ -19,6 +19,7 @@ use crate::compress::{Wish, compress};
 use crate::connection::Outcome;
 use crate::negotiate::{Representation, accepted};
 use crate::options::Options;
+use crate::tls::Encrypted;
 use crate::visitor::{self, Visitor};
 use crate::{http2, list, page, poll, problems, publish, read, renew, stream, websocket};
 
@@ -27,7 +28,7 @@ pub(crate) async fn route(gateway: &Gateway, mut request: Request<Incoming>, pee
     let origin = request.headers().get(ORIGIN).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let person = page::wanted(&request);
     let wish = Wish::of(request.headers());
-    let visitor = Visitor::of(gateway, peer, request.headers());
+    let visitor = Visitor::of(gateway, peer, &request);
     let mut outcome = match admit(gateway, &mut request, &visitor).await {
         Ok(outcome) => outcome,
         Err(problem) if person && problem.code != ErrorCode::WrongHost => {
@@ -97,6 +98,7 @@ pub(crate) fn kept(gateway: &Gateway, request: &Request<Incoming>) -> Option<Ans
         || websocket::wanted(request)
         // Who is behind it, and what is left to them, is not known here.
         || gateway.limits.has(Limit::Requests)
+        || request.extensions().get::<Encrypted>().is_some_and(|encrypted| encrypted.client.is_some())
     {
         return None;
     }

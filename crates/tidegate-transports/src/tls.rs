@@ -12,18 +12,20 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Once};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
-use rustls::server::ResolvesServerCert;
+use rustls::server::{ResolvesServerCert, WebPkiClientVerifier};
 use rustls::version::{TLS12, TLS13};
+use rustls::{ProtocolVersion, RootCertStore, ServerConfig, SupportedProtocolVersion};
 use tidegate_core::{ErrorCode, Problem};
 use tidegate_wire::Line;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use x509_cert::Certificate;
+use x509_cert::der::Decode;
 
 use crate::opening::{Opening, look, turn_away};
 
@@ -35,20 +37,55 @@ const ENCRYPTED_BYTES_MAX: usize = 64 * 1024;
 const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 /// Marks requests that came encrypted.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Encrypted;
+#[derive(Clone, Debug)]
+pub(crate) struct Encrypted {
+    /// Whose certificate the client has shown, if any.
+    pub(crate) client: Option<Arc<Client>>,
+}
 
-/// What connections speak: TLS 1.3 and 1.2, with the suites of aws-lc-rs, and HTTP/2 or HTTP/1.1
-/// inside. The crypto provider is named here, so that nothing depends on what the process has
-/// installed.
+/// Who a client is by its certificate, whose chain was verified.
+#[derive(Debug)]
+pub(crate) struct Client {
+    /// Its subject, as RFC 4514 text.
+    pub(crate) subject: Box<str>,
+    /// When its time is over, in seconds since 1970.
+    pub(crate) expires: u64,
+}
+
+/// What is asked of clients.
+#[derive(Debug)]
+pub struct Clients {
+    /// The authorities whose certificates are good.
+    pub authorities: RootCertStore,
+    /// Without a certificate there is no connection.
+    pub required: bool,
+}
+
+/// What connections speak: TLS 1.3, and 1.2 unless the `oldest` is 1.3, with the suites of aws-lc-rs, all of which have
+/// forward secrecy and authenticate what they encrypt, and HTTP/2 or HTTP/1.1 inside. There is no renegotiation and no
+/// compression. The crypto provider is named here, so that nothing depends on what the process has installed.
 ///
 /// # Errors
-/// If the provider does not work on this machine.
-pub fn server_config(certificates: Arc<dyn ResolvesServerCert>) -> Result<Arc<ServerConfig>, rustls::Error> {
-    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_protocol_versions(&[&TLS13, &TLS12])?
-        .with_no_client_auth()
-        .with_cert_resolver(certificates);
+/// If the provider does not work on this machine, or there is no authority of clients.
+pub fn server_config(
+    certificates: Arc<dyn ResolvesServerCert>,
+    oldest: ProtocolVersion,
+    clients: Option<Clients>,
+) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let versions: &[&SupportedProtocolVersion] =
+        if oldest == ProtocolVersion::TLSv1_3 { &[&TLS13] } else { &[&TLS13, &TLS12] };
+    let builder = ServerConfig::builder_with_provider(provider.clone()).with_protocol_versions(versions)?;
+    let builder = match clients {
+        None => builder.with_no_client_auth(),
+        Some(Clients { authorities, required }) => {
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), provider);
+            let verifier = if required { verifier } else { verifier.allow_unauthenticated() };
+            let built = verifier.build().map_err(|error| rustls::Error::General(error.to_string()))?;
+            builder.with_client_cert_verifier(built)
+        }
+    };
+    let mut config = builder.with_cert_resolver(certificates);
     config.alpn_protocols = ALPN.map(<[u8]>::to_vec).into();
     // Tickets, so that thousands who come back do not cost a signature each, and no memory.
     config.ticketer = aws_lc_rs::Ticketer::new()?;
@@ -86,6 +123,19 @@ pub(crate) async fn handshake(
             None
         }
     }
+}
+
+/// What is known of the client of a connection. One whose certificate cannot be read has shown none: what is verified is
+/// read by others than us.
+pub(crate) fn encrypted(stream: &TlsStream<TcpStream>) -> Encrypted {
+    let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+    let client = shown.and_then(|der| {
+        let certificate = Certificate::from_der(der).ok()?;
+        let signed = certificate.tbs_certificate();
+        let until = signed.validity().not_after.to_system_time().duration_since(SystemTime::UNIX_EPOCH);
+        Some(Client { subject: signed.subject().to_string().into(), expires: until.ok()?.as_secs() })
+    });
+    Encrypted { client: client.map(Arc::new) }
 }
 
 /// Whether HTTP/2 was agreed on.

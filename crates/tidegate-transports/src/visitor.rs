@@ -1,6 +1,7 @@
 //! Who has come, before anybody knows who it is: an address, and what is left to it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use http::header::{HeaderName, HeaderValue};
 use tidegate_core::Problem;
@@ -8,19 +9,23 @@ use tidegate_gate::{Account, Limit, Told};
 
 use crate::Gateway;
 use crate::answer::Answer;
+use crate::tls::{Client, Encrypted};
 
 /// Of one request, or of a connection that stays.
 pub(crate) struct Visitor {
     /// The client, also behind a proxy.
     pub(crate) address: SocketAddr,
     pub(crate) account: Account,
+    /// Who it is by its certificate.
+    pub(crate) client: Option<Arc<Client>>,
 }
 
 impl Visitor {
     /// Who sends a request over a connection of `peer`.
-    pub(crate) fn of(gateway: &Gateway, peer: SocketAddr, headers: &http::HeaderMap) -> Visitor {
-        let address = gateway.proxies.client(peer, headers);
-        Visitor { address, account: gateway.limits.of_address(address.ip()) }
+    pub(crate) fn of<B>(gateway: &Gateway, peer: SocketAddr, request: &http::Request<B>) -> Visitor {
+        let address = gateway.proxies.client(peer, request.headers());
+        let client = request.extensions().get::<Encrypted>().and_then(|encrypted| encrypted.client.clone());
+        Visitor { address, account: gateway.limits.of_address(address.ip()), client }
     }
 
     /// Counts a connection. One of a proxy is of many clients, each of whom is counted by its requests.

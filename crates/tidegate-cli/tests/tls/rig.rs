@@ -17,8 +17,8 @@ pub(crate) struct Rig {
     folder: tempfile::TempDir,
 }
 
+const TLS: &str = "tls: { cert: cert.pem, key: key.pem }\n";
 const CHANNELS: &str = r#"
-tls: { cert: cert.pem, key: key.pem }
 channels:
   chat:
     address: rooms/{room}/messages
@@ -32,10 +32,15 @@ channels:
 impl Rig {
     /// Starts one whose certificate names `name`.
     pub(crate) fn start(name: &str) -> Rig {
+        Rig::start_as(name, &format!("{TLS}{CHANNELS}"))
+    }
+
+    /// The same with another config.
+    pub(crate) fn start_as(name: &str, config: &str) -> Rig {
         let (authority, folder) = (Authority::new(), tempfile::tempdir().expect("a folder"));
         authority.issue(name).write(folder.path());
         std::fs::write(folder.path().join("ca.pem"), authority.pem()).expect("written");
-        let server = Server::start_in(binary(), folder.path(), CHANNELS, &[]).expect("a server");
+        let server = Server::start_in(binary(), folder.path(), config, &[]).expect("a server");
         Rig { server, authority, folder }
     }
 

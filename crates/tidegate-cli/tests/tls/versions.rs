@@ -1,5 +1,8 @@
 //! What is spoken, as openssl sees it.
 
+use std::io::Write;
+use std::process::{Command, Stdio};
+
 use tidegate_testkit::raw::Raw;
 
 use crate::rig::{Rig, eventually};
@@ -37,6 +40,38 @@ fn ciphers_without_forward_secrecy_are_refused() {
         let (good, said) = handshake(&rig, &["-tls1_2", "-cipher", weak]);
         assert!(!good && said.contains("handshake failure"), "{weak}: {said}");
     }
+}
+
+#[test]
+fn tls_1_2_is_refused_where_1_3_is_the_oldest() {
+    let config = "tls: { cert: cert.pem, key: key.pem, min_version: \"1.3\" }\nchannels: { a: { address: a } }\n";
+    let rig = Rig::start_as("newest", config);
+    assert!(handshake(&rig, &["-tls1_3"]).0);
+    let (good, said) = handshake(&rig, &["-tls1_2"]);
+    assert!(!good && said.contains("alert protocol version"), "{said}");
+}
+
+/// Nothing is compressed (CRIME), and nobody begins a handshake within a connection (CVE-2009-3555, and a cheap load).
+#[test]
+fn there_is_neither_compression_nor_renegotiation() {
+    let rig = Rig::start("steady");
+    for version in ["-tls1_2", "-tls1_3"] {
+        let (good, said) = handshake(&rig, &[version, "-comp"]);
+        assert!(good && said.contains("Compression: NONE"), "{said}");
+    }
+    let mut client = Command::new("openssl")
+        .args(["s_client", "-connect", &rig.server.address().to_string(), "-CAfile", "ca.pem", "-tls1_2"])
+        .current_dir(rig.folder())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("openssl");
+    // To openssl a line with this letter is the wish.
+    client.stdin.as_mut().expect("piped").write_all(b"R\n").expect("asked");
+    let ran = client.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&[ran.stdout, ran.stderr].concat()).into_owned();
+    assert!(said.contains("RENEGOTIATING") && said.contains("no renegotiation"), "{said}");
 }
 
 #[test]

@@ -39,7 +39,7 @@ pub use report::Report;
 use report::{Problem, Problems};
 use shape::defaults;
 pub use sources::SourceConfig;
-pub use tls::TlsConfig;
+pub use tls::{ClientsConfig, TlsConfig};
 use values::{Complaint, ranged};
 
 /// With less, hardly anybody could watch.
@@ -80,6 +80,14 @@ pub struct Config {
     pub sources: Vec<SourceConfig>,
     /// Channels in the order of the file.
     pub channels: Vec<ChannelConfig>,
+}
+
+impl Config {
+    /// Whether who comes from another machine is asked who he is, and is not overheard.
+    pub fn guarded(&self) -> bool {
+        let Some(tls) = &self.tls else { return false };
+        !self.gate.issuers.is_empty() || tls.clients.as_ref().is_some_and(|clients| clients.required)
+    }
 }
 
 /// Where and how the log is kept.
@@ -195,9 +203,11 @@ fn file(reader: Reader, fields: &Fields, folder: &Path) -> Option<Config> {
         let title = format!("clients and the admin side cannot both listen on {listen}");
         reader.problems.add(Problem::new(span, title, "choose another port for one of them"));
     }
+    let (tls, gate) = (tls?, gate?);
+    let certificates = tls.as_ref().is_some_and(|tls| tls.clients.is_some());
     Some(Config {
         listen: listen?,
-        tls: tls?,
+        tls,
         admin: admin?,
         hosts: hosts?.unwrap_or_default(),
         origins: origins?.unwrap_or_default(),
@@ -206,8 +216,8 @@ fn file(reader: Reader, fields: &Fields, folder: &Path) -> Option<Config> {
         memory_max: memory_max?,
         log: log?,
         proxies: proxies?,
-        limits: gate.as_ref()?.limits,
-        gate: gate?.gate,
+        limits: gate.limits,
+        gate: tidegate_gate::GateConfig { certificates, ..gate.gate },
         hooks: hooks?,
         audit: audit?,
         sources: declared.into_iter().filter_map(|declared| declared.config).collect(),

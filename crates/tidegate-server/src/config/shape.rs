@@ -52,7 +52,8 @@ pub(super) struct File {
     channels: BTreeMap<String, Channel>,
 }
 
-/// A certificate and its key. Connections speak TLS 1.3 or 1.2, and HTTP/2 or HTTP/1.1 inside. The
+/// A certificate and its key. Connections speak TLS 1.3 or 1.2, and HTTP/2 or HTTP/1.1 inside; every suite has forward
+/// secrecy (ECDHE) and authenticated encryption (AES-GCM, ChaCha20-Poly1305). The
 /// files are read again when they change, and at SIGHUP; connections that are open go on.
 #[derive(JsonSchema)]
 #[schemars(extend("required" = ["cert", "key"], "additionalProperties" = false))]
@@ -62,6 +63,23 @@ pub(super) struct Tls {
     cert: String,
     /// A file of PEM: the private key of the certificate, without a passphrase.
     key: String,
+    /// The oldest version that is spoken, `"1.2"` or `"1.3"`.
+    #[schemars(default = "defaults::min_version", extend("enum" = ["1.2", "1.3"]))]
+    min_version: Option<String>,
+    /// Certificates of clients, which say who they are to those who show no token.
+    clients: Option<Clients>,
+}
+
+/// Certificates of clients (mutual TLS). One that was not signed by `ca`, or whose time is over, ends the handshake. Policies see
+/// its subject as `claims.sub`, as text of RFC 4514 (`CN=pump-7,O=Works`); a token that is sent beside it is who asks.
+#[derive(JsonSchema)]
+#[schemars(extend("required" = ["ca"], "additionalProperties" = false))]
+pub(super) struct Clients {
+    /// A file of PEM: the authorities whose certificates are good. It is read when the server starts.
+    ca: String,
+    /// `true`: without a certificate there is no connection.
+    #[schemars(extend("default" = false))]
+    required: Option<bool>,
 }
 
 /// Proxies and load balancers of yours, which are believed when they name the client of a connection or a request: whom
@@ -448,6 +466,8 @@ pub(super) mod defaults {
         dead_letters = "false";
         numbers = "json";
         token_types = "any";
+        min_version = "1.2";
+        required = "false";
         leeway = "30s";
         discovery = "false";
         introspection_cache = "10s";

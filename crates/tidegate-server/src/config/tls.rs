@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use rustls::ProtocolVersion;
+
 use super::fields::{Field, Reader};
-use super::shape;
-use super::values::Complaint;
+use super::shape::{self, defaults};
+use super::values::{self, Complaint};
 
 /// Where a certificate and its key are. The files are read when the server starts, and again when
 /// they change.
@@ -14,6 +16,19 @@ pub struct TlsConfig {
     pub cert: PathBuf,
     /// PEM: its private key.
     pub key: PathBuf,
+    /// The oldest version that is spoken.
+    pub min_version: ProtocolVersion,
+    /// What is asked of clients.
+    pub clients: Option<ClientsConfig>,
+}
+
+/// Certificates of clients. The file is read when the server starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientsConfig {
+    /// PEM: the authorities whose certificates are good.
+    pub ca: PathBuf,
+    /// Without a certificate there is no connection.
+    pub required: bool,
 }
 
 /// `Some(None)` where it is not given, `None` after a mistake.
@@ -22,10 +37,27 @@ pub(super) fn read(reader: Reader, field: Option<Field>, folder: &Path) -> Optio
     let fields = reader.open::<shape::Tls>(field.node(), field.name_span(), "`tls`")?;
     let cert = fields.require("cert", "cert: /etc/tidegate/cert.pem");
     let key = fields.require("key", "key: /etc/tidegate/key.pem");
+    let min_version = fields.value("min_version", defaults::min_version(), |text| match text {
+        "1.2" => Ok(ProtocolVersion::TLSv1_2),
+        "1.3" => Ok(ProtocolVersion::TLSv1_3),
+        _ => {
+            Err(Complaint::new("no version that is spoken").help("write `\"1.2\"` or `\"1.3\"`; older ones are broken"))
+        }
+    });
+    let clients = fields.optional("clients", |field| clients(reader, field, folder));
     fields.finish();
     let cert = cert.and_then(|field| field.parse(file));
     let key = key.and_then(|field| field.parse(file));
-    Some(Some(TlsConfig { cert: folder.join(cert?), key: folder.join(key?) }))
+    let (cert, key) = (folder.join(cert?), folder.join(key?));
+    Some(Some(TlsConfig { cert, key, min_version: min_version?, clients: clients? }))
+}
+
+fn clients(reader: Reader, field: &Field, folder: &Path) -> Option<ClientsConfig> {
+    let fields = reader.open::<shape::Clients>(field.node(), field.name_span(), "`clients`")?;
+    let ca = fields.require("ca", "ca: /etc/tidegate/clients.pem").and_then(|field| field.parse(file));
+    let required = fields.value("required", defaults::required(), values::boolean);
+    fields.finish();
+    Some(ClientsConfig { ca: folder.join(ca?), required: required? })
 }
 
 fn file(text: &str) -> Result<PathBuf, Complaint> {

@@ -12,5 +12,5 @@ mod pair;
 mod watch;
 
 pub(crate) use keeper::Keeper;
-pub use pair::{Pair, PairError};
+pub use pair::{Pair, PairError, authorities};
 pub(crate) use watch::Watch;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rustls::RootCertStore;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::{Error as PemError, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -74,7 +75,7 @@ impl Pair {
     /// # Errors
     /// If a file cannot be read or holds something else, or the key is that of another certificate.
     pub fn load(files: &TlsConfig) -> Result<Pair, PairError> {
-        let chain = certificates(&files.cert)?;
+        let chain = certificates("tls.cert", &files.cert)?;
         let first = Certificate::from_der(&chain[0]).map_err(|error| {
             wrong("tls.cert", &files.cert, format!("its first certificate cannot be read: {error}"))
         })?;
@@ -135,15 +136,30 @@ impl Pair {
     }
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, PairError> {
-    let text = read("tls.cert", path)?;
+fn certificates(field: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, PairError> {
+    let text = read(field, path)?;
     let chain: Result<Vec<_>, PemError> = CertificateDer::pem_slice_iter(&text).collect();
-    let chain = chain.map_err(|error| wrong("tls.cert", path, format!("no PEM: {error}")))?;
+    let chain = chain.map_err(|error| wrong(field, path, format!("no PEM: {error}")))?;
     if chain.is_empty() {
         let what = "there is no certificate in it; it has to be PEM, with a line `-----BEGIN CERTIFICATE-----`";
-        return Err(wrong("tls.cert", path, what.to_owned()));
+        return Err(wrong(field, path, what.to_owned()));
     }
     Ok(chain)
+}
+
+/// The authorities whose certificates clients may show.
+///
+/// # Errors
+/// If the file cannot be read or has none.
+pub fn authorities(path: &Path) -> Result<RootCertStore, PairError> {
+    let field = "tls.clients.ca";
+    let mut store = RootCertStore::empty();
+    for certificate in certificates(field, path)? {
+        store
+            .add(certificate)
+            .map_err(|error| wrong(field, path, format!("a certificate in it is of no authority: {error}")))?;
+    }
+    Ok(store)
 }
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, PairError> {

@@ -63,7 +63,7 @@ const IDLE: Duration = Duration::from_secs(60);
 const PATROL: Duration = Duration::from_secs(5);
 
 /// Answers requests until the connection ends.
-pub(crate) async fn serve<IO>(io: IO, peer: SocketAddr, gateway: Arc<Gateway>, secure: bool)
+pub(crate) async fn serve<IO>(io: IO, peer: SocketAddr, gateway: Arc<Gateway>, secure: Option<Encrypted>)
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -73,7 +73,7 @@ where
     let service = {
         let (gateway, clock) = (gateway.clone(), clock.clone());
         service_fn(move |request: Request<Incoming>| {
-            let (gateway, ticket) = (gateway.clone(), clock.enter());
+            let (gateway, secure, ticket) = (gateway.clone(), secure.clone(), clock.enter());
             async move { Ok::<_, Infallible>(answer(gateway, request, peer, secure, ticket).await) }
         })
     };
@@ -134,15 +134,15 @@ async fn answer(
     gateway: Arc<Gateway>,
     mut request: Request<Incoming>,
     peer: SocketAddr,
-    secure: bool,
+    secure: Option<Encrypted>,
     ticket: Ticket,
 ) -> Response<Body> {
     if request.headers().len() > HEADERS_MAX {
         let answer = answer::empty(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE.as_u16());
         return answer.map(|empty| Body::whole(empty, ticket));
     }
-    if secure {
-        request.extensions_mut().insert(Encrypted);
+    if let Some(secure) = secure {
+        request.extensions_mut().insert(secure);
     }
     let only_head = request.method() == Method::HEAD;
     let outcome = match name_host(&mut request) {
