@@ -12,6 +12,10 @@ use crate::secret::Secret;
 pub struct GateConfig {
     /// Whose tokens are accepted.
     pub issuers: Vec<IssuerConfig>,
+    /// The name of this server as a resource (RFC 9728), a URL; without one, the address that is asked.
+    pub resource: Option<String>,
+    /// How long a ticket of a watch is good.
+    pub ticket_age: Duration,
     /// Whether a client certificate that TLS has verified is a credential.
     pub certificates: bool,
     /// How documents of issuers are fetched.
@@ -137,7 +141,14 @@ impl Default for GateConfig {
     /// Nobody's tokens; 32 MiB for those of issuers that are added.
     fn default() -> GateConfig {
         let (issuers, fetch) = (Vec::new(), FetchConfig::default());
-        GateConfig { issuers, certificates: false, fetch, cache_bytes_max: 32 * 1024 * 1024 }
+        GateConfig {
+            issuers,
+            resource: None,
+            ticket_age: Duration::from_secs(60),
+            certificates: false,
+            fetch,
+            cache_bytes_max: 32 * 1024 * 1024,
+        }
     }
 }
 

@@ -119,6 +119,7 @@ impl Server {
             limits: Limits::new(config.limits),
             proxies: config.proxies.clone(),
             allowed,
+            resource: wiring::resource(&config.gate),
             assets: assets(),
             actions,
             budget: Budget::of(tails.memory().clone()),

@@ -6,7 +6,8 @@ use tidegate_core::Placement;
 use tidegate_hub as hub;
 use tidegate_log as log;
 use tidegate_sources::{Takes, Target};
-use tidegate_transports::Allowed;
+use tidegate_gate::GateConfig;
+use tidegate_transports::{Allowed, Resource};
 use tidegate_wire::StreamOptions;
 
 use crate::config::{ChannelConfig, Config, Retain, StreamConfig};
@@ -100,6 +101,12 @@ fn target(channel: &ChannelConfig) -> Target {
         },
         numbers: channel.numbers,
     }
+}
+
+/// Where tokens come from.
+pub(crate) fn resource(gate: &GateConfig) -> Resource {
+    let urls = gate.issuers.iter().map(|issuer| &issuer.issuer).filter(|issuer| issuer.contains("://"));
+    Resource { name: gate.resource.clone(), issuers: urls.cloned().collect() }
 }
 
 /// Which names and origins are ours.

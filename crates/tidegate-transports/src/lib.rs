@@ -28,6 +28,7 @@ mod proxies;
 mod publish;
 mod read;
 mod renew;
+mod resource;
 mod route;
 mod stream;
 mod tls;
@@ -44,6 +45,7 @@ pub use http2::Multiplexed;
 pub use page::{Asset, Assets};
 pub use proxies::{ForwardedBy, IpNet, Proxies};
 pub use read::{AnswerFigures, Answers};
+pub use resource::Resource;
 pub use tls::{Clients, server_config};
 #[cfg(any(test, feature = "fuzzed"))]
 #[doc(hidden)]
@@ -73,6 +75,8 @@ pub struct Gateway {
     pub proxies: Proxies,
     /// Host names and origins.
     pub allowed: Allowed,
+    /// Where tokens come from.
+    pub resource: Resource,
     /// The page and its parts.
     pub assets: Assets,
     /// What its buttons set off.

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use http::header::{ACCEPT, ALLOW, AUTHORIZATION, COOKIE, ORIGIN};
+use http::header::{ACCEPT, ALLOW, AUTHORIZATION, COOKIE, ORIGIN, WWW_AUTHENTICATE};
 use http::{HeaderMap, Method, Request};
 use hyper::body::Incoming;
 use tidegate_core::{Address, ErrorCode, Problem, Target};
@@ -19,6 +19,7 @@ use crate::compress::{Wish, compress};
 use crate::connection::Outcome;
 use crate::negotiate::{Representation, accepted};
 use crate::options::Options;
+use crate::resource::{self, Base};
 use crate::tls::Encrypted;
 use crate::visitor::{self, Visitor};
 use crate::{http2, list, page, poll, problems, publish, read, renew, stream, websocket};
@@ -40,6 +41,11 @@ pub(crate) async fn route(gateway: &Gateway, mut request: Request<Incoming>, pee
         Err(problem) => Outcome::Answer(answer::problem(&problem)),
     };
     if let Outcome::Answer(answer) = &mut outcome {
+        if answer.headers().contains_key(WWW_AUTHENTICATE)
+            && let Some(base) = Base::of(gateway, &request)
+        {
+            base.name_in(answer.headers_mut());
+        }
         visitor::tell(&visitor.account, answer);
     }
     if let Outcome::Answer(answer) = outcome {
@@ -164,6 +170,11 @@ async fn read_own(
     match path {
         "/v1" | "/v1/" => list::list(gateway, request, &Caller::of(gateway, request.headers(), visitor).await?),
         "/readyz" => Ok(readiness(gateway)),
+        resource::PATH => match Base::of(gateway, request) {
+            Some(base) => Ok(base.answer(gateway)),
+            None => Err(Problem::new(ErrorCode::ChannelNotFound, "this server takes the tokens of nobody")
+                .hint("the operator names issuers in `gate`")),
+        },
         path => match path.strip_prefix("/v1/_") {
             Some(reserved) => ours(reserved, request),
             None => page::asset(gateway, path),

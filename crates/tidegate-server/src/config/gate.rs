@@ -33,10 +33,15 @@ pub(super) fn read(reader: Reader, field: Option<Field>, folder: &Path) -> Optio
     let fields = reader.open::<shape::Gate>(field.node(), field.name_span(), "`gate`")?;
     let issuers = fields.optional("issuers", |field| issuers(reader, field, folder));
     let allow_hosts = fields.optional("allow_hosts", |field| field.list(false, |text| Ok(text.to_owned())));
+    let resource = fields.optional("resource", |field| field.parse(resource));
+    let ticket_age = fields.value("ticket_age", defaults::ticket_age(), |text| {
+        ranged(values::duration(text)?, Duration::from_secs(5)..=Duration::from_secs(600), "5s", "10m")
+    });
     let limits = fields.optional("limits", |field| limits::read(reader, field));
     fields.finish();
     let fetch = FetchConfig { allow_hosts: allow_hosts?.unwrap_or_default(), ..FetchConfig::default() };
-    let config = GateConfig { issuers: issuers?.unwrap_or_default(), fetch, ..GateConfig::default() };
+    let (issuers, resource, ticket_age) = (issuers?.unwrap_or_default(), resource?, ticket_age?);
+    let config = GateConfig { issuers, resource, ticket_age, fetch, ..GateConfig::default() };
     // What is good alone and not together is the gate's to know.
     match tidegate_gate::Gate::new(&config, std::sync::Arc::default()) {
         Ok(_) => Some(Found { gate: config, limits: limits?.unwrap_or_default() }),
@@ -44,6 +49,16 @@ pub(super) fn read(reader: Reader, field: Option<Field>, folder: &Path) -> Optio
             reader.problems.add(Problem::new(field.name_span(), error.place, error.reason));
             None
         }
+    }
+}
+
+/// What stands in a challenge and a document (RFC 9728, section 1.2).
+fn resource(text: &str) -> Result<String, Complaint> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let good = |rest: &str| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"\\\\#?".contains(&byte));
+    match rest.is_some_and(good) {
+        true => Ok(text.to_owned()),
+        false => Err(Complaint::new("no URL of a server").help("write one such as `https://live.example.org`")),
     }
 }
 

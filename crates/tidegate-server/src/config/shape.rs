@@ -216,6 +216,12 @@ pub(super) struct Hooks {
 pub(super) struct Gate {
     /// Whose access tokens are accepted, by a name for people.
     issuers: Option<BTreeMap<String, Issuer>>,
+    /// The URL of this server as clients know it, where it is not the one that they ask (behind a proxy that changes it):
+    /// told to who is refused, with where to get a token (RFC 9728).
+    resource: Option<String>,
+    /// How long a ticket is good, which a browser takes for a watch whose request cannot have headers: 5s to 10m.
+    #[schemars(default = "defaults::ticket_age")]
+    ticket_age: Option<String>,
     /// Hosts of issuers, as `host` or `host:port`, that may be at private addresses and without TLS. What is fetched
     /// may lead to no other place inside; loopback, where a URL names it literally, needs no entry.
     allow_hosts: Option<Vec<String>>,
@@ -466,6 +472,7 @@ pub(super) mod defaults {
         dead_letters = "false";
         numbers = "json";
         token_types = "any";
+        ticket_age = "60s";
         min_version = "1.2";
         required = "false";
         leeway = "30s";

@@ -70,6 +70,7 @@ impl Rig {
             gate: Arc::new(Gate::new(&GateConfig::default(), Arc::default()).expect("a gate")),
             limits: tidegate_gate::Limits::default(),
             proxies: crate::Proxies::default(),
+            resource: crate::Resource::default(),
             allowed: Allowed::default(),
             assets: Assets::default(),
             actions: Vec::new(),
