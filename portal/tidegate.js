@@ -393,6 +393,22 @@ export async function publish(address, data, options = {}) {
   }
 }
 
+/**
+ * Takes a ticket for a watch that cannot send headers, such as an `EventSource` or a `WebSocket` of your own: open it
+ * with `?ticket=…`. It is good for one watch and its reconnects, for a minute; {@link watch} needs none.
+ *
+ * @param {string} [address] the only one that it is for
+ * @param {{url?: string|URL, token?: Token}} [options]
+ * @returns {Promise<{ticket: string, expires: string, expires_in: number}>} rejects with a {@link TidegateError}
+ */
+export async function ticket(address, { url, token } = {}) {
+  const headers = { "Content-Type": "application/json", ...(await bearer(token)) };
+  const body = JSON.stringify({ address });
+  const response = await fetch(endpoint(url, "_tickets", {}), { method: "POST", headers, body, cache: "no-store" });
+  if (response.ok) return response.json();
+  throw (await refusal(response)).error;
+}
+
 /** A cursor is an ETag but for its quotes. */
 const quoted = (etag) => (etag === "*" || etag.includes('"') ? etag : `"${etag}"`);
 

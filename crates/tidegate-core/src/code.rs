@@ -32,6 +32,8 @@ pub enum ErrorCode {
     TokenExpired,
     /// The credentials were revoked.
     TokenRevoked,
+    /// A ticket was shown again.
+    TicketUsed,
     /// The caller may not.
     Forbidden,
     /// The caller must sign in more strongly.
@@ -83,7 +85,7 @@ struct Entry {
 
 impl ErrorCode {
     /// All codes, in the order of the reference page.
-    pub const ALL: [ErrorCode; 29] = [
+    pub const ALL: [ErrorCode; 30] = [
         ErrorCode::ChannelNotFound,
         ErrorCode::KeyNotFound,
         ErrorCode::WatchNotFound,
@@ -95,6 +97,7 @@ impl ErrorCode {
         ErrorCode::Unauthenticated,
         ErrorCode::TokenExpired,
         ErrorCode::TokenRevoked,
+        ErrorCode::TicketUsed,
         ErrorCode::Forbidden,
         ErrorCode::StepUpRequired,
         ErrorCode::GateUnavailable,
@@ -141,6 +144,8 @@ impl ErrorCode {
                 "The credentials were good and their time is over.", "Come back with a fresh token and your cursor; nothing is lost."),
             ErrorCode::TokenRevoked => row("token-revoked", 401, 4401, None, "The credential was revoked",
                 "The operator has revoked the token, the API key or all that its subject shows.", "Come back with another credential and your cursor, or ask the operator; with this one it is refused."),
+            ErrorCode::TicketUsed => row("ticket-used", 401, 4401, None, "The ticket was used",
+                "A ticket is good for one watch. It was shown for another one, or again without a cursor of its watch; or, as a close, its watch goes on elsewhere.", "Take another with POST /v1/_tickets, or come back with the last cursor of its watch."),
             ErrorCode::Forbidden => row("forbidden", 403, 4403, None, "Not allowed",
                 "The channel's access rules do not allow this, or a page of another origin tried it. What is not allowed is denied.", "Ask the operator to allow it in the channel's `access`, or list the page's origin under `origins`."),
             ErrorCode::StepUpRequired => row("step-up-required", 401, 4401, None, "A stronger sign-in is needed",

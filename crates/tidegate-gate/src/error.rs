@@ -43,6 +43,10 @@ pub enum Reason {
     ApiKey,
     /// It was good, and was revoked here.
     Revoked,
+    /// No such ticket, one that has ended, or one for another address.
+    Ticket,
+    /// A ticket that was used, shown for another watch than its own.
+    TicketUsed,
     /// Client certificates are not a credential here, or its time is over.
     Certificate,
     /// The sign-in is too weak or too old.
@@ -67,7 +71,7 @@ struct Row {
 impl Reason {
     #[rustfmt::skip]
     fn row(self) -> Row {
-        use ErrorCode::{Forbidden, GateUnavailable, Invalid, RateLimited, StepUpRequired, TokenExpired, TokenRevoked, Unauthenticated};
+        use ErrorCode::{Forbidden, GateUnavailable, Invalid, RateLimited, StepUpRequired, TicketUsed, TokenExpired, TokenRevoked, Unauthenticated};
         let row = |code, error, detail, hint| Row { code, error, detail, hint };
         let (request, token) = (Some("invalid_request"), Some("invalid_token"));
         match self {
@@ -89,6 +93,8 @@ impl Reason {
             Reason::Inactive => row(Unauthenticated, token, "the token is not active", "sign in again, and come back with a fresh token"),
             Reason::ApiKey => row(Unauthenticated, token, "there is no such API key", "it was mistyped or revoked; ask the operator for a key"),
             Reason::Revoked => row(TokenRevoked, token, "the credential was revoked", "come back with another credential, or ask the operator"),
+            Reason::Ticket => row(Unauthenticated, token, "the ticket is not good here", "take another with POST /v1/_tickets; it is good for a short time, for one watch"),
+            Reason::TicketUsed => row(TicketUsed, token, "the ticket was used", "take another with POST /v1/_tickets; or come back with the last cursor of the watch that it was used for"),
             Reason::Certificate => row(Unauthenticated, None, "the client certificate is not accepted", "use another certificate, or send `Authorization: Bearer TOKEN`"),
             Reason::StepUp => row(StepUpRequired, Some("insufficient_user_authentication"), "the channel asks for a stronger or fresher sign-in", "sign in again with the `acr_values` and `max_age` of the challenge"),
             Reason::Scope => row(Forbidden, Some("insufficient_scope"), "the token lacks a scope", "ask the issuer for a token with the scope of the challenge"),

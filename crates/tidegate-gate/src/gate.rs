@@ -14,6 +14,7 @@ use crate::figures::Figures;
 use crate::issuers::Issuers;
 use crate::keys::ApiKeys;
 use crate::revocations::Revocations;
+use crate::tickets::Tickets;
 
 /// Answers for every request, from memory where it can. Made anew when the config changes; the API
 /// keys and the revocations outlive it.
@@ -22,6 +23,7 @@ pub struct Gate {
     keys: Arc<ApiKeys>,
     revocations: Arc<Revocations>,
     certificates: bool,
+    tickets: Tickets,
     anonymous: Arc<Principal>,
     figures: Arc<Figures>,
 }
@@ -35,8 +37,8 @@ impl Gate {
         let figures = Arc::new(Figures::default());
         let issuers = Issuers::new(config, Arc::clone(&figures))?;
         let anonymous = Arc::new(Principal::anonymous());
-        let revocations = Arc::default();
-        Ok(Gate { issuers, keys, revocations, certificates: config.certificates, anonymous, figures })
+        let (revocations, tickets) = (Arc::default(), Tickets::new(config.ticket_age));
+        Ok(Gate { issuers, keys, revocations, certificates: config.certificates, tickets, anonymous, figures })
     }
 
     /// The same, with revocations of others in place of none.
@@ -91,6 +93,11 @@ impl Gate {
     /// [`Reason::Revoked`].
     pub fn check(&self, principal: &Principal) -> Result<(), Refusal> {
         self.revocations.check(principal, now())
+    }
+
+    /// Tickets of watches.
+    pub fn tickets(&self) -> &Tickets {
+        &self.tickets
     }
 
     /// What has been done so far.

@@ -72,6 +72,7 @@
 //! | issuers | 64 |
 //! | questions about tokens at once | 32 to an issuer; 1,024 wait |
 //! | tokens that are known | 32 MiB ([`GateConfig::cache_bytes_max`]) |
+//! | tickets | 100,000, each for [`GateConfig::ticket_age`] |
 //! | API keys | 100,000 ([`KEYS_MAX`]) |
 //! | addresses, subjects and API keys of which is remembered what is left to them | 100,000 each ([`PARTIES_MAX`]) |
 //! | revocations | 100,000 ([`REVOCATIONS_MAX`]) |
@@ -98,6 +99,7 @@ mod limits;
 mod revocations;
 mod secret;
 mod step_up;
+mod tickets;
 
 pub use algorithm::Algorithm;
 pub use config::{
@@ -114,4 +116,5 @@ pub use limits::{Account, Limit, Limits, LimitsConfig, PARTIES_MAX, PartyLimits,
 pub use revocations::{NewRevocation, REVOCATIONS_MAX, Revocation, RevocationError, Revocations, Revoked};
 pub use secret::Secret;
 pub use step_up::StepUp;
+pub use tickets::{IssuedTicket, ShownTicket, Tickets, Use};
 pub use tidegate_core::principal::{Principal, Shown};

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use tidegate_core::Placement;
+use tidegate_gate::GateConfig;
 use tidegate_hub as hub;
 use tidegate_log as log;
 use tidegate_sources::{Takes, Target};
-use tidegate_gate::GateConfig;
 use tidegate_transports::{Allowed, Resource};
 use tidegate_wire::StreamOptions;
 

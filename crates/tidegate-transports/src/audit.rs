@@ -18,10 +18,11 @@ pub const AUDIT: &str = "tidegate::audit";
 /// A request's id as its client or a proxy chose it has at most this many characters.
 const ID_MAX: usize = 64;
 /// What a gate says no with.
-const DENIALS: [ErrorCode; 6] = [
+const DENIALS: [ErrorCode; 7] = [
     ErrorCode::Unauthenticated,
     ErrorCode::TokenExpired,
     ErrorCode::TokenRevoked,
+    ErrorCode::TicketUsed,
     ErrorCode::Forbidden,
     ErrorCode::StepUpRequired,
     ErrorCode::RateLimited,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, COOKIE};
 use tidegate_core::{ErrorCode, Problem};
-use tidegate_gate::{Account, Credential, Limit, Principal, Refusal};
+use tidegate_gate::{Account, Credential, Limit, Principal, Refusal, ShownTicket};
 use tidegate_hub::Channel;
 
 use crate::Gateway;
@@ -26,6 +26,17 @@ pub(crate) struct Caller {
     pub(crate) peer: SocketAddr,
     /// What is left to it.
     pub(crate) account: Account,
+    /// What it asks with, where that is a ticket.
+    ticket: Option<Seat>,
+}
+
+/// A ticket on its way to its watch.
+#[derive(Clone)]
+enum Seat {
+    /// It has to be used yet.
+    Free(ShownTicket),
+    /// It is used up by this connection.
+    Taken,
 }
 
 impl Caller {
@@ -34,7 +45,7 @@ impl Caller {
     pub(crate) fn anonymous() -> Caller {
         let (principal, policy) = (Arc::new(Principal::anonymous()), tidegate_hub::Caller::anonymous());
         let (peer, account) = (SocketAddr::from(([127, 0, 0, 1], 1)), Account::default());
-        Caller { principal, policy, peer, account }
+        Caller { principal, policy, peer, account, ticket: None }
     }
 
     /// Identifies the caller of a request.
@@ -73,9 +84,44 @@ impl Caller {
             None => principal,
         };
         gateway.gate.check(&principal).map_err(|refusal| refused(&refusal))?;
-        let policy = tidegate_hub::Caller::of(principal.clone())
-            .map_err(|error| Problem::new(ErrorCode::Invalid, format!("the claims of the token: {error}")))?;
-        Ok(Caller { principal, policy, peer, account })
+        let policy = policy(&principal)?;
+        Ok(Caller { principal, policy, peer, account, ticket: None })
+    }
+
+    /// Whoever took a ticket, who was identified then.
+    pub(crate) fn with_ticket(gateway: &Gateway, visitor: &Visitor, ticket: ShownTicket) -> Result<Caller, Problem> {
+        let principal = ticket.principal().clone();
+        gateway.gate.check(&principal).map_err(|refusal| refused(&refusal))?;
+        let account = visitor.account.with(&principal);
+        account.take_known(Limit::Requests, 1)?;
+        let policy = policy(&principal)?;
+        let (peer, ticket) = (visitor.address, Some(Seat::Free(ticket)));
+        Ok(Caller { principal, policy, peer, account, ticket })
+    }
+
+    /// The ticket that has to be used for its watch.
+    pub(crate) fn ticket(&self) -> Option<&ShownTicket> {
+        match &self.ticket {
+            Some(Seat::Free(ticket)) => Some(ticket),
+            _ => None,
+        }
+    }
+
+    /// The same on the connection of the watch that its ticket was used for, if it had one.
+    pub(crate) fn seated(self) -> Caller {
+        Caller { ticket: self.ticket.map(|_| Seat::Taken), ..self }
+    }
+
+    /// Whether it may do more than watch: a ticket was in a URL.
+    ///
+    /// # Errors
+    /// `forbidden`.
+    pub(crate) fn writes(&self) -> Result<(), Problem> {
+        match self.ticket {
+            None => Ok(()),
+            Some(_) => Err(Problem::new(ErrorCode::Forbidden, "a ticket is good for watching, not for publishing")
+                .hint("publish with a POST, and show the token in `Authorization`")),
+        }
     }
 
     /// Identifies somebody by another token that is shown on a connection that stays.
@@ -142,6 +188,16 @@ fn instant(since: Duration) -> Option<Instant> {
     Instant::now().checked_add(left)
 }
 
+fn policy(principal: &Arc<Principal>) -> Result<tidegate_hub::Caller, Problem> {
+    tidegate_hub::Caller::of(principal.clone())
+        .map_err(|error| Problem::new(ErrorCode::Invalid, format!("the claims of the token: {error}")))
+}
+
+/// Whether a request shows anything of its own.
+pub(crate) fn shows(headers: &HeaderMap) -> bool {
+    !matches!(credential(headers, |refusal| refused(&refusal)), Ok(Credential::None))
+}
+
 /// What a request shows. Two credentials would let two readers of the request disagree.
 fn credential(headers: &HeaderMap, refused: impl FnOnce(Refusal) -> Problem) -> Result<Credential, Problem> {
     let mut shown = headers.get_all(AUTHORIZATION).iter();
@@ -168,7 +224,7 @@ fn several() -> Problem {
 }
 
 /// The client's text of a refusal.
-fn refused(refusal: &Refusal) -> Problem {
+pub(crate) fn refused(refusal: &Refusal) -> Problem {
     let problem = refusal.problem();
     match refusal.challenge(None) {
         Some(challenge) => problem.challenge(challenge),

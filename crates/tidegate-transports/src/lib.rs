@@ -31,6 +31,7 @@ mod renew;
 mod resource;
 mod route;
 mod stream;
+mod tickets;
 mod tls;
 mod visitor;
 mod websocket;

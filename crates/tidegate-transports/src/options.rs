@@ -12,13 +12,15 @@ use tidegate_hub::{From, Mode, Rate, RateError, WatchRequest};
 
 use crate::negotiate::Representation;
 
+/// Says who asks, where no header can.
+pub(crate) const TICKET: &str = "ticket";
 /// Options that this release has.
 const KNOWN: [&str; 15] = [
     "after", "from", "at", "key", "limit", "snapshot", "filter", "fields", "mode", "rate", "chain", "as", "wait",
     "turn", "page",
 ];
-/// Options of the protocol that this release does not have.
-const NOT_BUILT: [&str; 1] = ["ticket"];
+/// Where clients of other servers write a token. A URL is logged on its way.
+const TOKENS: [&str; 2] = ["access_token", "token"];
 /// A long-poll waits no longer; proxies cut at 60 s.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 /// A page of JSON has at most so many frames or rows.
@@ -46,6 +48,8 @@ pub(crate) struct Options {
     /// Which of the waits at one cursor it is: it makes another URL, and means nothing else.
     pub(crate) turn: Option<u64>,
     pub(crate) page: Option<String>,
+    /// A ticket says who asks; it was looked at before.
+    pub(crate) ticket: bool,
     /// No header said anything that a query would say.
     pub(crate) in_url: bool,
     /// As the client wrote them, for the `begin` frame.
@@ -76,6 +80,9 @@ impl Options {
             _ => Err(invalid(format!("the option `{name}` is no text, number or boolean"), "write it as in a URL")),
         };
         let options = Options::of(members.into_iter().map(text).collect::<Result<_, _>>()?)?;
+        if options.ticket {
+            return Err(invalid("a ticket stands in a URL".to_owned(), "leave `ticket` out: who asks is known"));
+        }
         match options.representation {
             None => Ok(options),
             Some(_) => Err(invalid("`as` makes no sense for a watch on a WebSocket".to_owned(), "leave `as` out")),
@@ -86,7 +93,7 @@ impl Options {
         let mut options = Options::default();
         for (name, value) in pairs {
             options.set(&name, &value)?;
-            if !name.starts_with("x-") {
+            if !name.starts_with("x-") && name != TICKET {
                 options.given.push((name, value));
             }
         }
@@ -124,11 +131,10 @@ impl Options {
             "wait" => self.wait = Some(wait(value)?),
             "turn" => self.turn = Some(turn(value)?),
             "page" => self.page = Some(value.to_owned()),
+            TICKET if !self.ticket => self.ticket = true,
+            TICKET => return Err(invalid("the option `ticket` stands twice".to_owned(), "give each option once")),
             _ if name.starts_with("x-") => {}
-            _ if NOT_BUILT.contains(&name) => {
-                return Err(Problem::new(ErrorCode::NotBuilt, format!("the option `{name}` is not built yet"))
-                    .hint(format!("leave `{name}` out; this release has `{}`", KNOWN.join("`, `"))));
-            }
+            _ if TOKENS.contains(&name) => return Err(token_in_url()),
             _ => return Err(unknown(name)),
         }
         Ok(())
@@ -188,6 +194,32 @@ impl Options {
     }
 }
 
+/// Refuses what is written into logs and histories on its way.
+pub(crate) fn token_in_url() -> Problem {
+    invalid(
+        "a token does not belong into a URL, which is logged on its way".to_owned(),
+        "send `Authorization: Bearer TOKEN`; where no header can be sent, take a ticket with POST /v1/_tickets and open \
+         the watch with `?ticket=…`, or use the cookie `tidegate_token`",
+    )
+}
+
+/// What of a query says who asks: a ticket.
+///
+/// # Errors
+/// A token, whatever it is good for.
+pub(crate) fn shown_in(query: &str) -> Result<Option<String>, Problem> {
+    let mut ticket = None;
+    for (name, value) in pairs(query)? {
+        if TOKENS.contains(&name.as_str()) {
+            return Err(token_in_url());
+        }
+        if name == TICKET {
+            ticket = Some(value);
+        }
+    }
+    Ok(ticket)
+}
+
 /// Members of a message, each as often as it stands there.
 pub(crate) struct Members(Vec<(String, serde_json::Value)>);
 
@@ -241,7 +273,7 @@ fn invalid(detail: String, hint: &str) -> Problem {
 
 fn unknown(name: &str) -> Problem {
     let problem = Problem::new(ErrorCode::UnknownOption, format!("there is no option `{name}`"));
-    match nearest(name, KNOWN.into_iter().chain(NOT_BUILT)) {
+    match nearest(name, KNOWN.into_iter().chain([TICKET])) {
         Some(near) => problem.hint(format!("did you mean `{near}`?")),
         None => problem.hint(format!("the options are `{}`; names that begin with x- are ignored", KNOWN.join("`, `"))),
     }
@@ -366,8 +398,8 @@ mod tests {
         let problem = refused("aftr=x");
         assert_eq!(problem.code, ErrorCode::UnknownOption);
         assert_eq!(problem.hint, "did you mean `after`?");
-        assert!(refused("ticket=x").detail.contains("`ticket` is not built yet"));
-        assert_eq!(refused("ticket=x").code, ErrorCode::NotBuilt);
+        assert!(refused("ticket=x&ticket=x").detail.contains("`ticket` stands twice"));
+        assert!(refused("access_token=x").hint.contains("/v1/_tickets"));
         assert!(Options::read(Some("x-anything=1&x-anything=2"), &HeaderMap::new()).is_ok());
     }
 

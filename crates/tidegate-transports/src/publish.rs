@@ -142,7 +142,7 @@ fn format(request: &Request<Incoming>) -> Result<Format, Problem> {
 }
 
 /// The body, and its share of the memory for large ones, to hold until the publish is done.
-async fn body(
+pub(crate) async fn body(
     gateway: &Gateway,
     request: &mut Request<Incoming>,
     bytes_max: usize,

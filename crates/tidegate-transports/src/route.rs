@@ -18,11 +18,11 @@ use crate::coding::Accepted;
 use crate::compress::{Wish, compress};
 use crate::connection::Outcome;
 use crate::negotiate::{Representation, accepted};
-use crate::options::Options;
+use crate::options::{Options, shown_in};
 use crate::resource::{self, Base};
 use crate::tls::Encrypted;
 use crate::visitor::{self, Visitor};
-use crate::{http2, list, page, poll, problems, publish, read, renew, stream, websocket};
+use crate::{http2, list, page, poll, problems, publish, read, renew, stream, tickets, websocket};
 
 /// Answers a request, or asks for its socket.
 pub(crate) async fn route(gateway: &Gateway, mut request: Request<Incoming>, peer: SocketAddr) -> Outcome {
@@ -66,17 +66,28 @@ pub(crate) async fn route(gateway: &Gateway, mut request: Request<Incoming>, pee
 async fn admit(gateway: &Gateway, request: &mut Request<Incoming>, visitor: &Visitor) -> Result<Outcome, Problem> {
     gateway.allowed.host(request.headers())?;
     let path = request.uri().path().to_owned();
+    let ticket = shown_in(request.uri().query().unwrap_or_default())?;
+    if path == tickets::PATH {
+        return tickets::answer(gateway, request, visitor).await.map(Outcome::Answer);
+    }
     if path == "/v1/_ws" && websocket::wanted(request) {
         gateway.allowed.origin(request.headers())?;
         if gateway.hub.drain().draining() {
             return Err(gateway.hub.draining_problem());
+        }
+        if ticket.is_some() {
+            return Err(Problem::new(ErrorCode::Invalid, "a ticket is good for one watch, and here are many")
+                .hint("open a WebSocket on the address itself with it; here use the cookie `tidegate_token`"));
         }
         let caller = Caller::of(gateway, request.headers(), visitor).await?;
         return Ok(websocket::open_many(gateway, request, caller));
     }
     match address_path(&path) {
         Some(address_path) => {
-            let caller = Caller::of(gateway, request.headers(), visitor).await?;
+            let caller = match ticket {
+                Some(ticket) => tickets::caller(gateway, request, visitor, ticket)?,
+                None => Caller::of(gateway, request.headers(), visitor).await?,
+            };
             let decided = address(gateway, address_path, request, &caller).await;
             if let Some(act) = Act::of(request.method()) {
                 let asked = Asked { act, address: address_path, headers: Some(request.headers()) };
@@ -116,7 +127,7 @@ pub(crate) fn kept(gateway: &Gateway, request: &Request<Incoming>) -> Option<Ans
     let path = address_path(request.uri().path())?;
     let options = Options::read(request.uri().query(), headers).ok()?;
     let polls = options.after.is_some() || options.wait.is_some();
-    if polls || representation(&options, headers).ok()? != Representation::Json {
+    if polls || options.ticket || representation(&options, headers).ok()? != Representation::Json {
         return None;
     }
     let mut answer = read::kept(gateway, Target::parse(path).ok()?, &options, request)?;
@@ -191,10 +202,8 @@ fn ours(path: &str, request: &Request<Incoming>) -> Result<Answer, Problem> {
             .hint("open it with a WebSocket client, and send {\"do\":\"watch\",\"ref\":1,\"address\":\"…\"}")),
         "watches" => Err(Problem::new(ErrorCode::WatchNotFound, "which watch is not said")
             .hint("POST /v1/_watches/{id}/token gives the watch a fresh token")),
-        "cursors" | "tickets" | "presence" => {
-            Err(Problem::new(ErrorCode::NotBuilt, format!("`/v1/_{first}` is not built yet"))
-                .hint("watches are built: GET an address, or open a WebSocket on it or on /v1/_ws"))
-        }
+        "cursors" | "presence" => Err(Problem::new(ErrorCode::NotBuilt, format!("`/v1/_{first}` is not built yet"))
+            .hint("watches are built: GET an address, or open a WebSocket on it or on /v1/_ws")),
         _ => Err(Problem::new(ErrorCode::ChannelNotFound, format!("there is no `/v1/_{first}`"))
             .hint("paths that begin with `_` are the server's own; addresses never do")),
     }
@@ -238,6 +247,13 @@ async fn watch(
     }
     Accepted::read(headers).choose(gateway.tails.options().compress, Coding::Identity)?;
     let representation = representation(&options, headers)?;
+    if options.ticket && !matches!(representation, Representation::Sse | Representation::Ndjson) {
+        return Err(Problem::new(
+            ErrorCode::Invalid,
+            "a ticket is good for one stream, and this is an answer that ends",
+        )
+        .hint("ask for `text/event-stream`, or open a WebSocket; answers that end take `Authorization`"));
+    }
     let answer = match representation {
         Representation::Html => page::live(gateway, &target, caller)?,
         Representation::Sse | Representation::Ndjson => {

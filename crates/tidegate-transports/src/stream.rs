@@ -29,6 +29,7 @@ use crate::connection::Outcome;
 use crate::negotiate::Representation;
 use crate::options::Options;
 use crate::read::plan;
+use crate::tickets;
 use crate::visitor;
 use crate::websocket::Session;
 
@@ -133,6 +134,7 @@ pub(crate) async fn prepare_at(
     caller.account.take(Limit::Watches, 1)?;
     let plan = plan(gateway, target, &options, caller).await?;
     let id = WatchId::random();
+    tickets::seat(gateway, caller, &plan, options.after, id)?;
     let entry = WatchEntry {
         id,
         view: plan.view.clone(),

@@ -1,8 +1,10 @@
 //! Callers that say who they are, and what happens when that changes while they watch.
 
 mod callers;
+mod metadata;
 mod renewing;
 mod revoking;
 mod rig;
 mod rights;
 mod step_up;
+mod tickets;

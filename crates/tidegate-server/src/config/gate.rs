@@ -55,7 +55,9 @@ pub(super) fn read(reader: Reader, field: Option<Field>, folder: &Path) -> Optio
 /// What stands in a challenge and a document (RFC 9728, section 1.2).
 fn resource(text: &str) -> Result<String, Complaint> {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    let good = |rest: &str| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"\\\\#?".contains(&byte));
+    let good = |rest: &str| {
+        !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"\\\\#?".contains(&byte))
+    };
     match rest.is_some_and(good) {
         true => Ok(text.to_owned()),
         false => Err(Complaint::new("no URL of a server").help("write one such as `https://live.example.org`")),

@@ -235,6 +235,7 @@ async fn publish_to(
     publish: Publish,
 ) -> Result<serde_json::Value, Problem> {
     caller.good(gateway)?;
+    caller.writes()?;
     caller.account.take(Limit::Publishes, 1)?;
     let target = match (&publish.address, watched) {
         (Some(address), _) => target(address)?,

@@ -51,7 +51,7 @@ pub(crate) async fn open(
     let (watcher, entry) = prepare(gateway, target, options, encoding, caller).await?;
     push_fields(&begin_fields(gateway, &watcher), &mut head);
     push_fields(&visitor::told(&caller.account).map(Vec::from).unwrap_or_default(), &mut head);
-    Ok(stream(head, encoding, Some((watcher, entry)), caller.clone()))
+    Ok(stream(head, encoding, Some((watcher, entry)), caller.clone().seated()))
 }
 
 /// Begins a WebSocket of many watches, which its client asks for one by one.
