@@ -9,6 +9,7 @@ mod client;
 mod demo;
 mod docs;
 mod findings;
+mod key;
 mod log;
 mod logging;
 mod policy;
@@ -49,6 +50,8 @@ enum Command {
     Watch(watch::Arguments),
     /// Test the policies of a config against decisions that are known.
     Policy(policy::Arguments),
+    /// Make, list and revoke API keys of a server.
+    Key(key::Arguments),
     /// Publish events to an address.
     Publish(publish::Arguments),
     /// Revoke a token, an API key or all of a subject, by the admin side of a server.
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::run(arguments),
         Command::Watch(arguments) => watch::run(arguments),
         Command::Policy(arguments) => policy::run(arguments),
+        Command::Key(arguments) => key::run(arguments),
         Command::Publish(arguments) => publish::run(arguments),
         Command::Revoke(arguments) => revoke::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),

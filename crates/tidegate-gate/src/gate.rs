@@ -92,6 +92,7 @@ impl Gate {
     /// # Errors
     /// [`Reason::Revoked`].
     pub fn check(&self, principal: &Principal) -> Result<(), Refusal> {
+        self.keys.check(principal)?;
         self.revocations.check(principal, now())
     }
 

@@ -198,6 +198,15 @@ impl ApiKeys {
         Ok(Arc::clone(&held.principal))
     }
 
+    /// Whether the key that somebody has shown is still one.
+    pub(crate) fn check(&self, principal: &Principal) -> Result<(), Refusal> {
+        let Some(id) = &principal.api_key_id else { return Ok(()) };
+        match self.read().get(id) {
+            Some(held) if held.entry.revoked.is_none() => Ok(()),
+            _ => Err(Refusal::new(Reason::Revoked, format!("the API key {id}, which was revoked"))),
+        }
+    }
+
     fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<Box<str>, Held>> {
         self.held.read().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,6 +1,7 @@
-//! The admin side: health, metrics, the lists of watches and sources, revocations. It has its own listener, since clients
+//! The admin side: health, metrics, the lists of watches and sources, API keys, revocations. It has its own listener, since clients
 //! have no business here.
 
+mod keys;
 mod revocations;
 mod writing;
 
@@ -19,7 +20,7 @@ use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::json;
 use tidegate_core::{ErrorCode, Millis, Problem};
-use tidegate_gate::Revocations;
+use tidegate_gate::{ApiKeys, Revocations};
 use tidegate_hub::Hub;
 use tidegate_sources::SourceStats;
 use tokio::net::TcpListener;
@@ -41,6 +42,7 @@ pub(crate) struct Admin {
     pub(crate) hub: Hub,
     pub(crate) metrics: Metrics,
     pub(crate) sources: Vec<SourceEntry>,
+    pub(crate) keys: Arc<ApiKeys>,
     pub(crate) revocations: Arc<Revocations>,
     /// Host names beside addresses and `localhost`.
     pub(crate) hosts: Vec<String>,
@@ -90,8 +92,10 @@ impl Admin {
         if !self.ours(&request) {
             return problem(&Problem::new(ErrorCode::WrongHost, "the request names another host"));
         }
-        if request.uri().path().split('/').nth(1) == Some("revocations") {
-            return self.answer_revocations(request).await;
+        match request.uri().path().split('/').nth(1) {
+            Some("revocations") => return self.answer_revocations(request).await,
+            Some("keys") => return self.answer_keys(request).await,
+            _ => {}
         }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             let mut answer = problem(&Problem::new(ErrorCode::MethodNotAllowed, "this is only read"));
@@ -109,7 +113,7 @@ impl Admin {
             "/sources" => json(200, "application/json", &self.sources()),
             path => problem(
                 &Problem::new(ErrorCode::ChannelNotFound, format!("the admin side has no `{path}`"))
-                    .hint("it has /healthz, /readyz, /metrics, /watches, /sources and /revocations"),
+                    .hint("it has /healthz, /readyz, /metrics, /watches, /sources, /keys and /revocations"),
             ),
         }
     }

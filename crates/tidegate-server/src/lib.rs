@@ -13,6 +13,7 @@ mod assets;
 pub mod config;
 pub mod decisions;
 pub mod docs;
+mod keys;
 mod listen;
 mod metrics;
 mod revoked;

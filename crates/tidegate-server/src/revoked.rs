@@ -10,7 +10,7 @@ use tidegate_log::{Batch, ReadError};
 /// Under what the log keeps them.
 const KIND: &str = "revocations";
 
-/// What was revoked before the start. From now on no watch of whom is revoked stays on the list.
+/// What was revoked before the start.
 pub(crate) async fn restore(hub: &Hub) -> Result<Arc<Revocations>, ReadError> {
     let log = hub.log().clone();
     let kept = tokio::task::spawn_blocking(move || log.kept(KIND)).await.unwrap_or_else(|_| Ok(Vec::new()))?;
@@ -20,8 +20,6 @@ pub(crate) async fn restore(hub: &Hub) -> Result<Arc<Revocations>, ReadError> {
             tracing::error!(%id, %error, "a revocation that was kept is not one; it does not hold");
         }
     }
-    let asked = revocations.clone();
-    hub.watches().refuse_by(move |principal| asked.check(principal, now()).map_err(|refusal| refusal.problem()));
     Ok(revocations)
 }
 

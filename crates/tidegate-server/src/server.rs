@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use crate::admin::{Admin, SourceEntry};
 use crate::assets::assets;
 use crate::config::Config;
+use crate::keys;
 use crate::listen::{ListenError, listen};
 use crate::metrics::Metrics;
 use crate::revoked;
@@ -101,8 +102,11 @@ impl Server {
         let channels = config.channels.iter().map(wiring::hub_channel).collect();
         let hub = Hub::new(log.clone(), channels, wiring::hub_options(config.heartbeat));
         let tails = Tails::start(hub.clone(), wiring::stream_options(&config)).map_err(StartError::Lanes)?;
-        let revocations = revoked::restore(&hub).await?;
-        let gate = Arc::new(Gate::new(&config.gate, Arc::default())?.with_revocations(revocations.clone()));
+        let (keys, revocations) = (keys::restore(&hub).await?, revoked::restore(&hub).await?);
+        let gate = Arc::new(Gate::new(&config.gate, keys.clone())?.with_revocations(revocations.clone()));
+        // From now on no watch of whom is revoked stays on the list.
+        let asked = gate.clone();
+        hub.watches().refuse_by(move |principal| asked.check(principal).map_err(|refusal| refusal.problem()));
         gate.warm().await;
         let hooks = match &config.hooks {
             Some(hooks) => Hooked::new(Hooks::new(hooks, &config.gate.fetch)?, hooks),
@@ -143,7 +147,7 @@ impl Server {
             kind,
             stats: source.stats().clone(),
         });
-        let admin = Admin { hub: hub.clone(), metrics, sources: listed.collect(), revocations, hosts };
+        let admin = Admin { hub: hub.clone(), metrics, sources: listed.collect(), keys, revocations, hosts };
         let secure = encryption.is_some();
         let mut tasks = vec![
             tokio::spawn(tidegate_transports::serve(clients, gateway, encryption)),

@@ -1,6 +1,7 @@
 //! Callers that say who they are, and what happens when that changes while they watch.
 
 mod callers;
+mod keys;
 mod metadata;
 mod renewing;
 mod revoking;
