@@ -13,6 +13,11 @@ pub trait Activation {
     fn json(&self, _slot: usize) -> Option<&Json<'_>> {
         None
     }
+
+    /// Whether a table has this key; `None` where that cannot be said.
+    fn lookup(&self, _table: &str, _key: &[Value<'_>]) -> Option<bool> {
+        None
+    }
 }
 
 /// Knows no variable.

@@ -12,9 +12,12 @@ use crate::parser::Refusal;
 use crate::path::{FieldPath, Root, Segment};
 use crate::pattern::Pattern;
 use crate::simplify::simplify;
-use crate::tree::{Arithmetic, Comparison, Comprehension, Macro, Node, constant_depth};
+use crate::tree::{Arithmetic, Comparison, Comprehension, Lookup, Macro, Node, constant_depth};
 use crate::value::Value;
 use crate::variables::Variables;
+
+/// What a part of a key can be.
+const KEYED: Kinds = Kinds::of(Kind::String).or(Kinds::NUMBERS);
 
 /// A node, and what is known of it.
 #[derive(Debug)]
@@ -294,6 +297,30 @@ pub(crate) fn comprehension(parts: Loop<'_>, at: usize) -> Result<Part, Refusal>
     };
     let comprehension = Comprehension { name, range: range.node, level, variable: variable.into(), condition, body };
     Ok(Part::above(depth, Node::Comprehension(Box::new(comprehension)), kinds.into(), at)?.from(begin))
+}
+
+/// `exists("table", key)`.
+pub(crate) fn lookup(parts: Vec<Part>, at: usize) -> Result<Part, Refusal> {
+    const HINT: &str = "write `exists(\"members\", [data.room, claims.sub])`: a channel, and the parts of a key of it";
+    let depth = deepest(&parts);
+    let Ok([table, key]) = <[Part; 2]>::try_from(parts) else {
+        return Err(Refusal::new(at, "`exists` takes a channel and a key").hint(HINT));
+    };
+    let Node::Constant(Value::String(name)) = table.node else {
+        return Err(Refusal::new(table.at, "the channel of `exists` is named as it is, as a string").hint(HINT));
+    };
+    let (composite, parts) = match key.node {
+        Node::List(parts) => (true, parts),
+        Node::Constant(Value::List(list)) => {
+            (true, list.iter().map(|part| Node::Constant(part.into_owned())).collect())
+        }
+        part => (false, vec![part]),
+    };
+    if parts.is_empty() || (!composite && key.kinds.and(KEYED).is_none()) {
+        return Err(Refusal::new(key.at, "the key of `exists` is a string, a number, or a list of these").hint(HINT));
+    }
+    let lookup = Lookup { table: (&*name).into(), key: parts, composite, at: table.at };
+    Part::above(depth, Node::Lookup(Box::new(lookup)), Kind::Bool.into(), at)
 }
 
 fn matches(parts: Vec<Part>, depth: usize, at: usize) -> Result<Part, Refusal> {

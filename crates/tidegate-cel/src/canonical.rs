@@ -153,6 +153,13 @@ fn bare(this: &Node, own: Binding, out: &mut String) {
             }
             out.push('}');
         }
+        Node::Lookup(lookup) => {
+            out.push_str("exists(");
+            string(&lookup.table, out);
+            out.push_str(if lookup.composite { ",[" } else { "," });
+            separated(&lookup.key, out);
+            out.push_str(if lookup.composite { "])" } else { ")" });
+        }
         Node::Comprehension(inner) => {
             node(&inner.range, Binding::Member, out);
             push(out, format_args!(".{}({}", inner.name.name(), inner.variable));

@@ -36,6 +36,9 @@ pub enum Failure {
     /// A key that stands twice in a map literal.
     #[error("a repeated key")]
     RepeatedKey,
+    /// A lookup that this activation does not answer.
+    #[error("not known")]
+    NotKnown,
     /// The expression is neither true nor false.
     #[error("the result is no bool")]
     NotBool,

@@ -88,7 +88,8 @@ impl<'e> Evaluation<'e> {
             | Node::InSet(..)
             | Node::All(_)
             | Node::Any(_)
-            | Node::Matches(..) => self.truth(node).map(Value::Bool),
+            | Node::Matches(..)
+            | Node::Lookup(_) => self.truth(node).map(Value::Bool),
         }
     }
 
@@ -160,6 +161,11 @@ impl<'e> Evaluation<'e> {
                 let Value::String(text) = self.value(subject)? else { return Err(Failure::NoSuchOverload) };
                 self.charge(pattern.steps(text.len()))?;
                 Ok(pattern.is_match(&text))
+            }
+            Node::Lookup(lookup) => {
+                self.step()?;
+                let key = lookup.key.iter().map(|part| self.value(part)).collect::<Result<Vec<_>, _>>()?;
+                self.activation.lookup(&lookup.table, &key).ok_or(Failure::NotKnown)
             }
             node => match self.value(node)? {
                 Value::Bool(value) => Ok(value),

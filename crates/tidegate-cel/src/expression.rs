@@ -9,6 +9,7 @@ use crate::error::{CelError, Failure};
 use crate::evaluate::Evaluation;
 use crate::index::{self, Equality};
 use crate::kind::{Kind, Kinds};
+use crate::lookup::{self, LookedUp};
 use crate::parser;
 use crate::path::FieldPath;
 use crate::simplify::simplify;
@@ -31,6 +32,7 @@ struct Compiled {
     canonical: String,
     equalities: Vec<Equality>,
     reads: Vec<FieldPath>,
+    lookups: Vec<LookedUp>,
 }
 
 impl Expression {
@@ -136,6 +138,11 @@ impl Expression {
         never::never_true(&self.0.root, without)
     }
 
+    /// What it looks up, each lookup as it stands.
+    pub fn lookups(&self) -> &[LookedUp] {
+        &self.0.lookups
+    }
+
     /// The value, if it is the same whatever the variables are.
     pub fn constant(&self) -> Option<&Value<'static>> {
         if let Node::Constant(value) = &self.0.root { Some(value) } else { None }
@@ -144,7 +151,8 @@ impl Expression {
     fn compile(root: Node, kinds: Kinds) -> Expression {
         let canonical = canonical::print(&root);
         let (equalities, reads) = (index::equalities(&root), reads::reads(&root));
-        Expression(Arc::new(Compiled { is_boolean: root.is_boolean(), root, kinds, canonical, equalities, reads }))
+        let (lookups, is_boolean) = (lookup::lookups(&root), root.is_boolean());
+        Expression(Arc::new(Compiled { is_boolean, root, kinds, canonical, equalities, reads, lookups }))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::activation::Activation;
 use crate::simplify::simplify;
-use crate::tree::{Comprehension, Node};
+use crate::tree::{Comprehension, Lookup, Node};
 use crate::value::Value;
 
 /// The tree without the variables that `known` has. A path that leads nowhere in a known variable
@@ -41,6 +41,15 @@ pub(crate) fn fold(node: &Node, known: &dyn Activation) -> Node {
         Node::Map(pairs) => {
             Node::Map(pairs.iter().map(|(key, value)| (fold(key, known), fold(value, known))).collect())
         }
+        Node::Lookup(lookup) => {
+            let Lookup { table, key, .. } = &**lookup;
+            let key: Vec<Node> = many(key);
+            let parts: Option<Vec<Value<'_>>> = key.iter().map(constant).collect();
+            match parts.and_then(|parts| known.lookup(table, &parts)) {
+                Some(found) => Node::Constant(Value::Bool(found)),
+                None => Node::Lookup(Box::new(Lookup { table: table.clone(), key, ..**lookup })),
+            }
+        }
         Node::Comprehension(inner) => Node::Comprehension(Box::new(Comprehension {
             name: inner.name,
             range: fold(&inner.range, known),
@@ -50,4 +59,8 @@ pub(crate) fn fold(node: &Node, known: &dyn Activation) -> Node {
             body: fold(&inner.body, known),
         })),
     })
+}
+
+fn constant(node: &Node) -> Option<Value<'_>> {
+    if let Node::Constant(value) = node { Some(value.borrowed()) } else { None }
 }

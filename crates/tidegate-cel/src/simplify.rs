@@ -33,12 +33,17 @@ pub(crate) fn simplify(node: Node) -> Node {
     }
 }
 
-/// Whether everything directly below is constant. `dyn` hides the kind of its argument on purpose, and
-/// a macro's body is no constant.
+/// Whether everything directly below is constant. `dyn` hides the kind of its argument on purpose, a macro's body is no
+/// constant, and what a table has changes.
 fn is_constant(node: &Node) -> bool {
     if matches!(
         node,
-        Node::Constant(_) | Node::Read(_) | Node::Has(_) | Node::Comprehension(_) | Node::Call(Function::Dyn, _)
+        Node::Constant(_)
+            | Node::Read(_)
+            | Node::Has(_)
+            | Node::Comprehension(_)
+            | Node::Lookup(_)
+            | Node::Call(Function::Dyn, _)
     ) {
         return false;
     }

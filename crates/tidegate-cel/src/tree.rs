@@ -37,6 +37,19 @@ pub(crate) enum Node {
     List(Vec<Node>),
     Map(Vec<(Node, Node)>),
     Comprehension(Box<Comprehension>),
+    Lookup(Box<Lookup>),
+}
+
+/// `exists("table", key)`: whether a table outside has a key.
+#[derive(Debug, Clone)]
+pub(crate) struct Lookup {
+    pub(crate) table: Box<str>,
+    /// The parts of the key, each of which may be known or not.
+    pub(crate) key: Vec<Node>,
+    /// The key is written as a list.
+    pub(crate) composite: bool,
+    /// The byte of the source where the table is named.
+    pub(crate) at: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,7 +156,8 @@ impl Node {
             | Node::InSet(..)
             | Node::All(_)
             | Node::Any(_)
-            | Node::Matches(..) => true,
+            | Node::Matches(..)
+            | Node::Lookup(_) => true,
             Node::Choose(parts) => parts[1].is_boolean() && parts[2].is_boolean(),
             Node::Call(function, _) => function.signature().result == crate::Kind::Bool.into(),
             Node::Comprehension(comprehension) => comprehension.name.is_boolean(),
@@ -164,6 +178,7 @@ impl Node {
             Node::Index(two) | Node::Arithmetic(_, two) | Node::Compare(_, two) | Node::In(two) => {
                 two.iter().for_each(each);
             }
+            Node::Lookup(lookup) => lookup.key.iter().for_each(each),
             Node::Choose(three) => three.iter().for_each(each),
             Node::All(list) | Node::Any(list) | Node::Call(_, list) | Node::List(list) => list.iter().for_each(each),
             Node::Map(pairs) => {

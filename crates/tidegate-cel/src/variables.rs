@@ -10,6 +10,7 @@ use crate::limits::VARIABLES_MAX;
 #[derive(Debug, Clone, Default)]
 pub struct Variables {
     list: Vec<Variable>,
+    looks_up: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -43,6 +44,16 @@ impl Variables {
     pub fn with_fields<'f>(self, name: &str, fields: impl IntoIterator<Item = (&'f str, Kinds)>) -> Variables {
         let fields = fields.into_iter().map(|(name, kinds)| (name.to_owned(), kinds)).collect();
         self.add(Variable { name: name.to_owned(), kinds: crate::Kind::Map.into(), fields: Some(fields) })
+    }
+
+    /// With lookups too: `exists("table", key)`, which an [`Activation`](crate::Activation) answers.
+    #[must_use]
+    pub fn with_lookups(self) -> Variables {
+        Variables { looks_up: true, ..self }
+    }
+
+    pub(crate) fn looks_up(&self) -> bool {
+        self.looks_up
     }
 
     /// The slot of a variable.

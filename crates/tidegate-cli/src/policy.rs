@@ -18,7 +18,7 @@ pub(crate) struct Arguments {
 enum PolicyCommand {
     /// Make the decisions of a file, and say which are not as it expects.
     Test {
-        /// A YAML list of {address, claims, data, key, action: read|publish|sees, expect: allow|deny}.
+        /// A YAML list of {address, claims, data, key, there, action: read|publish|sees, expect: allow|deny}.
         #[arg(value_name = "FILE")]
         decisions: PathBuf,
         /// The config.

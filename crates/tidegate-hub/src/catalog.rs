@@ -9,6 +9,7 @@ use tidegate_log::Log;
 
 use crate::channel::Channel;
 use crate::config::ChannelConfig;
+use crate::lookup::{Lookups, Register};
 use crate::policy::{Caller, Entrance};
 
 /// All channels. Cheap to clone.
@@ -16,14 +17,21 @@ use crate::policy::{Caller, Entrance};
 pub struct Catalog {
     channels: Arc<[Arc<Channel>]>,
     by_id: Arc<HashMap<ChannelId, Arc<Channel>>>,
+    /// Of the channels that policies look into.
+    registers: Arc<HashMap<ChannelId, Arc<Register>>>,
 }
 
 impl Catalog {
     pub(crate) fn new(log: &Log, configs: Vec<ChannelConfig>) -> Catalog {
-        let channels: Arc<[Arc<Channel>]> =
-            configs.into_iter().map(|config| Arc::new(Channel::new(config, log.clone()))).collect();
+        let lookups = Lookups::new(log, &configs);
+        let channel = |config: ChannelConfig| {
+            let own = lookups.of_channel(&config);
+            Arc::new(Channel::new(config, log.clone(), own))
+        };
+        let channels: Arc<[Arc<Channel>]> = configs.into_iter().map(channel).collect();
         let by_id = channels.iter().map(|channel| (channel.log.id(), channel.clone())).collect();
-        Catalog { channels, by_id: Arc::new(by_id) }
+        let registers = lookups.iter().map(|register| (ChannelId::of(register.name()), register.clone())).collect();
+        Catalog { channels, by_id: Arc::new(by_id), registers: Arc::new(registers) }
     }
 
     /// In the order of the config.
@@ -61,12 +69,36 @@ impl Catalog {
     /// Those of [`resolve`](Catalog::resolve); `unauthenticated` or `forbidden`.
     pub fn readable(&self, target: &Target, caller: &Caller) -> Result<(&Arc<Channel>, Entrance), Problem> {
         let channel = self.resolve(target)?;
-        Ok((channel, Entrance::ask(&channel.config, target, caller)?))
+        Ok((channel, Entrance::ask(&channel.config, &channel.lookups, target, caller)?))
+    }
+
+    /// Whether deciding about a target may read the disk, for what is looked up.
+    pub(crate) fn lookups_block(&self, target: &Target) -> bool {
+        !self.registers.is_empty() && self.resolve(target).is_ok_and(|channel| channel.lookups.blocks())
+    }
+
+    /// Calls those who have looked something up whenever it changes. Runs for the life of the hub.
+    pub async fn keep_lookups(&self) {
+        let mut keeping = tokio::task::JoinSet::new();
+        for register in self.registers.values().cloned() {
+            keeping.spawn(async move {
+                loop {
+                    // The first time it reads all rows, before somebody has to wait for that.
+                    let own = register.clone();
+                    let _ = tokio::task::spawn_blocking(move || own.catch_up()).await;
+                    register.moved.notified().await;
+                }
+            });
+        }
+        keeping.join_all().await;
     }
 
     pub(crate) fn notify(&self, id: ChannelId) {
         if let Some(channel) = self.by_id.get(&id) {
             channel.notify();
+        }
+        if let Some(register) = self.registers.get(&id) {
+            register.moved.notify_one();
         }
     }
 

@@ -7,6 +7,7 @@ use tidegate_log::{Log, loaded_mark};
 use tokio::sync::Notify;
 
 use crate::config::ChannelConfig;
+use crate::lookup::Lookups;
 use crate::policy::{Caller, Entrance, may_publish};
 use crate::watch::View;
 
@@ -20,19 +21,45 @@ pub struct Channel {
     everything: Scope,
     /// Has a stored permit whenever the head or the start of the log moved; for one waiter.
     advanced: Notify,
+    loaded: Loaded,
+    /// What its policies look up.
+    pub(crate) lookups: Lookups,
+}
+
+/// Whether the source of a channel has delivered its first state; once it has, that stays.
+pub(crate) struct Loaded {
     loaded: AtomicBool,
-    whole_log: Log,
+    /// What the log remembers it by.
+    mark: String,
+    log: Log,
+}
+
+impl Loaded {
+    pub(crate) fn new(config: &ChannelConfig, log: Log) -> Loaded {
+        // A plain channel has no state that a source could owe it.
+        let loaded = AtomicBool::new(config.source.is_none() || config.key.is_none());
+        let mark = loaded_mark(config.source.as_deref().unwrap_or_default(), &config.name);
+        Loaded { loaded, mark, log }
+    }
+
+    pub(crate) fn loading(&self) -> bool {
+        if self.loaded.load(Ordering::Relaxed) {
+            return false;
+        }
+        let loaded = self.log.checkpoint(&self.mark).is_some();
+        self.loaded.store(loaded, Ordering::Relaxed);
+        !loaded
+    }
 }
 
 impl Channel {
-    pub(crate) fn new(config: ChannelConfig, whole_log: Log) -> Channel {
+    pub(crate) fn new(config: ChannelConfig, whole_log: Log, lookups: Lookups) -> Channel {
         let log = whole_log
             .channel(&config.name)
             .unwrap_or_else(|| panic!("the log was opened without the channel {}", config.name));
         let target = Target::parse(&config.template.pattern()).expect("a template's pattern is one");
-        // A plain channel has no state that a source could owe it.
-        let loaded = AtomicBool::new(config.source.is_none() || config.key.is_none());
-        Channel { config, log, everything: Scope { target, key: None }, advanced: Notify::new(), loaded, whole_log }
+        let loaded = Loaded::new(&config, whole_log);
+        Channel { config, log, everything: Scope { target, key: None }, advanced: Notify::new(), loaded, lookups }
     }
 
     /// Whether events have keys, so that there is state.
@@ -75,13 +102,12 @@ impl Channel {
 
     /// Whether the source has not delivered its first state yet.
     pub fn loading(&self) -> bool {
-        if self.loaded.load(Ordering::Relaxed) {
-            return false;
-        }
-        let source = self.config.source.as_deref().unwrap_or_default();
-        let loaded = self.whole_log.checkpoint(&loaded_mark(source, &self.config.name)).is_some();
-        self.loaded.store(loaded, Ordering::Relaxed);
-        !loaded
+        self.loaded.loading()
+    }
+
+    /// What its policies look up in other channels.
+    pub fn lookups(&self) -> &Lookups {
+        &self.lookups
     }
 
     /// Returns at once if the log moved since the last call, else when it moves. One caller only.
@@ -91,7 +117,7 @@ impl Channel {
 
     /// Whether a caller may watch some address of it.
     pub fn readable_by(&self, caller: &Caller) -> bool {
-        Entrance::ask(&self.config, &self.everything.target, caller).is_ok()
+        Entrance::ask(&self.config, &self.lookups, &self.everything.target, caller).is_ok()
     }
 
     /// When the sign-in of a caller is too old for it.
@@ -101,7 +127,8 @@ impl Channel {
 
     /// Whether a caller may publish something to some address of it.
     pub fn publishable_by(&self, caller: &Caller) -> bool {
-        self.config.source.is_none() && may_publish(&self.config, &self.everything.target, caller).is_ok()
+        self.config.source.is_none()
+            && may_publish(&self.config, &self.lookups, &self.everything.target, caller).is_ok()
     }
 
     pub(crate) fn notify(&self) {

@@ -9,6 +9,7 @@ mod channel;
 mod config;
 mod drain;
 mod frames;
+mod lookup;
 mod policy;
 mod publish;
 mod query;
@@ -23,18 +24,19 @@ pub use channel::Channel;
 pub use config::{ChannelConfig, HubOptions};
 pub use drain::{Drain, DrainSignal};
 pub use frames::changes;
+pub use lookup::{Listening, Lookups, Standing};
 pub use policy::{
     Access, Act, Asks, Caller, ClaimsError, Entrance, History, Policy, Right, RowRule, Vocabulary, decide,
 };
 pub use publish::{Action, Format, Idempotency, Precondition, Publish, Published, key_text};
 pub use query::{FramePage, Newest, PAGE_BYTES_MAX, PastRows, ROWS_MAX, RowPage, Value};
 pub use watch::{
-    Filter, From, Image, Lens, Mode, PAST_BYTES_MAX, Piece, Plan, Rate, RateError, Reader, Regard, Renewal, Sight,
-    Start, Tick, View, WatchRequest,
+    Filter, From, Image, Judgement, Lens, Mode, PAST_BYTES_MAX, Piece, Plan, Rate, RateError, Reader, Regard, Renewal,
+    Sight, Start, Tick, View, WatchRequest,
 };
 pub use watches::{Keeper, Order, WatchEntry, WatchGuard, WatchHandle, WatchId, WatchPlace, Watches};
 
-pub use tidegate_cel::{CelError, Equality, FieldPath, IndexKey};
+pub use tidegate_cel::{CelError, Equality, FieldPath, IndexKey, LookedUp};
 
 use std::sync::Arc;
 

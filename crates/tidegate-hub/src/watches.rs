@@ -52,6 +52,8 @@ pub enum Order {
     End(Problem),
     /// It goes on by another credential.
     Renew(Box<Renewal>),
+    /// It is judged anew: something has changed that it was allowed by.
+    Judge,
 }
 
 /// By what a watch is reached from outside.
@@ -140,6 +142,11 @@ impl WatchGuard {
         if own == view {
             *own = view.clone();
         }
+    }
+
+    /// Changes what it is on the list, in one step with what is made of it.
+    pub fn change<T>(&self, change: impl FnOnce(&mut WatchEntry) -> T) -> T {
+        change(&mut lock(&self.shared).live[self.place].entry)
     }
 
     /// Its watch, as it is on the list.

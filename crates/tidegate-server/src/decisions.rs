@@ -5,12 +5,20 @@
 //! - { address: orders/acme, action: read, expect: deny }
 //! - { address: orders/acme, claims: { sub: u1 }, data: { owner: u2 }, action: sees, expect: deny }
 //! ```
+//!
+//! What policies look up is there as a decision says, by the name of the channel:
+//!
+//! ```yaml
+//! - { address: rooms/lobby, claims: { sub: ann }, there: { members: [[lobby, ann]] }, action: read, expect: allow }
+//! ```
+
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
 use tidegate_core::Address;
 use tidegate_gate::{Principal, Shown};
-use tidegate_hub::{Act, Caller, decide};
+use tidegate_hub::{Act, Caller, Lookups, decide};
 
 use crate::config::Config;
 use crate::wiring::hub_channel;
@@ -27,6 +35,9 @@ struct Decision {
     claims: Option<Value>,
     data: Option<Value>,
     key: Option<String>,
+    /// Keys that are there, by channel.
+    #[serde(default)]
+    there: BTreeMap<String, Vec<Value>>,
     action: Action,
     expect: Expect,
 }
@@ -81,10 +92,21 @@ pub fn judge(config: &Config, text: &str) -> Result<Decisions, String> {
 }
 
 fn one(config: &Config, decision: &Decision) -> Result<(bool, String), String> {
-    let Decision { address, claims, data, key, action, .. } = decision;
+    let Decision { address, claims, data, key, there, action, .. } = decision;
     let address = Address::parse(address).map_err(|error| format!("the address `{address}`: {error}"))?;
     let channel = config.channels.iter().find(|channel| channel.address.fits(&address));
     let channel = hub_channel(channel.ok_or_else(|| format!("no channel has the address `{}`", address.as_str()))?);
+    let channels: Vec<_> = config.channels.iter().map(hub_channel).collect();
+    let mut keys = Vec::new();
+    for (name, own) in there {
+        let spec = channels.iter().find(|channel| channel.name == *name).and_then(|channel| channel.key.as_ref());
+        let spec = spec.ok_or_else(|| format!("`there` names `{name}`, which is no keyed channel"))?;
+        for key in own {
+            let key = spec.read(key.to_string().as_bytes());
+            keys.push((name.as_str().into(), key.map_err(|error| format!("`there`, `{name}`: {error}"))?));
+        }
+    }
+    let lookups = Lookups::given(&channels, &keys);
     let caller = match claims {
         None => Caller::anonymous(),
         Some(claims) => Caller::of(signed_in(claims).into()).map_err(|error| error.to_string())?,
@@ -95,7 +117,7 @@ fn one(config: &Config, decision: &Decision) -> Result<(bool, String), String> {
         Action::Publish => Act::Publish(data()?),
         Action::Sees => Act::See(data()?),
     };
-    Ok(match decide(&channel, &address, key.as_deref(), &caller, &act) {
+    Ok(match decide(&channel, &lookups, &address, key.as_deref(), &caller, &act) {
         Ok(()) => (true, String::new()),
         Err(problem) => (false, problem.map_or_else(String::new, |problem| format!(": {}", problem.detail))),
     })
@@ -119,7 +141,7 @@ mod tests {
     use super::*;
     use crate::config::Environment;
 
-    const CONFIG: &str = "
+    const CONFIG: &str = r#"
 channels:
   orders:
     address: orders/{org}
@@ -128,7 +150,16 @@ channels:
   vault:
     address: vault
     access: { read: true, requires: { acr: mfa } }
-";
+  rooms:
+    address: rooms/{room}
+    access:
+      read: exists("members", [params.room, claims.sub])
+      publish: exists("members", [params.room, claims.sub]) && data.by == claims.sub
+      rows: data.secret != true || exists("members", [data.room, claims.sub])
+  members:
+    address: rooms/{room}/members
+    key: [room, user]
+"#;
 
     fn judged(decisions: &str) -> Result<Decisions, String> {
         let config = Config::parse("a.yaml", CONFIG, Path::new(""), &Environment::of(&[])).expect("a config");
@@ -157,11 +188,32 @@ channels:
     }
 
     #[test]
+    fn what_is_looked_up_is_there_as_the_decision_says() {
+        let made = judged(
+            "
+- { address: rooms/a, claims: { sub: u }, there: { members: [[a, u]] }, action: read, expect: allow }
+- { address: rooms/a, claims: { sub: u }, there: { members: [[b, u], [a, v]] }, action: read, expect: deny }
+- { address: rooms/a, claims: { sub: u }, action: read, expect: deny }
+- { address: rooms/a, there: { members: [[a, u]] }, action: read, expect: deny }
+- { address: rooms/a, claims: { sub: u }, there: { members: [[a, u]] }, data: { by: u }, action: publish, expect: allow }
+- { address: rooms/a, claims: { sub: u }, there: { members: [[a, u]] }, data: { by: v }, action: publish, expect: deny }
+- { address: rooms/a, claims: { sub: u }, data: { by: u }, action: publish, expect: deny }
+- { address: rooms/a, claims: { sub: u }, there: { members: [[a, u]] }, data: { room: a, secret: true }, action: sees, expect: allow }
+- { address: rooms/a, claims: { sub: u }, there: { members: [[a, u]] }, data: { room: b, secret: true }, action: sees, expect: deny }
+",
+        )
+        .expect("decisions");
+        assert_eq!((made.good, &made.differing), (9, &Vec::new()));
+    }
+
+    #[test]
     fn what_cannot_be_decided_is_told() {
         for (text, says) in [
             ("- { address: nowhere/a, action: read, expect: deny }", "no channel"),
             ("- { address: orders/a, action: sees, expect: deny }", "`data`"),
             ("- { address: orders/a, action: write, expect: deny }", "write"),
+            ("- { address: orders/a, there: { rooms: [x] }, action: read, expect: deny }", "keyed"),
+            ("- { address: orders/a, there: { members: [x] }, action: read, expect: deny }", "members"),
             ("- { adress: orders/a, action: read, expect: deny }", "adress"),
         ] {
             let error = judged(text).expect_err(text);

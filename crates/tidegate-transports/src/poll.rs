@@ -3,11 +3,13 @@
 //! A wait is a wait for the tail to speak; what came then is read once for all who waited ([`since`]). How long
 //! caches may give an answer to others is said in [`cache`].
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::LINK;
 use tidegate_core::{Cursor, ErrorCode, Frame, GapReason, Kind, Millis, Offset, Problem, ResetReason, Target};
 use tidegate_hub::{Plan, Sight, Start, changes};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::Gateway;
@@ -37,15 +39,28 @@ pub(crate) async fn poll(
     if gateway.hub.drain().draining() {
         return Err(gateway.hub.draining_problem());
     }
-    let plan = plan(gateway, target, &options, caller).await?;
-    let until = caller.until_of(&plan.channel);
-    let poll = Poll { gateway, caller, plan, options, presented, until };
-    match poll.plan.start {
-        Start::Snapshot(reason) => Ok(poll.again(&[Frame::Reset(reason)])),
-        Start::Gap { reason, to, .. } => poll.gap(reason, to).await,
-        Start::At(after) => poll.wait(after, true).await,
-        Start::Fuzzy(after) => poll.wait(after, false).await,
-        Start::AsOf(_) => unreachable!("a poll has a cursor, which says where it begins"),
+    let wait = options.wait.unwrap_or(Duration::ZERO);
+    let waited = Instant::now() + wait;
+    loop {
+        let plan = plan(gateway, target.clone(), &options, caller).await?;
+        let until = caller.until_of(&plan.channel).map_or(waited, |until| waited.min(until.into()));
+        let poll = Poll { gateway, caller, plan, options: &options, presented, until, wait };
+        let changed = Arc::new(Notify::new());
+        let _listening = poll.plan.standing.listen({
+            let changed = changed.clone();
+            move || changed.notify_one()
+        });
+        if !poll.plan.standing.holds() {
+            continue;
+        }
+        let answer = tokio::select! {
+            answer = poll.answer() => answer?,
+            () = changed.notified() => continue,
+        };
+        // What was read may have been written after the caller had lost the right to it.
+        if poll.plan.standing.holds() {
+            return Ok(answer);
+        }
     }
 }
 
@@ -53,20 +68,28 @@ struct Poll<'g> {
     gateway: &'g Gateway,
     caller: &'g Caller,
     plan: Plan,
-    options: Options,
+    options: &'g Options,
     presented: Cursor,
-    /// When its caller's right ends; no wait is longer.
-    until: Option<std::time::Instant>,
+    /// When the wait is over, or the right of its caller.
+    until: Instant,
+    wait: Duration,
 }
 
 impl Poll<'_> {
+    async fn answer(&self) -> Result<Answer, Problem> {
+        match self.plan.start {
+            Start::Snapshot(reason) => Ok(self.again(&[Frame::Reset(reason)])),
+            Start::Gap { reason, to, .. } => self.gap(reason, to).await,
+            Start::At(after) => self.wait(after, true).await,
+            Start::Fuzzy(after) => self.wait(after, false).await,
+            Start::AsOf(_) => unreachable!("a poll has a cursor, which says where it begins"),
+        }
+    }
+
     /// `exact`: the client holds the state at `began`. Else its rows may be newer: it is told in full, and the one cursor
     /// is that of the answer.
     async fn wait(&self, began: Offset, exact: bool) -> Result<Answer, Problem> {
-        let wait = self.options.wait.unwrap_or(Duration::ZERO);
-        let waited = Instant::now() + wait;
-        let until = self.until.map_or(waited, |until| waited.min(until.into()));
-        let Poll { gateway, plan, options, .. } = self;
+        let Poll { gateway, plan, options, until, .. } = self;
         let mut revocations = gateway.gate.revocations().changed();
         // Also who was revoked since it was identified.
         self.caller.good(gateway)?;
@@ -83,7 +106,7 @@ impl Poll<'_> {
             let heard = tokio::select! {
                 biased;
                 () = listener.heard() => true,
-                () = tokio::time::sleep_until(until) => false,
+                () = tokio::time::sleep_until(*until) => false,
                 _ = gateway.hub.drain().begun() => false,
                 // There are as many as the gate lives.
                 Ok(()) = revocations.changed() => {
@@ -92,7 +115,7 @@ impl Poll<'_> {
                 }
             };
             if !heard {
-                return Ok(self.nothing(after, wait));
+                return Ok(self.nothing(after));
             }
         }
     }
@@ -100,7 +123,7 @@ impl Poll<'_> {
     fn page(&self, page: Frames, began: Offset) -> Answer {
         let mut answer = answer::json(page.body);
         if page.more {
-            answer::header(&mut answer, LINK, &next(&self.plan, &self.options, &page.cursor, None));
+            answer::header(&mut answer, LINK, &next(&self.plan, self.options, &page.cursor, None));
         }
         answer::header(&mut answer, TIDEGATE_CURSOR, &page.cursor.to_string());
         self.gateway.answers.count_poll(true);
@@ -139,13 +162,13 @@ impl Poll<'_> {
 
     /// Where a wait was asked for, `Link` says where to ask next: at another URL than this one, and at the same as
     /// all who waited meanwhile.
-    fn nothing(&self, upto: Offset, wait: Duration) -> Answer {
+    fn nothing(&self, upto: Offset) -> Answer {
         let mut answer = answer::empty(204);
         let cursor = self.plan.channel.cursor(&self.plan.view, upto);
         answer::header(&mut answer, TIDEGATE_CURSOR, &cursor.to_string());
-        if !wait.is_zero() {
-            let turn = turn(Millis::now(), wait, self.options.turn);
-            answer::header(&mut answer, LINK, &next(&self.plan, &self.options, &cursor, Some(turn)));
+        if !self.wait.is_zero() {
+            let turn = turn(Millis::now(), self.wait, self.options.turn);
+            answer::header(&mut answer, LINK, &next(&self.plan, self.options, &cursor, Some(turn)));
         }
         self.gateway.answers.count_poll(false);
         self.marked(answer, Held::Nothing)
@@ -153,7 +176,7 @@ impl Poll<'_> {
 
     fn marked(&self, mut answer: Answer, held: Held) -> Answer {
         let Plan { channel, view, .. } = &self.plan;
-        cache::mark(&mut answer, channel, view, &self.options, held);
+        cache::mark(&mut answer, channel, view, self.options, held);
         answer
     }
 }

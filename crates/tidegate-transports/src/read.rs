@@ -38,6 +38,8 @@ const NEWEST: usize = 100;
 pub(crate) const ANSWER_BYTES: usize = 2 * PAGE_BYTES_MAX;
 /// What a row takes beside its names and its data, about.
 const ENVELOPE_BYTES: usize = 96;
+/// A read is made so often, if what its caller may see changes meanwhile.
+const JUDGED_MAX: usize = 4;
 /// Events on a page of history, where no limit is given.
 pub(crate) const HISTORY: usize = 1_000;
 
@@ -53,7 +55,24 @@ pub(crate) async fn read(
     if options.turn.is_some() {
         return Err(Problem::new(ErrorCode::Invalid, "`turn` belongs to long-polls").hint("leave it out"));
     }
-    let plan = plan(gateway, target, &options, caller).await?;
+    for _ in 0..JUDGED_MAX {
+        let plan = plan(gateway, target.clone(), &options, caller).await?;
+        let standing = plan.standing.clone();
+        let answer = planned(gateway, plan, &options, request).await?;
+        // What was read may have been written after the caller had lost the right to it.
+        if standing.holds() {
+            return Ok(answer);
+        }
+    }
+    Err(Problem::new(ErrorCode::RateLimited, "what you may see changes faster than it is read"))
+}
+
+async fn planned(
+    gateway: &Gateway,
+    plan: Plan,
+    options: &Options,
+    request: &Request<Incoming>,
+) -> Result<Answer, Problem> {
     loaded(&plan.channel)?;
     if plan.view.kind == Kind::History {
         if options.page.is_some() {
@@ -61,20 +80,20 @@ pub(crate) async fn read(
                 .hint("follow the Link header as it is"));
         }
         if options.from.is_some() || options.snapshot.is_some() {
-            return history(gateway, plan, &options).await;
+            return history(gateway, plan, options).await;
         }
     }
     let start = plan.start.clone();
-    let reading = Reading::new(gateway, plan, &options)?;
+    let reading = Reading::new(gateway, plan, options)?;
     if let Start::AsOf(at) = start {
         let made = reading.as_of(at, options.page.as_deref()).await?;
-        return Ok(reading.answer(&made, &options, request));
+        return Ok(reading.answer(&made, options, request));
     }
     let made = match &options.page {
         None => gateway.answers.get(&reading.channel, &reading.asked, reading.read()).await?,
         Some(token) => Arc::new(reading.rows(Some(Page::parse(token, &reading.channel)?)).await?),
     };
-    Ok(reading.answer(&made, &options, request))
+    Ok(reading.answer(&made, options, request))
 }
 
 /// The answer to what is asked, if it is kept. What is refused is left to [`read`], and so is what has a filter, which
@@ -90,14 +109,19 @@ pub(crate) fn kept(
         return None;
     }
     options.for_answer().ok()?;
+    let asked = options.request(target);
+    if gateway.hub.plan_blocks(&asked) {
+        return None;
+    }
     // Who shows something has not come here.
-    let plan = gateway.hub.plan(&options.request(target), &tidegate_hub::Caller::anonymous()).ok()?;
+    let plan = gateway.hub.plan(&asked, &tidegate_hub::Caller::anonymous()).ok()?;
     loaded(&plan.channel).ok()?;
     if plan.channel.config.access.asks.watch {
         return None;
     }
+    let standing = plan.standing.clone();
     let reading = Reading::new(gateway, plan, options).ok()?;
-    let made = gateway.answers.kept(&reading.channel, &reading.asked)?;
+    let made = gateway.answers.kept(&reading.channel, &reading.asked).filter(|_| standing.holds())?;
     Some(reading.answer(&made, options, request))
 }
 

@@ -6,7 +6,7 @@ use http::header::{ALLOW, HeaderValue};
 use http::{HeaderMap, Method, Request};
 use hyper::body::Incoming;
 use tidegate_core::{ErrorCode, Principal, Problem, Target};
-use tidegate_hub::{Order, Renewal, WatchEntry, WatchId};
+use tidegate_hub::{Judgement, Order, Renewal, WatchEntry, WatchId};
 use tidegate_wire::Connection;
 
 use crate::Gateway;
@@ -137,15 +137,15 @@ impl Decisions<'_> {
             None => self.gateway.hub.judge(entry, self.caller.policy()),
         };
         self.made.push((target, judged.as_ref().err().cloned()));
-        let regard = match judged {
-            Ok(regard) => regard,
+        let Judgement { regard, standing } = match judged {
+            Ok(judgement) => judgement,
             Err(problem) => return Order::End(problem),
         };
         entry.principal = self.caller.principal().clone();
         if let Some(regard) = &regard {
             entry.view = regard.view.clone();
         }
-        Order::Renew(Box::new(Renewal { until: self.caller.until_of(&entry.channel), regard }))
+        Order::Renew(Box::new(Renewal { until: self.caller.until_of(&entry.channel), regard, standing }))
     }
 
     /// Tells the audit.

@@ -9,11 +9,12 @@
 use std::future::Future;
 use std::io;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use bytes::Bytes;
 use tidegate_core::{Cursor, ErrorCode, Offset, Problem};
-use tidegate_hub::{Order, Regard, Renewal};
+use tidegate_hub::{Listening, Order, Regard, Renewal, Standing, WatchGuard};
 
 use crate::lane::plan;
 use crate::reins::Reins;
@@ -21,6 +22,9 @@ use crate::tail::{Place, Take};
 use crate::tails::{Subscription, Tails};
 use crate::until::{Due, Until, expired};
 use crate::walk::{Sink, Walk, Watcher, close_frame, leave};
+
+/// A watch stops with this before anything is written that it is not allowed any more.
+const NOT_ALLOWED: io::ErrorKind = io::ErrorKind::PermissionDenied;
 
 /// How a watch ended.
 #[derive(Debug)]
@@ -31,30 +35,81 @@ pub enum End {
     Gone(io::Error),
 }
 
-/// Writes the whole watch to `sink`, until it ends or is told to.
-pub async fn follow(tails: &Tails, watcher: &Watcher, reins: &Reins, sink: &mut impl Sink) -> End {
-    match run(tails, watcher, reins, sink).await {
+/// Writes the whole watch to `sink`, until it ends or is told to. `listed`: where it is on the list, so that it can be judged
+/// anew.
+pub async fn follow(
+    tails: &Tails,
+    watcher: &Watcher,
+    reins: &Arc<Reins>,
+    listed: Option<&WatchGuard>,
+    sink: &mut impl Sink,
+) -> End {
+    let rights = Rights { tails, reins, listed, held: Mutex::default() };
+    rights.hold(watcher.plan.standing.clone());
+    match run(&rights, watcher, sink).await {
         Ok(code) => End::Closed(code),
         Err(error) => End::Gone(error),
     }
 }
 
-async fn run(tails: &Tails, watcher: &Watcher, reins: &Reins, sink: &mut impl Sink) -> io::Result<ErrorCode> {
+/// What a watch is allowed by, and what may happen to that.
+struct Rights<'r> {
+    tails: &'r Tails,
+    reins: &'r Arc<Reins>,
+    listed: Option<&'r WatchGuard>,
+    held: Mutex<(Standing, Listening)>,
+}
+
+impl Rights<'_> {
+    /// From now on this is what it is allowed by.
+    fn hold(&self, standing: Standing) {
+        let handle = self.reins.handle();
+        let listening = standing.listen(move || handle.tell(Order::Judge));
+        if !standing.holds() {
+            self.reins.handle().tell(Order::Judge);
+        }
+        *self.held.lock().expect("no holder of this lock panics") = (standing, listening);
+    }
+
+    /// Whether that is still so.
+    fn holds(&self) -> bool {
+        self.held.lock().expect("no holder of this lock panics").0.holds()
+    }
+
+    /// Its end moves. Returns what it sees, if that is something else.
+    fn renewed(&self, renewal: Renewal, until: &mut Option<Until>) -> Option<Box<Regard>> {
+        *until = Until::renewed(*until, renewal.until);
+        self.hold(renewal.standing);
+        renewal.regard.map(Box::new)
+    }
+
+    /// Something has changed that it was allowed by. Returns what it sees, if that is something else or is to be told `anew`.
+    fn judge(&self, anew: bool) -> Result<Option<Box<Regard>>, Problem> {
+        let hub = self.tails.hub();
+        let unlisted = || Problem::new(ErrorCode::Internal, "what the watch is allowed by has changed");
+        let judged = self.listed.ok_or_else(unlisted)?.change(|entry| hub.judge_again(entry, anew))?;
+        self.hold(judged.standing);
+        Ok(judged.regard.map(Box::new))
+    }
+}
+
+async fn run(rights: &Rights<'_>, watcher: &Watcher, sink: &mut impl Sink) -> io::Result<ErrorCode> {
+    let Rights { tails, .. } = *rights;
     let mut until = watcher.until.map(Until::new);
     // Where the client stands that has heard nothing yet.
     let mut began = watcher.plan.stands();
-    let mut walk = Walk::new(tails, watcher, Borrowed(sink));
-    let mut arrived = arrive(reins, &mut until, walk.begin(watcher)).await?;
+    let mut walk = Walk::new(tails, watcher, Allowed { sink, rights });
+    let mut arrived = arrive(rights, &mut until, walk.begin(watcher)).await?;
     loop {
         let (regard, stands, sink) = match arrived {
             Arrived::There(place) => {
                 let (own, hold, mut sink) = walk.into_parts();
                 let subscription = Subscription::new(hold);
-                match live(tails, &subscription, place, (reins, &mut until), &mut sink).await? {
+                match live(rights, &subscription, place, &mut until, &mut sink).await? {
                     Left::Behind { at } => {
                         tails.stats().behind.fetch_add(1, Ordering::Relaxed);
                         walk = Walk::behind(own, subscription.into_hold(), sink);
-                        arrived = arrive(reins, &mut until, walk.again(at)).await?;
+                        arrived = arrive(rights, &mut until, walk.again(at)).await?;
                         continue;
                     }
                     Left::Over { regard, at } => (regard, Some(subscription.hold().cursor(at)), sink),
@@ -72,7 +127,7 @@ async fn run(tails: &Tails, watcher: &Watcher, reins: &Reins, sink: &mut impl Si
                 began = plan.stands();
                 let over = Watcher::over(plan, watcher.encoding, watcher.chain);
                 walk = Walk::new(tails, &over, sink);
-                arrived = arrive(reins, &mut until, walk.go_over(&over)).await?;
+                arrived = arrive(rights, &mut until, walk.go_over(&over)).await?;
             }
             Err(problem) => return close(sink, watcher, problem).await,
         }
@@ -89,7 +144,7 @@ enum Arrived {
 
 /// A walk to its end, unless something happens to its watch before. What it has written until then is whole frames.
 async fn arrive(
-    reins: &Reins,
+    rights: &Rights<'_>,
     until: &mut Option<Until>,
     walk: impl Future<Output = io::Result<Result<Place, Problem>>>,
 ) -> io::Result<Arrived> {
@@ -97,25 +152,31 @@ async fn arrive(
     loop {
         tokio::select! {
             biased;
-            order = reins.order() => match order {
+            order = rights.reins.order() => match order {
                 Order::End(problem) => return Ok(Arrived::Ended(problem)),
-                Order::Renew(renewal) => if let Some(regard) = renewed(*renewal, until) {
+                Order::Renew(renewal) => if let Some(regard) = rights.renewed(*renewal, until) {
                     return Ok(Arrived::Over(regard));
+                },
+                Order::Judge => match rights.judge(false) {
+                    Ok(None) => {}
+                    Ok(Some(regard)) => return Ok(Arrived::Over(regard)),
+                    Err(problem) => return Ok(Arrived::Ended(problem)),
                 },
             },
             () = ended(until) => return Ok(Arrived::Ended(expired())),
-            arrived = &mut walk => return Ok(match arrived? {
-                Ok(place) => Arrived::There(place),
-                Err(problem) => Arrived::Ended(problem),
-            }),
+            arrived = &mut walk => return match arrived {
+                Ok(Ok(place)) => Ok(Arrived::There(place)),
+                Ok(Err(problem)) => Ok(Arrived::Ended(problem)),
+                // It has stopped before something was written that is not allowed any more.
+                Err(error) if error.kind() == NOT_ALLOWED => Ok(match rights.judge(true) {
+                    Ok(Some(regard)) => Arrived::Over(regard),
+                    Ok(None) => return Err(error),
+                    Err(problem) => Arrived::Ended(problem),
+                }),
+                Err(error) => Err(error),
+            },
         }
     }
-}
-
-/// Its end moves. Returns what it sees, if that is something else.
-fn renewed(renewal: Renewal, until: &mut Option<Until>) -> Option<Box<Regard>> {
-    *until = Until::renewed(*until, renewal.until);
-    renewal.regard.map(Box::new)
 }
 
 /// Why a live watcher stops to be one.
@@ -126,31 +187,41 @@ enum Left {
 }
 
 async fn live(
-    tails: &Tails,
+    rights: &Rights<'_>,
     subscription: &Subscription,
     place: Place,
-    (reins, until): (&Reins, &mut Option<Until>),
+    until: &mut Option<Until>,
     sink: &mut impl Sink,
 ) -> io::Result<Left> {
     let Place { chunk: mut next, upto: mut at, .. } = place;
     let mut chunks = Vec::new();
+    let tails = rights.tails;
     let mut draining = std::pin::pin!(leave(tails.hub()));
     loop {
         chunks.clear();
         let take = tokio::select! {
             biased;
             () = &mut draining => return Ok(Left::Ended(tails.hub().draining_problem())),
-            order = reins.order() => match order {
+            order = rights.reins.order() => match order {
                 Order::End(problem) => return Ok(Left::Ended(problem)),
-                Order::Renew(renewal) => match renewed(*renewal, until) {
+                Order::Renew(renewal) => match rights.renewed(*renewal, until) {
                     Some(regard) => return Ok(Left::Over { regard, at }),
                     None => continue,
+                },
+                Order::Judge => match rights.judge(false) {
+                    Ok(None) => continue,
+                    Ok(Some(regard)) => return Ok(Left::Over { regard, at }),
+                    Err(problem) => return Ok(Left::Ended(problem)),
                 },
             },
             () = due(until) => match until {
                 Some(until) if until.due(Instant::now()) == Due::Notice => {
                     let encoding = subscription.hold().tail.key.encoding;
-                    sink.write(&[until.notice(encoding, Instant::now())], None).await?;
+                    let notice = until.notice(encoding, Instant::now());
+                    match sink.write(&[notice], None).await {
+                        Err(error) if error.kind() == NOT_ALLOWED => {}
+                        written => written?,
+                    }
                     continue;
                 }
                 _ => return Ok(Left::Ended(expired())),
@@ -160,7 +231,11 @@ async fn live(
         match take {
             Take::Behind => return Ok(Left::Behind { at }),
             Take::Chunks { next: after, upto, frames } => {
-                sink.write(&chunks, None).await?;
+                match sink.write(&chunks, None).await {
+                    // It is judged first, and takes them then or not at all: the order is there.
+                    Err(error) if error.kind() == NOT_ALLOWED => continue,
+                    written => written?,
+                }
                 tails.count_sent(frames, chunks.iter().map(Bytes::len).sum());
                 (next, at) = (after, upto);
             }
@@ -184,15 +259,23 @@ async fn due(until: &Option<Until>) {
     }
 }
 
-async fn close(mut sink: impl Sink, watcher: &Watcher, problem: Problem) -> io::Result<ErrorCode> {
-    sink.write(&[close_frame(watcher.encoding, &problem)], None).await?;
+/// Also who may not see anything any more is told that.
+async fn close<S: Sink>(sink: Allowed<'_, S>, watcher: &Watcher, problem: Problem) -> io::Result<ErrorCode> {
+    sink.sink.write(&[close_frame(watcher.encoding, &problem)], None).await?;
     Ok(problem.code)
 }
 
-struct Borrowed<'s, S>(&'s mut S);
+/// Writes what its watch is still allowed.
+struct Allowed<'s, S> {
+    sink: &'s mut S,
+    rights: &'s Rights<'s>,
+}
 
-impl<S: Sink> Sink for Borrowed<'_, S> {
+impl<S: Sink> Sink for Allowed<'_, S> {
     async fn write(&mut self, chunks: &[Bytes], stands: Option<Cursor>) -> io::Result<()> {
-        self.0.write(chunks, stands).await
+        if !self.rights.holds() {
+            return Err(NOT_ALLOWED.into());
+        }
+        self.sink.write(chunks, stands).await
     }
 }

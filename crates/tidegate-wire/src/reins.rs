@@ -45,6 +45,8 @@ impl Keeper for Reins {
                 renewal.regard = renewal.regard.or(before.regard);
                 Order::Renew(renewal)
             }
+            // Whoever renews looks whether that still holds.
+            (Some(renew @ Order::Renew(_)), Order::Judge) => renew,
             (_, order) => order,
         });
         drop(held);

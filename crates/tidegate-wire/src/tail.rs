@@ -8,7 +8,7 @@ mod hooks;
 mod ticking;
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Poll, Waker};
 use std::time::Instant;
@@ -53,6 +53,8 @@ pub(crate) struct Tail {
     pub(crate) number: u64,
     /// How many hold it; changed under the lock of the channel's tails.
     pub(crate) holds: AtomicUsize,
+    /// It says nothing of values any more, and nobody finds it; changed under the same lock.
+    retired: AtomicBool,
     memory: Arc<Memory>,
     state: Mutex<State>,
 }
@@ -127,6 +129,7 @@ impl Tail {
             key,
             number: NEXT.fetch_add(1, Ordering::Relaxed),
             holds: AtomicUsize::new(1),
+            retired: AtomicBool::new(false),
             memory,
             state: Mutex::new(State {
                 chunks: VecDeque::new(),
@@ -146,6 +149,19 @@ impl Tail {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no holder of this lock panics")
+    }
+
+    /// Whether what its view looks up has changed. Then it says nothing of values ever again: its watchers are judged
+    /// anew, and have other tails.
+    pub(crate) fn retires(&self) -> bool {
+        if self.key.view.looks_up() && !self.is_retired() && !self.key.view.holds() {
+            self.retired.store(true, Ordering::Relaxed);
+        }
+        self.is_retired()
+    }
+
+    pub(crate) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Relaxed)
     }
 
     /// Encodes a record that may belong to the view, or keeps it for the end of the tick. `upto`: the tail has got

@@ -70,6 +70,8 @@ impl Tails {
             tokio::spawn(pump::pump(tails.clone()));
             tokio::spawn(pump::ticks(tails.clone()));
         }
+        let catalog = hub.catalog().clone();
+        tokio::spawn(async move { catalog.keep_lookups().await });
         let heartbeat = hub.options().heartbeat;
         let lanes = Lanes::new(&options)?;
         let blocks = Arc::new(Blocks::new(memory.clone()));

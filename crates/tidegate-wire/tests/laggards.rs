@@ -142,7 +142,7 @@ async fn burst(chain: bool) {
         let (tails, watcher) = (world.tails.clone(), world.watcher(Encoding::Ndjson(Coding::Identity), chain));
         let mut sink = Gated { open: open.clone(), chunks: Vec::new(), arrived: arrived.clone() };
         followers.spawn(async move {
-            let _ = follow(&tails, &watcher, &Reins::new(), &mut sink).await;
+            let _ = follow(&tails, &watcher, &Reins::new(), None, &mut sink).await;
             sink.chunks
         });
     }
@@ -154,7 +154,7 @@ async fn burst(chain: bool) {
         let (_, open) = watch::channel(true);
         let mut sink = Gated { open, chunks: Vec::new(), arrived: watch::channel(0).0 };
         async move {
-            let _ = follow(&tails, &watcher, &Reins::new(), &mut sink).await;
+            let _ = follow(&tails, &watcher, &Reins::new(), None, &mut sink).await;
         }
     });
     gate.send_replace(false);
@@ -199,7 +199,7 @@ async fn resume(world: &World, chain: bool) {
         let tails = world.tails.clone();
         followers.spawn(async move {
             let mut sink = Copied(Vec::new());
-            let _ = follow(&tails, &watcher, &Reins::new(), &mut sink).await;
+            let _ = follow(&tails, &watcher, &Reins::new(), None, &mut sink).await;
             (from, sink.0)
         });
     }

@@ -147,6 +147,11 @@ impl<'s> Parser<'s> {
             self.expect(")")?;
             return build::has(field, at);
         }
+        if name == "exists" && self.variables.looks_up() {
+            let mut arguments = Vec::new();
+            self.arguments(")", &mut arguments)?;
+            return build::lookup(arguments, at);
+        }
         let function = function(name, at, Style::Global)?;
         let mut arguments = Vec::new();
         self.arguments(")", &mut arguments)?;

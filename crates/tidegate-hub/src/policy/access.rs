@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tidegate_cel::LookedUp;
 use tidegate_core::Mask;
 use tidegate_gate::StepUp;
 
@@ -62,6 +63,20 @@ impl Access {
         let Access { requires, read, history, rows, asks, .. } = self;
         let open = *read == Policy::Always && *history == History::All && *rows == Policy::Always;
         open && requires.is_nothing() && !asks.watch
+    }
+
+    /// The channels that its policies look into; one that several name comes several times.
+    pub fn looks_into(&self) -> impl Iterator<Item = &str> {
+        self.lookups().map(|(_, lookup)| &*lookup.table)
+    }
+
+    /// All that its policies look up, each with the policy.
+    pub fn lookups(&self) -> impl Iterator<Item = (Right, &LookedUp)> {
+        let Access { read, publish, history, rows, .. } = self;
+        let policies = [(Right::Read, read), (Right::Publish, publish), (Right::Rows, rows)];
+        let policies = policies.into_iter().filter_map(|(right, policy)| Some((right, policy.expression()?)));
+        let history = history.expression().map(|expression| (Right::History, expression));
+        policies.chain(history).flat_map(|(right, own)| own.lookups().iter().map(move |lookup| (right, lookup)))
     }
 
     /// Rules that let nobody do or see anything, though they do not say `false`: for `tidegate check`.

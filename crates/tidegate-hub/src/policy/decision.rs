@@ -9,6 +9,7 @@ use super::caller::Caller;
 use super::door::Entrance;
 use super::writing::{may_publish, may_write};
 use crate::config::ChannelConfig;
+use crate::lookup::Lookups;
 use crate::watch::Sight;
 
 /// What is decided.
@@ -22,24 +23,25 @@ pub enum Act {
     See(Bytes),
 }
 
-/// Whether the policies of a channel allow it, at one of its addresses. `key` is that of the event, on keyed channels.
+/// Whether the policies of a channel allow it, at one of its addresses, where this is looked up. `key` is that of the event, on keyed channels.
 ///
 /// # Errors
 /// It is refused; why. What a row rule hides is refused without a reason, as `None`.
 pub fn decide(
     config: &ChannelConfig,
+    lookups: &Lookups,
     address: &Address,
     key: Option<&str>,
     caller: &Caller,
     act: &Act,
 ) -> Result<(), Option<Problem>> {
     let target = Target::Address(address.clone());
-    let entrance = || Entrance::ask(config, &target, caller);
+    let entrance = || Entrance::ask(config, lookups, &target, caller);
     let op = if config.key.is_some() { Op::Upsert } else { Op::Append };
     match act {
         Act::Read => entrance().map(|_| ()).map_err(Some),
-        Act::Publish(data) => may_publish(config, &target, caller)
-            .and_then(|()| may_write(config, caller, Millis::now(), (op, address, key, data)))
+        Act::Publish(data) => may_publish(config, lookups, &target, caller)
+            .and_then(|()| may_write(config, lookups, caller, Millis::now(), (op, address, key, data)))
             .map_err(Some),
         Act::See(data) => {
             let rows = entrance().map_err(Some)?.rows;

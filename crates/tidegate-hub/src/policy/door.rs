@@ -14,6 +14,7 @@ use super::rows::{RESIDUAL_BYTES_MAX, RowRule};
 use super::rule::{Policy, Right};
 use super::vocabulary::slots;
 use crate::config::ChannelConfig;
+use crate::lookup::{Asked, Lookups, Standing};
 
 /// What a caller sees of a channel.
 #[derive(Clone, Debug)]
@@ -24,6 +25,8 @@ pub struct Entrance {
     pub(crate) mask: Option<Arc<Mask>>,
     /// How far back.
     pub(crate) reach: Reach,
+    /// What of it was looked up.
+    pub(crate) standing: Standing,
     /// When that was asked.
     pub(crate) now: Millis,
 }
@@ -39,23 +42,41 @@ pub(super) struct Question<'q> {
     /// `None`: the target leaves some of them open.
     params: Option<Json<'q>>,
     now: Millis,
+    lookups: &'q Lookups,
+    /// What was looked up.
+    asked: Asked,
 }
 
 impl Entrance {
     /// Lets in, or refuses.
-    pub(crate) fn ask(config: &ChannelConfig, target: &Target, caller: &Caller) -> Result<Entrance, Problem> {
+    pub(crate) fn ask(
+        config: &ChannelConfig,
+        lookups: &Lookups,
+        target: &Target,
+        caller: &Caller,
+    ) -> Result<Entrance, Problem> {
         let Access { requires, read, history, rows, mask, .. } = &config.access;
+        lookups.ready()?;
         let now = Millis::now();
-        let question = |policy| Question::of(config, target, Some(caller), policy, now);
-        let refused =
-            || refusal::door(config, Right::Read, read, &Question::of(config, target, None, read, now), caller);
+        let question = |policy| Question::of(config, lookups, target, Some(caller), policy, now);
+        let refused = || {
+            let anyone = Question::of(config, lookups, target, None, read, now);
+            refusal::door(config, Right::Read, read, &anyone, caller)
+        };
+        let mut asked = Asked::default();
         let left = match read {
             Policy::Always => None,
             Policy::Never => return Err(refused()),
-            Policy::When(expression) => match left(expression, &question(read)) {
-                Some(rest) => rest,
-                None => return Err(refused()),
-            },
+            Policy::When(expression) => {
+                let question = question(read);
+                match left(expression, &question) {
+                    Some(rest) => {
+                        asked.extend(question.asked);
+                        rest
+                    }
+                    None => return Err(refused()),
+                }
+            }
         };
         // After the policy: nobody signs in again to be refused.
         caller.enough(requires, now)?;
@@ -63,7 +84,9 @@ impl Entrance {
             Policy::Always => None,
             Policy::Never => Some(never()),
             Policy::When(expression) => {
-                let rest = expression.fold(&question(rows));
+                let question = question(rows);
+                let rest = expression.fold(&question);
+                asked.extend(question.asked);
                 Some(if rest.is_never_true(&UNKNOWN) { never() } else { rest })
             }
         };
@@ -76,7 +99,10 @@ impl Entrance {
         }
         // All of a history policy is known, or nothing is said by it.
         let known = question(&Policy::Always);
-        Ok(Entrance { rows: both.and_then(RowRule::new), mask: mask.clone(), reach: history.reach(&known), now })
+        let reach = history.reach(&known);
+        asked.extend(known.asked);
+        let rows = both.and_then(|both| RowRule::new(both, lookups, &asked));
+        Ok(Entrance { rows, mask: mask.clone(), reach, now, standing: asked.standing() })
     }
 
     /// Whether all of the channel is seen, so that nothing said of it tells what is not seen.
@@ -104,6 +130,7 @@ impl<'q> Question<'q> {
     /// What is known of a target: the parameters of an address; those of a pattern if the policy reads no other one.
     pub(super) fn of(
         config: &ChannelConfig,
+        lookups: &'q Lookups,
         target: &Target,
         caller: Option<&'q Caller>,
         policy: &Policy,
@@ -132,7 +159,7 @@ impl<'q> Question<'q> {
             let member = |(name, value): (&str, String)| (Cow::Owned(name.to_owned()), Json::String(value.into()));
             Json::Object(Object::new(known.map(member).collect()))
         });
-        Question { keyed: config.key.is_some(), caller, params, now }
+        Question { keyed: config.key.is_some(), caller, params, now, lookups, asked: Asked::default() }
     }
 
     pub(super) fn millis(&self) -> Millis {
@@ -159,5 +186,9 @@ impl Activation for Question<'_> {
 
     fn json(&self, slot: usize) -> Option<&Json<'_>> {
         if slot == PARAMS { self.params.as_ref() } else { None }
+    }
+
+    fn lookup(&self, table: &str, key: &[Value<'_>]) -> Option<bool> {
+        self.lookups.ask(table, key, &self.asked)
     }
 }

@@ -85,6 +85,10 @@ impl History {
         }
     }
 
+    pub(super) fn expression(&self) -> Option<&Expression> {
+        if let History::Expression(expression) = self { Some(expression) } else { None }
+    }
+
     fn within(length: tidegate_cel::Duration) -> History {
         match u64::try_from(length.nanos()) {
             Ok(nanos) if nanos > 0 => History::Within(Duration::from_nanos(nanos)),

@@ -2,6 +2,7 @@
 
 mod door;
 mod leaks;
+mod lookups;
 mod publish;
 
 use tidegate_core::{Frame, Mask, Offset, Problem};

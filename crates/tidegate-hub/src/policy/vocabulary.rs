@@ -16,7 +16,7 @@ impl Vocabulary {
     /// Of a channel with addresses of this template, with a key or without.
     pub fn of(template: &Template, keyed: bool) -> Vocabulary {
         let variables = filters(template, keyed).with("claims", Kind::Map).with("now", Kind::Timestamp);
-        Vocabulary { variables }
+        Vocabulary { variables: variables.with_lookups() }
     }
 }
 

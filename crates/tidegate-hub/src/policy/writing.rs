@@ -8,6 +8,7 @@ use super::door::{PARAMS, Question};
 use super::refusal;
 use super::rule::{Policy, Right};
 use crate::config::ChannelConfig;
+use crate::lookup::Lookups;
 
 const DATA: usize = 0;
 /// Of keyed channels.
@@ -21,14 +22,20 @@ struct Writing<'w> {
 }
 
 /// Whether anything may be published to the target of a request, before its body is read.
-pub(crate) fn may_publish(config: &ChannelConfig, target: &Target, caller: &Caller) -> Result<(), Problem> {
+pub(crate) fn may_publish(
+    config: &ChannelConfig,
+    lookups: &Lookups,
+    target: &Target,
+    caller: &Caller,
+) -> Result<(), Problem> {
     let policy = &config.access.publish;
     let now = Millis::now();
     let allowed = match policy {
         Policy::Always => true,
         Policy::Never => false,
         Policy::When(expression) => {
-            let rest = expression.fold(&Question::of(config, target, Some(caller), policy, now));
+            lookups.ready()?;
+            let rest = expression.fold(&Question::of(config, lookups, target, Some(caller), policy, now));
             match rest.constant() {
                 Some(value) => matches!(value, Value::Bool(true)),
                 None => !rest.is_never_true(&["claims", "now"]),
@@ -38,7 +45,7 @@ pub(crate) fn may_publish(config: &ChannelConfig, target: &Target, caller: &Call
     match allowed {
         true => caller.enough(&config.access.requires, now).map(|_| ()),
         false => {
-            let anyone = Question::of(config, target, None, policy, now);
+            let anyone = Question::of(config, lookups, target, None, policy, now);
             Err(refusal::door(config, Right::Publish, policy, &anyone, caller))
         }
     }
@@ -47,6 +54,7 @@ pub(crate) fn may_publish(config: &ChannelConfig, target: &Target, caller: &Call
 /// Whether this event may be published. The `data` of a delete is null.
 pub(crate) fn may_write(
     config: &ChannelConfig,
+    lookups: &Lookups,
     caller: &Caller,
     now: Millis,
     (op, address, key, data): (Op, &Address, Option<&str>, &[u8]),
@@ -56,7 +64,7 @@ pub(crate) fn may_write(
         return Ok(());
     };
     let target = Target::Address(address.clone());
-    let question = Question::of(config, &target, Some(caller), &config.access.publish, now);
+    let question = Question::of(config, lookups, &target, Some(caller), &config.access.publish, now);
     let decoded = || Json::decode(data).unwrap_or(Json::Null);
     let data = if op == Op::Delete || !expression.reads("data") { Json::Null } else { decoded() };
     match expression.matches(&Writing { question, data, key }) {
@@ -79,5 +87,9 @@ impl Activation for Writing<'_> {
             PARAMS => self.question.json(PARAMS),
             _ => None,
         }
+    }
+
+    fn lookup(&self, table: &str, key: &[Value<'_>]) -> Option<bool> {
+        self.question.lookup(table, key)
     }
 }

@@ -74,7 +74,7 @@ impl Precondition {
     /// # Errors
     /// `forbidden`, if any answer would tell whether something is there.
     pub(super) fn tells(&self, channel: &Channel, target: &Target, caller: &Caller) -> Result<Tells, Problem> {
-        match (Entrance::ask(&channel.config, target, caller), self) {
+        match (Entrance::ask(&channel.config, channel.lookups(), target, caller), self) {
             (Ok(entrance), _) if entrance.sees_all_rows() => {
                 Ok(if entrance.mask.is_none() { Tells::All } else { Tells::NoEtag })
             }

@@ -145,7 +145,7 @@ impl Hub {
             return Err(Problem::new(ErrorCode::MethodNotAllowed, format!("the channel `{name}` has no keys"))
                 .hint("publish plain events with POST"));
         }
-        may_publish(&channel.config, target, caller)?;
+        may_publish(&channel.config, channel.lookups(), target, caller)?;
         if self.drain().draining() {
             return Err(self.draining_problem());
         }
@@ -337,7 +337,8 @@ fn entries(
     let body_len = action.body_len();
     let read = |line| {
         let entry = entry(channel, place, line, now, body_len)?;
-        may_write(&channel.config, caller, now, (entry.op, &entry.address, entry.key.as_deref(), &entry.data))?;
+        let written = (entry.op, &entry.address, entry.key.as_deref(), &*entry.data);
+        may_write(&channel.config, channel.lookups(), caller, now, written)?;
         Ok(entry)
     };
     let (format, body) = match action {

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use tidegate_core::{Cursor, Kind, Problem, ResetReason};
+use tidegate_core::{Cursor, ErrorCode, Kind, Problem, ResetReason};
 
 use super::lens::Lens;
 use super::plan::{Plan, Start, resume};
 use super::view::View;
 use crate::Hub;
 use crate::channel::Channel;
+use crate::lookup::Standing;
 use crate::policy::{Caller, Entrance, Reach};
 use crate::watches::WatchEntry;
 
@@ -29,6 +30,17 @@ pub struct Renewal {
     pub until: Option<Instant>,
     /// What the watch sees by it; `None`: the same.
     pub regard: Option<Regard>,
+    /// What was looked up to decide it.
+    pub standing: Standing,
+}
+
+/// What a watch comes to that is judged anew.
+#[derive(Clone, Debug)]
+pub struct Judgement {
+    /// What it sees from now on; `None`: the same.
+    pub regard: Option<Regard>,
+    /// What was looked up to decide it. When that changes, it is to be judged again.
+    pub standing: Standing,
 }
 
 /// How much later the shown history may begin that is still the same: it is asked twice, a moment apart.
@@ -39,10 +51,10 @@ impl Hub {
     ///
     /// # Errors
     /// `unauthenticated` or `forbidden`: it sees nothing any more.
-    pub fn judge(&self, entry: &WatchEntry, caller: &Caller) -> Result<Option<Regard>, Problem> {
+    pub fn judge(&self, entry: &WatchEntry, caller: &Caller) -> Result<Judgement, Problem> {
         let WatchEntry { view, channel, principal, .. } = entry;
-        let ask = |caller: &Caller| Entrance::ask(&channel.config, &view.scope.target, caller);
-        let Entrance { rows, mask, reach, .. } = ask(caller)?;
+        let ask = |caller: &Caller| Entrance::ask(&channel.config, channel.lookups(), &view.scope.target, caller);
+        let Entrance { rows, mask, reach, standing, .. } = ask(caller)?;
         let lens = Lens { rows, mask, ..view.lens.as_deref().cloned().unwrap_or_default() };
         let lens = (!lens.is_clear()).then(|| Arc::new(lens));
         let other = View { lens, ..view.clone() };
@@ -51,9 +63,35 @@ impl Hub {
             before.is_none_or(|before| narrows(before.reach, reach))
         };
         if other == *view && !(view.kind == Kind::History && reach != Reach::All && narrower()) {
-            return Ok(None);
+            return Ok(Judgement { regard: None, standing });
         }
-        Ok(Some(Regard { view: other, channel: channel.clone(), reach }))
+        Ok(Judgement { regard: Some(Regard { view: other, channel: channel.clone(), reach }), standing })
+    }
+
+    /// Decides what a watch sees from now on, as something has changed that it was allowed by; its entry says so
+    /// afterwards. `anew`: also if that is what it saw.
+    ///
+    /// # Errors
+    /// `unauthenticated` or `forbidden`: it sees nothing any more.
+    pub fn judge_again(&self, entry: &mut WatchEntry, anew: bool) -> Result<Judgement, Problem> {
+        let claims = (!entry.principal.is_anonymous()).then(|| Caller::with_claims(entry.principal.claims.clone()));
+        let caller = match claims {
+            None => Caller::anonymous(),
+            Some(caller) => caller.map_err(|error| Problem::new(ErrorCode::Internal, error.to_string()))?,
+        };
+        let mut judgement = self.judge(entry, &caller)?;
+        match &judgement.regard {
+            Some(regard) => entry.view = regard.view.clone(),
+            // What changed may have changed back, and its tail have ended in between.
+            None if anew || entry.view.looks_up() => {
+                let Entrance { reach, .. } =
+                    Entrance::ask(&entry.channel.config, entry.channel.lookups(), &entry.view.scope.target, &caller)?;
+                let (view, channel) = (entry.view.clone(), entry.channel.clone());
+                judgement.regard = Some(Regard { view, channel, reach });
+            }
+            None => {}
+        }
+        Ok(judgement)
     }
 }
 
@@ -79,7 +117,7 @@ impl Regard {
             (Kind::History, Some(cursor)) => resume(&channel, &view, reach, cursor)?,
             (Kind::History, None) => Start::At(channel.log.head()),
         };
-        Ok(Plan { channel, view, start, now: false, oldest: None, reach })
+        Ok(Plan { channel, view, start, now: false, oldest: None, standing: Standing::default(), reach })
     }
 
     /// The channel.

@@ -56,7 +56,8 @@ impl Lens {
         let fields = self.fields.as_ref().map(|fields| ("fields", fields.as_str()));
         let rows = self.rows.as_ref().map(|rows| ("rows", rows.as_str()));
         let mask = self.mask.as_ref().map(|mask| ("mask", mask.as_str()));
-        filter.into_iter().chain(fields).chain(rows).chain(mask)
+        let found = self.rows.as_ref().and_then(RowRule::digest).map(|digest| ("found", digest));
+        filter.into_iter().chain(fields).chain(rows).chain(mask).chain(found)
     }
 
     /// What is shown of a value of its own, such as a row of a snapshot or a plain event; `None`: nothing.

@@ -12,7 +12,7 @@ mod tick;
 mod view;
 
 pub use filter::Filter;
-pub use judge::{Regard, Renewal};
+pub use judge::{Judgement, Regard, Renewal};
 pub use lens::{Lens, Mode};
 pub use past::PAST_BYTES_MAX;
 pub(crate) use past::{Name, Past};

@@ -6,6 +6,7 @@ use tidegate_core::{Cursor, ErrorCode, Fields, GapReason, Kind, Millis, Offset, 
 
 use crate::Hub;
 use crate::channel::Channel;
+use crate::lookup::Standing;
 use crate::policy::{Caller, Entrance, History, Reach, refuse_history};
 use crate::publish::key_text;
 use crate::watch::filter::Filter;
@@ -81,6 +82,8 @@ pub struct Plan {
     pub now: bool,
     /// What was appended before is not among the newest that are shown; `None`: all that is kept may be.
     pub oldest: Option<Millis>,
+    /// What was looked up to decide it. When that changes, it is to be decided again.
+    pub standing: Standing,
     pub(super) reach: Reach,
 }
 
@@ -135,6 +138,9 @@ impl Hub {
             let channel = self.catalog().resolve(&request.target);
             channel.is_ok_and(|channel| !matches!(channel.config.access.history, History::All))
         };
+        if self.catalog().lookups_block(&request.target) {
+            return true;
+        }
         matches!(request.from, Some(From::Time(_)))
             || ((request.from.is_some() || request.after.is_some()) && bounded())
     }
@@ -149,10 +155,10 @@ impl Hub {
         let (channel, entrance) = self.catalog().readable(&request.target, caller)?;
         let view = view(channel, request, &entrance)?;
         let start = start(channel, &view, request, &entrance, caller)?;
-        let Entrance { reach, now: asked, .. } = entrance;
+        let Entrance { reach, now: asked, standing, .. } = entrance;
         let now =
             request.after.is_none() && view.kind == Kind::History && matches!(request.from, None | Some(From::Now));
-        Ok(Plan { channel: channel.clone(), view, start, now, oldest: reach.oldest(asked), reach })
+        Ok(Plan { channel: channel.clone(), view, start, now, oldest: reach.oldest(asked), standing, reach })
     }
 }
 

@@ -14,6 +14,7 @@ use super::sight::{Image, Sight};
 use super::tick::Tick;
 use crate::config::ChannelConfig;
 use crate::frames::changes;
+use crate::policy::RowRule;
 
 /// Watches of one view share bytes.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -68,6 +69,16 @@ impl View {
             parts.push(b"fuzzy");
         }
         Fingerprint::of(&parts)
+    }
+
+    /// Whether what it looks up for its rows is still so. Once it is not, nothing more may be shown in it.
+    pub fn holds(&self) -> bool {
+        self.lens.as_ref().and_then(|lens| lens.rows.as_ref()).is_none_or(RowRule::holds)
+    }
+
+    /// Whether it looks up anything for its rows.
+    pub fn looks_up(&self) -> bool {
+        self.lens.as_ref().and_then(|lens| lens.rows.as_ref()).is_some_and(RowRule::looks_up)
     }
 
     /// How often it is told, if it is conflated.

@@ -1,13 +1,14 @@
 //! The `access` of a channel: policies in CEL, read and checked against what the channel has.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_core::{KeySpec, Mask, Template};
 use tidegate_gate::StepUp;
-use tidegate_hub::{Access, Asks, CelError, History, Policy, Right, Vocabulary};
+use tidegate_hub::{Access, Asks, CelError, History, LookedUp, Policy, Right, Vocabulary};
 
-use super::fields::{Field, Reader};
+use super::fields::{Field, Reader, Text};
 use super::report::Problem;
 use super::shape;
 use super::values;
@@ -18,6 +19,17 @@ use super::values::{Complaint, ranged};
 pub(super) struct Found {
     pub(super) access: Access,
     pub(super) warnings: Vec<String>,
+    /// What its policies look up, and where they say so.
+    pub(super) lookups: Vec<Lookup>,
+}
+
+/// `exists("members", …)`, to be compared with the channels that there are.
+#[derive(Clone)]
+pub(super) struct Lookup {
+    pub(super) channel: Box<str>,
+    pub(super) parts: usize,
+    pub(super) composite: bool,
+    pub(super) span: Range<usize>,
 }
 
 /// Without a template, which is a mistake of its own, nothing can be said of its parameters.
@@ -46,10 +58,20 @@ pub(super) fn read(reader: Reader, field: &Field, template: Option<&Template>, k
             asks,
         })
     })();
-    fields.finish();
-    let access = access?;
+    let Some(access) = access else {
+        fields.finish();
+        return None;
+    };
     let warnings = access.warnings(written);
-    Some(Found { access, warnings })
+    let lookups = access.lookups().filter_map(|(right, lookup)| {
+        let text = fields.get(right.name())?.text()?;
+        let LookedUp { table, key, composite, at } = lookup;
+        let span = word(reader, &text, *at);
+        Some(Lookup { channel: table.clone(), parts: key.len(), composite: *composite, span })
+    });
+    let lookups = lookups.collect();
+    fields.finish();
+    Some(Found { access, warnings, lookups })
 }
 
 /// Where an application decides and no policy is given, it decides alone.
@@ -108,16 +130,7 @@ fn expression<T>(reader: Reader, field: &Field, parse: impl Fn(&str) -> Result<T
         Err(error) => error,
     };
     let before: usize = text.text.chars().take(error.column.saturating_sub(1)).map(char::len_utf8).sum();
-    let stands = reader.source.get(text.span.clone()).and_then(|raw| raw.find(&text.text));
-    let span = match stands {
-        Some(at) => {
-            let at = text.span.start + at + before;
-            let here = &reader.source[at..text.span.end];
-            let word = here.find(|one: char| !one.is_alphanumeric() && !matches!(one, '_' | '.')).unwrap_or(here.len());
-            at..at + word.max(here.chars().next().map_or(0, char::len_utf8))
-        }
-        None => text.span,
-    };
+    let span = word(reader, &text, before);
     let title = format!("`{}` cannot be read", field.name());
     let problem = Problem::new(span, title, error.message);
     reader.problems.add(match error.hint {
@@ -125,6 +138,16 @@ fn expression<T>(reader: Reader, field: &Field, parse: impl Fn(&str) -> Result<T
         None => problem.help("a policy is a CEL expression such as `claims.org == params.org`"),
     });
     None
+}
+
+/// The word at a byte of an expression, where it stands in the file as it is read.
+fn word(reader: Reader, text: &Text, at: usize) -> Range<usize> {
+    let stands = reader.source.get(text.span.clone()).and_then(|raw| raw.find(&*text.text));
+    let Some(begins) = stands else { return text.span.clone() };
+    let at = text.span.start + begins + at;
+    let here = reader.source.get(at..text.span.end).unwrap_or_default();
+    let word = here.find(|one: char| !one.is_alphanumeric() && !matches!(one, '_' | '.')).unwrap_or(here.len());
+    at..at + word.max(here.chars().next().map_or(0, char::len_utf8))
 }
 
 /// What every frame shows cannot be masked.

@@ -23,6 +23,8 @@ pub(super) struct Found<'n> {
     pub(super) address: Option<Address>,
     /// The source whose dead letters it takes, and where that stands.
     pub(super) dead_letters: Option<(String, Range<usize>)>,
+    /// What its policies look up.
+    pub(super) lookups: Vec<access::Lookup>,
     pub(super) config: Option<ChannelConfig>,
 }
 
@@ -35,7 +37,9 @@ pub(super) struct Address {
 pub(super) fn read<'n>(reader: Reader, entry: &'n Entry, sources: &[Declared]) -> Found<'n> {
     check_name(reader, entry, "channel");
     let opened = reader.open::<shape::Channel>(&entry.node, entry.name_span.clone(), "a channel");
-    let Some(fields) = opened else { return Found { entry, address: None, dead_letters: None, config: None } };
+    let Some(fields) = opened else {
+        return Found { entry, address: None, dead_letters: None, lookups: Vec::new(), config: None };
+    };
 
     let address = address(&fields);
     let title = fields.optional("title", |field| field.parse(title));
@@ -84,7 +88,8 @@ pub(super) fn read<'n>(reader: Reader, entry: &'n Entry, sources: &[Declared]) -
     let dead_letters = fields.get("dead_letters").filter(|_| feed.is_some_and(|feed| feed.dead_letters));
     let dead_letters = dead_letters_of.zip(dead_letters.map(|field| field.name_span()));
     fields.finish();
-    Found { entry, address, dead_letters, config }
+    let lookups = access.flatten().map(|found| found.lookups).unwrap_or_default();
+    Found { entry, address, dead_letters, lookups, config }
 }
 
 fn address(fields: &Fields) -> Option<Address> {

@@ -9,6 +9,7 @@ use tidegate_sources::Numbers;
 use super::channel::{self, Found};
 use super::feed;
 use super::fields::{Field, Reader};
+use super::lookups;
 use super::report::Problem;
 use super::sources::Declared;
 
@@ -73,6 +74,7 @@ pub(super) fn read(reader: Reader, field: Option<Field>, sources: &[Declared]) -
             feed::once(reader, first, later);
         }
     }
+    lookups::check(reader, &found);
     found.into_iter().filter_map(|found| found.config).collect()
 }
 

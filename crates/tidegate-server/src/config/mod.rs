@@ -17,6 +17,7 @@ mod fields;
 mod gate;
 mod hooks;
 mod limits;
+mod lookups;
 mod machine;
 mod proxies;
 mod reference;

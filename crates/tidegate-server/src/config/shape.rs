@@ -385,7 +385,8 @@ pub(super) struct Retain {
 }
 
 /// Who may do what: policies in CEL, of which those that are not given say no. What a policy cannot say, such as of a
-/// claim that is not there, is a no.
+/// claim that is not there, is a no. `exists("members", [params.room, claims.sub])` looks into another keyed channel:
+/// whether it has this key; who was let in by a key is judged again when it comes or goes.
 #[derive(JsonSchema)]
 #[schemars(extend("required" = [] as [&str; 0], "additionalProperties" = false))]
 pub(super) struct Access {

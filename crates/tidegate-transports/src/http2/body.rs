@@ -72,9 +72,9 @@ impl Body {
             (watcher, id, gateway.hub.watches().enter(entry, reins.handle()))
         });
         let life = async move {
-            let Some((watcher, id, _listed)) = listed else { return };
+            let Some((watcher, id, listed)) = listed else { return };
             sink.lock().push_back(head);
-            let end = follow(&gateway.tails, &watcher, &reins, &mut sink).await;
+            let end = follow(&gateway.tails, &watcher, &reins, Some(&listed), &mut sink).await;
             tracing::debug!(%id, ?end, "a watch ended");
         };
         Body::Watch { written, life: Some(Box::pin(life)), patience, ticket }

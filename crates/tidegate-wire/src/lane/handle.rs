@@ -112,11 +112,12 @@ impl Connection {
     /// Begins a watch, which is on the list until its end. Names are the caller's, each used once.
     pub fn watch(&self, tails: &Tails, name: WatchName, watcher: Watcher, mut entry: WatchEntry) {
         let (stands, until) = (watcher.plan.stands().map(Box::new), watcher.until);
+        let standing = watcher.plan.standing.clone();
         let voice = Voice { name, life: 0 };
         let (mut walk, chain) = (Walk::new(tails, &watcher, self.sink(voice)), watcher.chain);
         // The same text, once for all watchers of a view.
         entry.view = walk.view().clone();
-        self.post(|id| Message::Watch(id, name, Box::new(Watched { entry, stands, until, chain })));
+        self.post(|id| Message::Watch(id, name, Box::new(Watched { entry, stands, until, chain, standing })));
         let walk = tokio::spawn(async move {
             let arrived = walk.begin(&watcher).await;
             drop(watcher);

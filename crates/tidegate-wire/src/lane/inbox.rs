@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use rustix::event::epoll::EventData;
@@ -21,6 +21,8 @@ use super::message::{Message, WatchName};
 pub(crate) struct Inbox {
     letters: Letterbox<Message>,
     numbers: Mutex<Numbers>,
+    /// Something was posted that is to be heard before anything else is written.
+    urgent: AtomicBool,
     /// Readable when the lane is to get up.
     pub(super) wake: OwnedFd,
     pub(super) counts: Counts,
@@ -51,7 +53,8 @@ struct Numbers {
 impl Inbox {
     pub(crate) fn new() -> io::Result<Inbox> {
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Inbox { letters: Letterbox::new(), numbers: Mutex::default(), wake, counts: Counts::default() })
+        let (letters, counts) = (Letterbox::new(), Counts::default());
+        Ok(Inbox { letters, numbers: Mutex::default(), urgent: AtomicBool::new(false), wake, counts })
     }
 
     fn numbers(&self) -> MutexGuard<'_, Numbers> {
@@ -64,6 +67,17 @@ impl Inbox {
             // It can only fail when the counter is full, and then the lane is being woken.
             let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
         }
+    }
+
+    /// Leaves a message that is heard before anything is written that became visible after it.
+    fn post_urgent(&self, message: Message) {
+        self.post(message);
+        self.urgent.store(true, Ordering::Release);
+    }
+
+    /// Whether messages are to be taken first. It is asked after something was looked at, and before that is written.
+    pub(super) fn is_urgent(&self) -> bool {
+        self.urgent.load(Ordering::Acquire)
     }
 
     /// A tail of the lane has new chunks.
@@ -100,13 +114,16 @@ impl Inbox {
         if !gone.is_empty() {
             self.numbers().free.extend(gone.drain(..).map(Reverse));
         }
+        self.urgent.store(false, Ordering::Relaxed);
         self.letters.take(messages, idle);
     }
 }
 
 impl Keeper for Inbox {
     fn tell(&self, WatchPlace { connection, name }: WatchPlace, order: Order) {
-        self.post(Message::Order(ConnectionId::of(connection), name, order));
+        let judges = matches!(order, Order::Judge);
+        let message = Message::Order(ConnectionId::of(connection), name, order);
+        if judges { self.post_urgent(message) } else { self.post(message) }
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tidegate_core::{Cursor, Problem};
-use tidegate_hub::{Order, WatchEntry};
+use tidegate_hub::{Order, Standing, WatchEntry};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
@@ -88,6 +88,8 @@ pub(super) struct Watched {
     pub(super) until: Option<Instant>,
     /// Whether its frames carry `prev`.
     pub(super) chain: bool,
+    /// What was looked up to allow it.
+    pub(super) standing: Standing,
 }
 
 pub(super) struct Said {

@@ -69,6 +69,8 @@ pub(super) enum News {
     Pass,
     /// The ring has gone on without them.
     Behind,
+    /// Messages are to be heard first.
+    Later,
 }
 
 impl LaneTail {
@@ -115,6 +117,9 @@ impl LaneTail {
         let Some(chunks) = self.tail.look(inbox, self.at) else { return News::Behind };
         if chunks.is_empty() {
             return News::None;
+        }
+        if inbox.is_urgent() {
+            return News::Later;
         }
         let bytes = join(&chunks);
         let frames = chunks.iter().map(|chunk| u64::from(chunk.last().frames)).sum();

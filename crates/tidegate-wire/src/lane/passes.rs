@@ -52,6 +52,7 @@ impl Lane {
                     tail.queued = false;
                     return;
                 }
+                News::Later => return self.ready.push_back(number),
                 News::Behind => {
                     tail.queued = false;
                     return self.fall_behind(number);

@@ -2,7 +2,7 @@
 //! brings it to another tail from where it stands.
 
 use tidegate_core::{Cursor, Problem};
-use tidegate_hub::{Plan, Regard, Renewal};
+use tidegate_hub::{Judgement, Keeper, Order, Plan, Regard, Renewal, Standing, WatchPlace};
 
 use super::handle::{Connection, LaneSink, arrive};
 use super::inbox::ConnectionId;
@@ -25,7 +25,7 @@ struct Over {
 impl Lane {
     /// Also one that is on its way to its tail.
     pub(super) fn renew(&mut self, id: ConnectionId, name: WatchName, renewal: Renewal) {
-        let Renewal { until, regard } = renewal;
+        let Renewal { until, regard, standing } = renewal;
         let Some(socket) = self.socket(id).filter(|socket| !socket.closing) else { return };
         let Some(at) = socket.watch(name) else { return };
         let watch = &mut socket.watches[at];
@@ -35,6 +35,37 @@ impl Lane {
         }
         if let Some(regard) = regard {
             self.go_over(id, at, regard);
+        }
+        self.listen_for(id, name, &standing);
+    }
+
+    /// Something has changed that a watch was allowed by. It stops where it stands, or goes on if nothing has changed for it.
+    pub(super) fn judge(&mut self, id: ConnectionId, name: WatchName) {
+        let hub = self.hub.clone();
+        let Some(socket) = self.socket(id).filter(|socket| !socket.closing) else { return };
+        let Some(at) = socket.watch(name) else { return };
+        match socket.watches[at].listed.change(|entry| hub.judge_again(entry, false)) {
+            Ok(Judgement { regard, standing }) => {
+                if let Some(regard) = regard {
+                    self.go_over(id, at, regard);
+                }
+                self.listen_for(id, name, &standing);
+            }
+            Err(problem) => self.end(id, name, &problem),
+        }
+    }
+
+    /// From now on a watch is judged anew when this changes.
+    pub(super) fn listen_for(&mut self, id: ConnectionId, name: WatchName, standing: &Standing) {
+        let (inbox, place) = (self.inbox.clone(), WatchPlace { connection: id.bits(), name });
+        let tell = move || inbox.tell(place, Order::Judge);
+        let Some(socket) = self.socket(id) else { return };
+        let Some(at) = socket.watch(name) else { return };
+        let listening = (!standing.is_settled()).then(|| Box::new(standing.listen(tell.clone())));
+        socket.watches[at].listening = listening;
+        if !standing.holds() {
+            // It has changed before anybody listened.
+            tell();
         }
     }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use rustix::event::epoll::{self, EventFlags};
 use smallvec::SmallVec;
 use tidegate_core::Cursor;
-use tidegate_hub::WatchGuard;
+use tidegate_hub::{Listening, WatchGuard};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::task::AbortHandle;
 
@@ -68,6 +68,8 @@ pub(super) struct Watch {
     pub(super) behind_since: Option<Instant>,
     /// When its client's right to it ends.
     pub(super) until: Option<Until>,
+    /// Tells the lane when something changes that it was allowed by; in a box, since most have none.
+    pub(super) listening: Option<Box<Listening>>,
     pub(super) listed: WatchGuard,
 }
 

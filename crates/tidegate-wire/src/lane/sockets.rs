@@ -40,16 +40,18 @@ impl Lane {
     }
 
     pub(super) fn watch(&mut self, id: ConnectionId, name: WatchName, watched: Watched) {
-        let Watched { entry, stands, until, chain } = watched;
+        let Watched { entry, stands, until, chain, standing } = watched;
         let (watches, handle) = (self.hub.watches().clone(), self.inbox.handle(id, name));
         if let Some(socket) = self.socket(id) {
             let listed = watches.enter(entry, handle);
             let (state, ends) = (State::Walking(Walking { walk: None, stands }), until.is_some());
             let until = until.map(Until::new);
-            socket.watches.push(Watch { name, life: 0, chain, state, behind_since: None, until, listed });
+            let behind_since = None;
+            socket.watches.push(Watch { name, life: 0, chain, state, behind_since, until, listening: None, listed });
             if ends {
                 self.look_at_rights = Some(self.now);
             }
+            self.listen_for(id, name, &standing);
         }
     }
 
@@ -241,6 +243,10 @@ impl Lane {
             let mut slices: Vec<IoSlice<'_>> = chunks.iter().map(|chunk| IoSlice::new(&chunk.bytes)).collect();
             if let Some(first) = chunks.first() {
                 slices[0] = IoSlice::new(&first.bytes[place.bytes as usize..]);
+            }
+            if self.inbox.is_urgent() {
+                self.queue(id.number);
+                return false;
             }
             let (offered, from) = (slices.iter().map(|slice| slice.len()).sum::<usize>(), **place);
             let Ok(taken) = socket.offer(at as usize, &slices, now) else {

@@ -258,6 +258,7 @@ impl Lane {
             Message::End(id, voice, problem) => self.end_walk(id, voice, &problem),
             Message::Order(id, name, Order::End(problem)) => self.end(id, name, &problem),
             Message::Order(id, name, Order::Renew(renewal)) => self.renew(id, name, *renewal),
+            Message::Order(id, name, Order::Judge) => self.judge(id, name),
             Message::Unwatch(id, name, answer) => self.unwatch(id, name, answer),
             Message::Ask(id, name, told) => self.ask(id, name, told),
             Message::Leave(id, name, told) => self.leave(id, name, told),

@@ -50,9 +50,12 @@ impl ChannelTails {
 
     pub(super) fn enter(&self, key: TailKey) -> Arc<Tail> {
         let mut registry = self.lock();
-        if let Some(tail) = registry.get(&key) {
+        if let Some(tail) = registry.get(&key).filter(|tail| !tail.is_retired()) {
             tail.holds.fetch_add(1, Ordering::Relaxed);
             return tail.clone();
+        }
+        if let Some(retired) = registry.get(&key).cloned() {
+            registry.remove(&retired);
         }
         let tail = Arc::new(Tail::new(key, &self.channel, registry.upto, self.memory.clone()));
         registry.add(&tail);
@@ -81,6 +84,8 @@ impl ChannelTails {
 
     /// Gives records, all there are up to `upto`, to the tails.
     pub(crate) fn feed(&self, records: &[Arc<Record>], upto: Offset) {
+        // Whoever has lost a right before these records were written hears of it first.
+        self.channel.lookups().keep_up();
         let mut calls = Calls::default();
         {
             let mut registry = self.lock();
@@ -91,6 +96,9 @@ impl ChannelTails {
             registry.upto = upto;
             for tail in fed.dirty {
                 tail.seal(&mut calls);
+            }
+            for tail in fed.retired {
+                registry.remove(&tail);
             }
             if !fed.ticks.is_empty() {
                 registry.ticks.extend(fed.ticks.into_iter().map(Reverse));
@@ -119,7 +127,7 @@ impl ChannelTails {
                 && due <= now
             {
                 registry.ticks.pop();
-                if let Some(tail) = registry.conflated.get(&number) {
+                if let Some(tail) = registry.conflated.get(&number).filter(|tail| !tail.retires()) {
                     tail.tick(&self.channel.config, now, &mut calls);
                 }
             }

@@ -36,6 +36,8 @@ pub(super) struct Fed {
     pub(super) dirty: Vec<Arc<Tail>>,
     /// Ticks that have begun.
     pub(super) ticks: Vec<(Instant, u64)>,
+    /// Tails that have retired.
+    pub(super) retired: Vec<Arc<Tail>>,
 }
 
 impl Registry {
@@ -80,7 +82,11 @@ impl Registry {
         self.tails.insert(Keyed(tail.clone()));
     }
 
+    /// Unless it is gone already: another one may have its key.
     pub(super) fn remove(&mut self, tail: &Arc<Tail>) {
+        if !self.get(&tail.key).is_some_and(|own| Arc::ptr_eq(own, tail)) {
+            return;
+        }
         self.tails.remove(&tail.key);
         match tail.key.view.scope.single_address() {
             Some(address) => {
@@ -107,6 +113,10 @@ impl Registry {
     /// Gives a record to the tails that it may belong to.
     pub(super) fn push(&self, sight: &Sight<'_>, fed: &mut Fed) {
         let mut give = |tail: &Arc<Tail>| {
+            if tail.retires() {
+                fed.retired.push(tail.clone());
+                return;
+            }
             let Pushed { fresh, tick } = tail.push(sight, self.upto);
             if fresh {
                 fed.dirty.push(tail.clone());

@@ -34,7 +34,7 @@ impl Sink for Teller {
 fn watch(world: &World, chain: bool) -> Receiver<Value> {
     let (teller, told) = channel(FRAMES);
     let (tails, watcher) = (world.tails.clone(), world.watcher((Encoding::Ndjson(Coding::Identity), chain), None));
-    tokio::spawn(async move { follow(&tails, &watcher, &Reins::new(), &mut Teller(teller)).await });
+    tokio::spawn(async move { follow(&tails, &watcher, &Reins::new(), None, &mut Teller(teller)).await });
     told
 }
 

@@ -181,7 +181,7 @@ impl World {
         let after = replica.cursor.as_deref().map(|cursor| cursor.parse().expect("cursor"));
         let watcher = self.watcher((encoding, chain), after);
         let mut sink = Memory { bytes: Vec::new(), cut, encoding, goal: self.last_told() };
-        let _ = follow(&self.tails, &watcher, &Reins::new(), &mut sink).await;
+        let _ = follow(&self.tails, &watcher, &Reins::new(), None, &mut sink).await;
         for frame in frames(encoding, &sink.bytes) {
             replica.apply(&frame).unwrap_or_else(|violation| panic!("{violation}"));
         }
@@ -194,7 +194,7 @@ impl World {
         for wire in wires {
             for caller in [self.look.caller(), other()] {
                 let (tails, watcher) = (self.tails.clone(), self.watcher_of(&caller, *wire, None));
-                tokio::spawn(async move { follow(&tails, &watcher, &Reins::new(), &mut Void).await });
+                tokio::spawn(async move { follow(&tails, &watcher, &Reins::new(), None, &mut Void).await });
             }
         }
     }
