@@ -113,6 +113,9 @@ impl Registry {
     /// Gives a record to the tails that it may belong to.
     pub(super) fn push(&self, sight: &Sight<'_>, fed: &mut Fed) {
         let mut give = |tail: &Arc<Tail>| {
+            if tail.is_retired() {
+                return;
+            }
             if tail.retires() {
                 fed.retired.push(tail.clone());
                 return;
