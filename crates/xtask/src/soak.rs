@@ -80,6 +80,12 @@ const PARTS: &[Part] = &[
         command: "cargo test --release --workspace --all-features --test postgres -- --nocapture --test-threads=2 exact::",
     },
     Part {
+        name: "rows",
+        shows: "1,000 principals see their own rows of one Postgres table and nobody else's, through 20,000 changes",
+        environment: &[("TIDEGATE_PG_PRINCIPALS", "1000"), ("TIDEGATE_PG_CHANGES", "20000")],
+        command: "cargo test --release --workspace --all-features --test postgres -- --nocapture owners::",
+    },
+    Part {
         name: "wal",
         shows: "ten minutes of WAL: a dead watcher, a quiet table, a gateway that is gone; each keeps no more than its bound",
         environment: &[("TIDEGATE_PG_WAL_SECONDS", "600")],
