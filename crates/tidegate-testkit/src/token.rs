@@ -8,9 +8,14 @@ use std::time::{Duration, SystemTime};
 
 /// A JWT of these claims, by HS256.
 pub fn mint(secret: &str, claims: &Value) -> String {
+    mint_as(&json!({ "alg": "HS256", "typ": "at+jwt" }), secret.as_bytes(), claims)
+}
+
+/// The same with another header, whatever it says of itself.
+pub fn mint_as(header: &Value, secret: &[u8], claims: &Value) -> String {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    let signed = format!("{}.{}", part(&json!({ "alg": "HS256", "typ": "at+jwt" })), part(claims));
-    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+    let signed = format!("{}.{}", part(header), part(claims));
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
     let signature = URL_SAFE_NO_PAD.encode(hmac::sign(&key, signed.as_bytes()));
     format!("{signed}.{signature}")
 }
