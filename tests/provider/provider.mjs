@@ -2,6 +2,8 @@
 // answered by one line. It ends with its standard input, so that it never outlives the test.
 //
 //   {"do":"token","resource":"https://tide.example","scope":"read"}   → {"token":"…","expires_in":600}
+//        of the client "others" with "client":"others"
+//   {"do":"lasts","seconds":10}                                       → {}            so long, from the next token on
 //   {"do":"revoke","token":"…"}                                       → {}
 //   {"do":"rotate"}                                                   → {"kid":"…"}   new keys, the old ones are gone
 //   {"do":"stop"}, {"do":"start"}                                     → {}            on the same port
@@ -16,10 +18,12 @@ import { generateKeyPairSync, randomUUID } from "node:crypto";
 import Provider from "oidc-provider";
 
 const CLIENT = { client_id: "tests", client_secret: "a password: of tests+%" };
+const OTHERS = { client_id: "others", client_secret: "a password of others" };
 const [ALGORITHM = "ES256", cert, key] = process.argv.slice(2);
 
 let issuer;
 let current;
+let lasts = 600;
 const server = cert
   ? createSecureServer({ cert: readFileSync(cert), key: readFileSync(key) }, answer)
   : createServer(answer);
@@ -43,15 +47,13 @@ function keys() {
 function provider(key) {
   return new Provider(issuer, {
     jwks: { keys: [key] },
-    clients: [
-      {
-        ...CLIENT,
-        grant_types: ["client_credentials"],
-        redirect_uris: [],
-        response_types: [],
-        id_token_signed_response_alg: ALGORITHM,
-      },
-    ],
+    clients: [CLIENT, OTHERS].map((client) => ({
+      ...client,
+      grant_types: ["client_credentials"],
+      redirect_uris: [],
+      response_types: [],
+      id_token_signed_response_alg: ALGORITHM,
+    })),
     enabledJWA: { idTokenSigningAlgValues: [ALGORITHM] },
     scopes: ["read", "write"],
     features: {
@@ -64,7 +66,7 @@ function provider(key) {
         getResourceServerInfo: (_context, resource) => ({
           scope: "read write",
           audience: resource,
-          accessTokenTTL: 600,
+          accessTokenTTL: lasts,
           accessTokenFormat: resource.endsWith("/opaque") ? "opaque" : "jwt",
           jwt: { sign: { alg: ALGORITHM } },
         }),
@@ -73,8 +75,8 @@ function provider(key) {
   });
 }
 
-async function post(path, form) {
-  const password = [CLIENT.client_id, CLIENT.client_secret].map(encodeURIComponent).join(":");
+async function post(path, form, client = CLIENT) {
+  const password = [client.client_id, client.client_secret].map(encodeURIComponent).join(":");
   const answer = await fetch(`${issuer}${path}`, {
     method: "POST",
     headers: { authorization: `Basic ${Buffer.from(password).toString("base64")}` },
@@ -86,9 +88,14 @@ async function post(path, form) {
 }
 
 const commands = {
-  async token({ resource, scope }) {
-    const answer = await post("/token", { grant_type: "client_credentials", resource, scope });
+  async token({ resource, scope, client }) {
+    const form = { grant_type: "client_credentials", resource, scope };
+    const answer = await post("/token", form, client === OTHERS.client_id ? OTHERS : CLIENT);
     return { token: answer.access_token, expires_in: answer.expires_in };
+  },
+  async lasts({ seconds }) {
+    lasts = seconds;
+    return {};
   },
   async revoke({ token }) {
     return post("/token/revocation", { token });

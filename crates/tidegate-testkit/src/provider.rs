@@ -86,6 +86,20 @@ impl Provider {
         answer["token"].as_str().expect("a token").to_owned()
     }
 
+    /// A token of its other client, `others`.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn token_of_others(&mut self, resource: &str, scope: &str) -> String {
+        let command = json!({ "do": "token", "resource": resource, "scope": scope, "client": "others" });
+        self.command(&command)["token"].as_str().expect("a token").to_owned()
+    }
+
+    /// From now on its tokens last so long.
+    pub fn lasts(&mut self, seconds: u64) {
+        self.command(&json!({ "do": "lasts", "seconds": seconds }));
+    }
+
     /// Revokes a token.
     pub fn revoke(&mut self, token: &str) {
         self.command(&json!({ "do": "revoke", "token": token }));

@@ -74,6 +74,8 @@ const SUITE: &[(&str, &str, &str)] = &[
         "tidegate-cli/tests/attacks/requests.rs",
         "cross_site_websocket_with_a_cookie",
     ),
+    ("forged Forwarded", "tidegate-cli/tests/limits.rs", "attack_forged_forwarded"),
+    ("a forged PROXY header", "tidegate-cli/tests/limits.rs", "attack_a_proxy_header_of_a_stranger"),
     ("DNS rebinding", "tidegate-cli/tests/hostile.rs", "a_wrong_host_reads_nothing"),
     ("header smuggling", "tidegate-cli/tests/attacks/requests.rs", "header_smuggling"),
     ("slowloris", "tidegate-cli/tests/hostile.rs", "half_open_requests_are_closed_and_hold_up_nobody"),

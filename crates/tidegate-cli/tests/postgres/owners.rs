@@ -106,7 +106,10 @@ async fn nobody_ever_sees_a_row_of_another() {
         };
         running.spawn(principal.watch(watched.clone()));
     }
-    watched.all_have_begun(principals).await;
+    tokio::select! {
+        () = watched.all_have_begun(principals) => {}
+        Some(ended) = running.join_next() => panic!("seed {seed}: {:?}", ended.expect("a principal").err()),
+    }
 
     let begun = Instant::now();
     let (commits, statements) = traffic::write(&cluster, seed, principals, changes).await;

@@ -21,6 +21,9 @@ use crate::gateway::PATIENCE;
 /// A connection of the restless lives so many milliseconds.
 const LIVES_MS: std::ops::Range<u64> = 300..3_000;
 
+/// Who is refused for the moment comes back after this.
+const COMES_BACK_AFTER: Duration = Duration::from_millis(50);
+
 pub(super) struct Principal {
     pub(super) name: String,
     pub(super) token: String,
@@ -114,10 +117,13 @@ impl Principal {
             };
             match ended {
                 Ok(()) => return Ok(heard),
-                Err(Ended::Cut) => {}
+                Err(Ended::Cut) => heard.cuts += 1,
+                // The table is being loaded.
+                Err(Ended::Refused(answer)) if answer.head.status == 503 => {
+                    tokio::time::sleep(COMES_BACK_AFTER).await;
+                }
                 Err(ended) => return Err(format!("{} over {transport:?}: {ended:?}", self.name)),
             }
-            heard.cuts += 1;
             replica.cut();
         }
     }
