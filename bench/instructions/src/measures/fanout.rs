@@ -82,7 +82,7 @@ fn prepare(watchers: u64) -> Round {
 
 async fn watch(tails: Tails, mut sink: Count) {
     let watcher = watcher(tails.hub());
-    follow(&tails, &watcher, &Reins::new(), &mut sink).await;
+    follow(&tails, &watcher, &Reins::new(), None, &mut sink).await;
 }
 
 fn watcher(hub: &Hub) -> Watcher {
