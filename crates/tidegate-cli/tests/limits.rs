@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tidegate_core::Kind;
 use tidegate_testkit::client::websocket::WebSocket;
 use tidegate_testkit::client::{Ask, Ended, Transport, Watch};
+use tidegate_testkit::http2::{RawHttp2, kind};
 use tidegate_testkit::process::Server;
 use tidegate_testkit::raw::{Answer, Raw};
 use tidegate_testkit::token::{mint, seconds_from_now};
@@ -216,4 +217,47 @@ fn a_proxy_header_names_the_client_of_a_connection() {
     watch.write(b"PROXY TCP6 2001:db8::5 ::1 4711 80\r\nGET /v1/rooms/a?as=sse HTTP/1.1\r\nhost: localhost\r\n\r\n");
     while watch.line() != "" {}
     assert_eq!(peers(&server), ["[2001:db8::5]:4711"]);
+}
+
+/// Also one that says nothing: a deploy is not to meet only old connections.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_is_old_is_closed_with_its_cursor_good() {
+    let server = start("stream: { age_max: 1s }\n");
+    let at = server.address();
+    for transport in [Transport::Sse, Transport::Ndjson, Transport::WebSocket, Transport::Many] {
+        let ask = Ask::new("rooms/a", false, Kind::History);
+        let mut watch = Watch::open(at, transport, &ask).await.expect("a watch");
+        let first = tokio::time::timeout(PATIENCE, watch.next_frame()).await.expect("in time").expect("a frame");
+        assert_eq!(Raw::to(&server).publish("/v1/rooms/a", "1").status, 200);
+        let mut cursor = first["cursor"].clone();
+        let close = loop {
+            let frame = tokio::time::timeout(PATIENCE, watch.next_frame()).await.expect("in time").expect("a frame");
+            if frame["op"] == "close" {
+                break frame;
+            }
+            cursor = frame["cursor"].clone();
+        };
+        assert_eq!((&close["code"], &close["retry_ms"]), (&json!("age-limit"), &json!(0)), "{transport:?}: {close}");
+        // What comes meanwhile is there when the client is back.
+        assert_eq!(Raw::to(&server).publish("/v1/rooms/a", "2").status, 200);
+        let again = Ask { cursor: cursor.as_str().map(str::to_owned), ..ask };
+        let mut watch = Watch::open(at, transport, &again).await.expect("a watch");
+        let event = loop {
+            let frame = tokio::time::timeout(PATIENCE, watch.next_frame()).await.expect("in time").expect("a frame");
+            if frame["op"] == "append" {
+                break frame;
+            }
+        };
+        assert_eq!(event["data"], 2, "{transport:?}");
+    }
+    let mut connection = RawHttp2::to(&server, &[]);
+    connection.get(1, "/v1/rooms/a?as=ndjson", &[]).expect("asked");
+    let (mut text, mut leaves) = (String::new(), false);
+    while !(leaves && text.contains("age-limit")) {
+        let frame = connection.frame().expect("a frame");
+        leaves |= frame.kind == kind::GOAWAY;
+        if frame.kind == kind::DATA {
+            text.push_str(&String::from_utf8_lossy(&frame.payload));
+        }
+    }
 }

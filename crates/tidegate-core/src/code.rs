@@ -68,6 +68,8 @@ pub enum ErrorCode {
     LogPoisoned,
     /// A watcher has been behind for too long.
     TooFarBehind,
+    /// A connection has become as old as it may.
+    AgeLimit,
     /// A fault of ours.
     Internal,
 }
@@ -85,7 +87,7 @@ struct Entry {
 
 impl ErrorCode {
     /// All codes, in the order of the reference page.
-    pub const ALL: [ErrorCode; 30] = [
+    pub const ALL: [ErrorCode; 31] = [
         ErrorCode::ChannelNotFound,
         ErrorCode::KeyNotFound,
         ErrorCode::WatchNotFound,
@@ -115,6 +117,7 @@ impl ErrorCode {
         ErrorCode::LogFull,
         ErrorCode::LogPoisoned,
         ErrorCode::TooFarBehind,
+        ErrorCode::AgeLimit,
         ErrorCode::Internal,
     ];
 
@@ -180,6 +183,8 @@ impl ErrorCode {
                 "A sync of the log failed. What the disk kept cannot be known, so nothing more is accepted until a restart reads it afresh.", "Check the disk, then restart the server. What was acknowledged is there."),
             ErrorCode::TooFarBehind => row("too-far-behind", 503, 4510, Some(1_000), "The watcher was behind for too long",
                 "Its connection took no byte for longer than the server waits.", "Come back with your cursor; nothing is lost that retention keeps."),
+            ErrorCode::AgeLimit => row("age-limit", 503, 4511, Some(0), "The connection is as old as it may become",
+                "Connections are closed after some hours, each at another time, so that their clients spread over the servers that are there.", "Come back at once, with your cursor; nothing is lost."),
             ErrorCode::Internal => row("internal", 500, 4500, Some(1_000), "A fault of the server",
                 "Something that should not happen did; the server's log has it.", "Try again; report it with the time and the address."),
         }

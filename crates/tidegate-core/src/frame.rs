@@ -162,6 +162,8 @@ pub enum NoticeCode {
     Throttled,
     /// The watch is slowed by load.
     Degraded,
+    /// It is slowed no more.
+    Restored,
     /// The schema of the source changed.
     Schema,
     /// What you may see changed.
@@ -204,6 +206,7 @@ impl NoticeCode {
             NoticeCode::Loading => "loading",
             NoticeCode::Throttled => "throttled",
             NoticeCode::Degraded => "degraded",
+            NoticeCode::Restored => "restored",
             NoticeCode::Schema => "schema",
             NoticeCode::RightsChanged => "rights-changed",
             NoticeCode::Draining => "draining",

@@ -26,8 +26,22 @@ pub struct ChannelConfig {
     pub source: Option<String>,
     /// Who may do what.
     pub access: Access,
+    /// Whether its watches give way under load.
+    pub priority: Priority,
     /// A publish may have this many bytes; it is all or nothing.
     pub batch_bytes_max: usize,
+}
+
+/// When the watches of a channel give way under load.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Priority {
+    /// Never.
+    #[default]
+    High,
+    /// When it was not enough that the low ones did.
+    Normal,
+    /// First.
+    Low,
 }
 
 impl ChannelConfig {
@@ -41,6 +55,7 @@ impl ChannelConfig {
             items: ItemKeys::default(),
             source: None,
             access: Access::default(),
+            priority: Priority::default(),
             batch_bytes_max: BATCH_BYTES_MAX,
         }
     }

@@ -21,7 +21,7 @@ mod testing;
 
 pub use catalog::Catalog;
 pub use channel::Channel;
-pub use config::{ChannelConfig, HubOptions};
+pub use config::{ChannelConfig, HubOptions, Priority};
 pub use drain::{Drain, DrainSignal};
 pub use frames::changes;
 pub use lookup::{Listening, Lookups, Standing};

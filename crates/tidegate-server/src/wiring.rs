@@ -56,13 +56,14 @@ pub(crate) fn hub_channel(channel: &ChannelConfig) -> hub::ChannelConfig {
         items: channel.items.clone(),
         source: channel.source.clone(),
         access: channel.access.clone(),
+        priority: channel.priority,
         batch_bytes_max: channel.batch_bytes_max as usize,
     }
 }
 
 /// How streams are served.
 pub(crate) fn stream_options(config: &Config) -> StreamOptions {
-    let StreamConfig { batch_delay_ms, io_uring, compress, write_timeout_ms, lag_max } = config.stream;
+    let StreamConfig { batch_delay_ms, io_uring, compress, write_timeout_ms, lag_max, age_max } = config.stream;
     let defaults = StreamOptions::default();
     StreamOptions {
         batch_delay: Duration::from_millis(batch_delay_ms),
@@ -70,6 +71,8 @@ pub(crate) fn stream_options(config: &Config) -> StreamOptions {
         compress,
         write_timeout: Duration::from_millis(write_timeout_ms),
         lag_max,
+        age_max,
+        load: config.overload,
         memory_max: config.memory_max as usize,
         watch_bytes: defaults.watch_bytes + if config.tls.is_some() { TLS_BYTES } else { 0 },
         ..defaults

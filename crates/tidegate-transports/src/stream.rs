@@ -146,7 +146,8 @@ pub(crate) async fn prepare_at(
         place,
     };
     let (id, until) = (id.to_string(), caller.until_of(&plan.channel));
-    let watcher = Watcher { plan, encoding, chain: options.chain, id, options: options.given, until };
+    let meter = visitor::meter(gateway, &caller.account);
+    let watcher = Watcher { plan, encoding, chain: options.chain, id, options: options.given, until, meter };
     Ok((watcher, entry))
 }
 

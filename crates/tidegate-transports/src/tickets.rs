@@ -74,7 +74,8 @@ pub(crate) async fn answer(
         .issue(caller.principal(), target.as_ref().map(Target::as_str), now)
         .map_err(|refusal| caller::refused(&refusal))?;
     let expires = Millis(issued.ends.saturating_mul(1_000)).to_string();
-    let ticket = json!({ "ticket": issued.text.expose(), "expires": expires, "expires_in": issued.ends.saturating_sub(now) });
+    let ticket =
+        json!({ "ticket": issued.text.expose(), "expires": expires, "expires_in": issued.ends.saturating_sub(now) });
     Ok(answer::with_body(201, "application/json", ticket.to_string()))
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::header::{HeaderName, HeaderValue};
 use tidegate_core::Problem;
 use tidegate_gate::{Account, Limit, Told};
+use tidegate_wire::{Balance, Meter};
 
 use crate::Gateway;
 use crate::answer::Answer;
@@ -35,6 +36,24 @@ impl Visitor {
             false => gateway.limits.of_address(peer.ip()).take(Limit::Connects, 1),
         }
     }
+}
+
+/// What a caller is told by its watches, against how much that may be.
+struct Sent(Account);
+
+impl Meter for Sent {
+    fn spend(&self, bytes: u64) -> Balance {
+        match self.0.spend(Limit::SentBytes, bytes) {
+            Some(left) if left <= 0.0 => Balance::Nothing,
+            Some(left) if left < 0.5 => Balance::Little,
+            _ => Balance::Enough,
+        }
+    }
+}
+
+/// Where what its watches are told is counted, if anybody's is.
+pub(crate) fn meter(gateway: &Gateway, account: &Account) -> Option<Arc<dyn Meter>> {
+    gateway.limits.has(Limit::SentBytes).then(|| Arc::new(Sent(account.clone())) as Arc<dyn Meter>)
 }
 
 /// What an answer says of the limits that were looked at for it.

@@ -6,22 +6,28 @@
 //!        └──────────────────────────┘                     close
 //! ```
 
+mod pace;
+
 use std::future::Future;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tidegate_core::{Cursor, ErrorCode, Offset, Problem};
 use tidegate_hub::{Listening, Order, Regard, Renewal, Standing, WatchGuard};
 
-use crate::lane::plan;
+use crate::lane::{old, plan};
 use crate::reins::Reins;
 use crate::tail::{Place, Take};
 use crate::tails::{Subscription, Tails};
 use crate::until::{Due, Until, expired};
 use crate::walk::{Sink, Walk, Watcher, close_frame, leave};
+use pace::{Pace, at_age};
+
+/// How often what a metered watch is told is counted.
+const METER_EVERY: Duration = Duration::from_secs(1);
 
 /// A watch stops with this before anything is written that it is not allowed any more.
 const NOT_ALLOWED: io::ErrorKind = io::ErrorKind::PermissionDenied;
@@ -96,6 +102,7 @@ impl Rights<'_> {
 async fn run(rights: &Rights<'_>, watcher: &Watcher, sink: &mut impl Sink) -> io::Result<ErrorCode> {
     let Rights { tails, .. } = *rights;
     let mut until = watcher.until.map(Until::new);
+    let mut pace = Pace::new(tails, watcher);
     // Where the client stands that has heard nothing yet.
     let mut began = watcher.plan.stands();
     let mut walk = Walk::new(tails, watcher, Allowed { sink, rights });
@@ -104,8 +111,19 @@ async fn run(rights: &Rights<'_>, watcher: &Watcher, sink: &mut impl Sink) -> io
         let (regard, stands, sink) = match arrived {
             Arrived::There(place) => {
                 let (own, hold, mut sink) = walk.into_parts();
+                if let Some(turned) = pace.give_way(&own, &hold, &mut sink).await? {
+                    walk = Walk::behind(own, turned, sink);
+                    arrived = arrive(rights, &mut until, walk.again(place.upto)).await?;
+                    continue;
+                }
                 let subscription = Subscription::new(hold);
-                match live(rights, &subscription, place, &mut until, &mut sink).await? {
+                match live(rights, &subscription, place, (&mut until, &mut pace), &mut sink).await? {
+                    Left::Load { at } => {
+                        // Where it belongs now is seen when it has arrived.
+                        walk = Walk::behind(own, subscription.into_hold(), sink);
+                        arrived = arrive(rights, &mut until, walk.again(at)).await?;
+                        continue;
+                    }
                     Left::Behind { at } => {
                         tails.stats().behind.fetch_add(1, Ordering::Relaxed);
                         walk = Walk::behind(own, subscription.into_hold(), sink);
@@ -122,6 +140,8 @@ async fn run(rights: &Rights<'_>, watcher: &Watcher, sink: &mut impl Sink) -> io
                 (regard, stands, walk.into_parts().2)
             }
         };
+        // Where it came from under load is a view that it may not have any more.
+        pace.slowed = None;
         match plan(tails, *regard, stands).await {
             Ok(plan) => {
                 began = plan.stands();
@@ -181,18 +201,28 @@ async fn arrive(
 
 /// Why a live watcher stops to be one.
 enum Left {
-    Behind { at: Offset },
+    Behind {
+        at: Offset,
+    },
+    /// Others give way under load than before, or its caller was told more than it may be, or no more.
+    Load {
+        at: Offset,
+    },
     Ended(Problem),
-    Over { regard: Box<Regard>, at: Offset },
+    Over {
+        regard: Box<Regard>,
+        at: Offset,
+    },
 }
 
 async fn live(
     rights: &Rights<'_>,
     subscription: &Subscription,
     place: Place,
-    until: &mut Option<Until>,
+    (until, pace): (&mut Option<Until>, &mut Pace),
     sink: &mut impl Sink,
 ) -> io::Result<Left> {
+    let mut meter = tokio::time::interval_at(tokio::time::Instant::now() + METER_EVERY, METER_EVERY);
     let Place { chunk: mut next, upto: mut at, .. } = place;
     let mut chunks = Vec::new();
     let tails = rights.tails;
@@ -202,6 +232,16 @@ async fn live(
         let take = tokio::select! {
             biased;
             () = &mut draining => return Ok(Left::Ended(tails.hub().draining_problem())),
+            () = at_age(pace.ends) => return Ok(Left::Ended(old())),
+            _ = meter.tick(), if pace.metered.is_some() => match pace.count() {
+                true => return Ok(Left::Load { at }),
+                false => continue,
+            },
+            changed = pace.level.changed() => match changed {
+                Ok(()) => return Ok(Left::Load { at }),
+                // The tails are being dropped.
+                Err(_) => return Ok(Left::Ended(tails.hub().draining_problem())),
+            },
             order = rights.reins.order() => match order {
                 Order::End(problem) => return Ok(Left::Ended(problem)),
                 Order::Renew(renewal) => match rights.renewed(*renewal, until) {
@@ -236,7 +276,9 @@ async fn live(
                     Err(error) if error.kind() == NOT_ALLOWED => continue,
                     written => written?,
                 }
-                tails.count_sent(frames, chunks.iter().map(Bytes::len).sum());
+                let bytes = chunks.iter().map(Bytes::len).sum();
+                tails.count_sent(frames, bytes);
+                pace.told += bytes as u64;
                 (next, at) = (after, upto);
             }
         }

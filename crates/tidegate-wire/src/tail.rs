@@ -16,7 +16,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use tidegate_core::frame::Cursors;
 use tidegate_core::{Frame, Offset};
-use tidegate_hub::{Channel, ChannelConfig, Sight, View, changes};
+use tidegate_hub::{Channel, ChannelConfig, Priority, Sight, View, changes};
 
 pub(crate) use chunk::{Boundary, Chunk, Mark, Place};
 
@@ -51,6 +51,8 @@ pub(crate) struct Tail {
     pub(crate) key: TailKey,
     /// No other tail of this process has it.
     pub(crate) number: u64,
+    /// That of its channel.
+    pub(crate) priority: Priority,
     /// How many hold it; changed under the lock of the channel's tails.
     pub(crate) holds: AtomicUsize,
     /// It says nothing of values any more, and nobody finds it; changed under the same lock.
@@ -128,6 +130,7 @@ impl Tail {
         Tail {
             key,
             number: NEXT.fetch_add(1, Ordering::Relaxed),
+            priority: channel.config.priority,
             holds: AtomicUsize::new(1),
             retired: AtomicBool::new(false),
             memory,
@@ -432,7 +435,7 @@ impl State {
             // Most tails speak rarely, one chunk at a time.
             self.chunks.reserve_exact(1);
         }
-        self.chunks.push_back(Chunk { bytes, marks });
+        self.chunks.push_back(Chunk { bytes, marks, sealed: Instant::now() });
         self.shrink(RING_BYTES_MAX);
         if memory.over(Step::Rings) && self.shrink(RING_BYTES_MIN) {
             memory.count_shed(Step::Rings, 1);

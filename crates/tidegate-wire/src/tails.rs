@@ -19,6 +19,7 @@ pub(crate) use hold::{Hold, Subscription};
 use crate::blocks::{BlockFigures, Blocks};
 use crate::encoding::{Coding, Encoding};
 use crate::lane::Lanes;
+use crate::load::{self, Level, Load, LoadFigures};
 use crate::memory::{Memory, Step, Use};
 use crate::options::StreamOptions;
 use crate::pump;
@@ -38,6 +39,7 @@ pub(crate) struct Shared {
     memory: Arc<Memory>,
     blocks: Arc<Blocks>,
     lanes: Lanes,
+    load: Load,
 }
 
 /// What was sent, over all watchers.
@@ -75,11 +77,13 @@ impl Tails {
         let heartbeat = hub.options().heartbeat;
         let lanes = Lanes::new(&options)?;
         let blocks = Arc::new(Blocks::new(memory.clone()));
-        let shared = Shared { hub, options, channels, stats: Stats::default(), memory, blocks, lanes };
+        let load = Load::new(options.load);
+        let shared = Shared { hub, options, channels, stats: Stats::default(), memory, blocks, lanes, load };
         let tails = Tails { shared: Arc::new(shared) };
         tails.shared.lanes.start(&tails)?;
         tokio::spawn(pump::bookmarks(Arc::downgrade(&tails.shared), heartbeat));
         tokio::spawn(pump::relief(Arc::downgrade(&tails.shared), tails.memory().clone()));
+        tokio::spawn(load::monitor(Arc::downgrade(&tails.shared)));
         Ok(tails)
     }
 
@@ -116,13 +120,33 @@ impl Tails {
         &self.shared.memory
     }
 
-    /// Refuses a new watch while there is too little memory.
+    /// Refuses a new watch while there is too little memory, or too much to do.
     ///
     /// # Errors
     /// `rate-limited`, with a time to come back.
     pub fn admit(&self) -> Result<(), Problem> {
         self.shared.count_watches();
-        self.memory().admit()
+        self.memory().admit()?;
+        self.load().admit()
+    }
+
+    pub(crate) fn load(&self) -> &Load {
+        self.shared.load()
+    }
+
+    /// Who gives way under load now.
+    pub fn level(&self) -> Level {
+        self.load().level()
+    }
+
+    /// How many watches have given way under load and are not back.
+    pub fn slowed(&self) -> usize {
+        self.load().slowed_now()
+    }
+
+    /// What was done about load.
+    pub fn load_figures(&self) -> &LoadFigures {
+        &self.load().figures
     }
 
     /// How much laggards read, and shared.
@@ -202,6 +226,20 @@ impl Shared {
         if self.memory.over(Step::Rings) {
             self.channels().for_each(|channel| channel.shrink());
         }
+    }
+
+    pub(crate) fn load(&self) -> &Load {
+        &self.load
+    }
+
+    pub(crate) fn lanes(&self) -> &Lanes {
+        &self.lanes
+    }
+
+    /// Which part of the ceiling of memory is used.
+    pub(crate) fn memory_part(&self) -> f64 {
+        let used: usize = Use::ALL.iter().map(|what| self.memory.used(*what)).sum();
+        used as f64 / self.memory.max().max(1) as f64
     }
 
     pub(crate) fn channels(&self) -> impl Iterator<Item = &Arc<ChannelTails>> {

@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use crate::blocks::Packed;
 use crate::encoding::Encoding;
 use crate::memory::{Held, Step, Use};
+use crate::meter::Meter;
 use crate::tail::{Boundary, ENVELOPE_BYTES, Place, TailKey};
 use crate::tails::{Hold, Tails};
 
@@ -44,12 +45,14 @@ pub struct Watcher {
     pub options: Vec<(String, String)>,
     /// When its client's right to it ends.
     pub until: Option<std::time::Instant>,
+    /// Where what it is told is counted, if it is.
+    pub meter: Option<std::sync::Arc<dyn Meter>>,
 }
 
 impl Watcher {
     /// One that goes on with another view, and has been told how it began.
     pub(crate) fn over(plan: Plan, encoding: Encoding, chain: bool) -> Watcher {
-        Watcher { plan, encoding, chain, id: String::new(), options: Vec::new(), until: None }
+        Watcher { plan, encoding, chain, id: String::new(), options: Vec::new(), until: None, meter: None }
     }
 }
 

@@ -72,7 +72,7 @@ impl World {
         let target = Target::parse(ADDRESS).expect("target");
         let request = WatchRequest { from: Some(From::Now), ..WatchRequest::new(target) };
         let plan = self.tails.hub().plan(&request, &Caller::anonymous()).expect("plan");
-        Watcher { plan, encoding, chain, id: "w".into(), options: Vec::new(), until: None }
+        Watcher { plan, encoding, chain, id: "w".into(), options: Vec::new(), until: None, meter: None }
     }
 
     fn check_figures(&self, per_block: u64) {

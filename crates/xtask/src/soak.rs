@@ -38,6 +38,12 @@ const PARTS: &[Part] = &[
         command: "cargo test --release --workspace --all-features --test stall -- --nocapture",
     },
     Part {
+        name: "overload",
+        shows: "three times the load that the server carries: p99 of important watches, who is told less often, who is refused; nobody is cut",
+        environment: &[("TIDEGATE_OVERLOAD", "full")],
+        command: "cargo test --release --workspace --all-features --test overload_run -- --nocapture",
+    },
+    Part {
         name: "leak",
         shows: "1,000,000 connections, each cut at a random point of its life, leave neither memory nor files nor watches",
         environment: &[("TIDEGATE_LEAK_CONNECTIONS", "1000000")],

@@ -96,5 +96,6 @@ fn watcher(hub: &Hub) -> Watcher {
         id: "w".into(),
         options: Vec::new(),
         until: None,
+        meter: None,
     }
 }

@@ -87,6 +87,22 @@ impl Account {
         Ok(())
     }
 
+    /// Takes so much of a limit that refuses nobody. Returns which part of it is left, of the party that has least; `None`
+    /// where there is no such limit.
+    pub fn spend(&self, limit: Limit, amount: u64) -> Option<f64> {
+        let inner = self.inner.as_ref()?;
+        let left = inner.parties.iter().filter_map(|party| {
+            let bucket = party.bucket(limit)?;
+            let taken = bucket.take(amount);
+            if taken.is_err() {
+                inner.shared.count(party.who, limit);
+            }
+            let (Ok(state) | Err(state)) = taken;
+            Some(state.left as f64 / bucket.rate().burst.max(1) as f64)
+        });
+        left.min_by(f64::total_cmp)
+    }
+
     /// Takes a place among the watches at once; `None` where they are not limited.
     ///
     /// # Errors

@@ -20,6 +20,11 @@ const PERIOD_MAX_MS: f64 = 60_000.0;
 const PERIOD_MIN_MS: f64 = 20.0;
 
 impl Rate {
+    /// With ticks at this distance, as near to it as a rate may be.
+    pub fn every(period: Duration) -> Rate {
+        Rate { period_ms: (period.as_millis() as f64).clamp(PERIOD_MIN_MS, PERIOD_MAX_MS) as u32 }
+    }
+
     /// From one tick to the next.
     pub fn period(self) -> Duration {
         Duration::from_millis(u64::from(self.period_ms))

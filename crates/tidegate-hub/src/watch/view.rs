@@ -86,6 +86,16 @@ impl View {
         self.lens.as_ref()?.rate
     }
 
+    /// The same told no more often than this; `None` where it is already, and for a history, of which every event counts.
+    pub fn slowed(&self, rate: Rate) -> Option<View> {
+        let slow = self.rate().is_some_and(|own| own.period() >= rate.period());
+        if self.kind == Kind::History || slow {
+            return None;
+        }
+        let lens = Lens { rate: Some(rate), ..self.lens.as_deref().cloned().unwrap_or_default() };
+        Some(View { lens: Some(Arc::new(lens)), ..self.clone() })
+    }
+
     /// What an index can find it by.
     pub fn equality(&self) -> Option<&Equality> {
         self.lens.as_ref()?.equality()

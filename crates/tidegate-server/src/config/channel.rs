@@ -12,6 +12,7 @@ use super::channels::{ChannelConfig, Retain};
 use super::document::{Content, Entry};
 use super::feed;
 use super::fields::{Field, Fields, Reader, quoted};
+use super::overload;
 use super::report::Problem;
 use super::shape::{self, defaults};
 use super::sources::{Declared, check_name};
@@ -56,6 +57,7 @@ pub(super) fn read<'n>(reader: Reader, entry: &'n Entry, sources: &[Declared]) -
             key.as_ref().and_then(Option::as_ref),
         )
     });
+    let priority = fields.value("priority", defaults::priority(), overload::priority);
     let idempotency = idempotency(reader, &fields);
     let batch_bytes_max = fields.value("batch_bytes_max", defaults::batch_bytes_max(), |text| {
         ranged(values::bytes(text)?, 1 << 10..=32 << 20, "1KiB", "32MiB")
@@ -77,6 +79,7 @@ pub(super) fn read<'n>(reader: Reader, entry: &'n Entry, sources: &[Declared]) -
             retain: retain?.unwrap_or_else(retain_default),
             access: access.clone()?.unwrap_or_default().access,
             access_warnings: access.clone()?.unwrap_or_default().warnings,
+            priority: priority?,
             idempotency_age,
             idempotency_keys,
             batch_bytes_max: batch_bytes_max?,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tidegate_core::{ChannelId, ItemKeys, KeySpec, Template};
-use tidegate_hub::Access;
+use tidegate_hub::{Access, Priority};
 use tidegate_sources::Numbers;
 
 use super::channel::{self, Found};
@@ -40,6 +40,8 @@ pub struct ChannelConfig {
     pub access: Access,
     /// What its policies say that is surely not meant.
     pub access_warnings: Vec<String>,
+    /// Whether its watches give way under load.
+    pub priority: Priority,
     /// For how long a repeated `Idempotency-Key` is recognised.
     pub idempotency_age: Duration,
     /// How many are remembered.

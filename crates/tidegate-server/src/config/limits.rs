@@ -36,6 +36,7 @@ fn party<S: JsonSchema>(
     let watches = rate(&fields, "watches", values::count);
     let publishes = rate(&fields, "publishes", values::count);
     let published_bytes = rate(&fields, "published_bytes", values::bytes);
+    let sent_bytes = rate(&fields, "sent_bytes", values::bytes);
     let watches_max = fields.optional("watches_max", |field| {
         field.parse(|text| Ok(ranged(values::count(text)?, 1..=10_000_000, "1", "10M")? as u32))
     });
@@ -46,7 +47,7 @@ fn party<S: JsonSchema>(
         watches: watches?,
         publishes: publishes?,
         published_bytes: published_bytes?,
-        sent_bytes: None,
+        sent_bytes: sent_bytes?,
         watches_max: watches_max?,
     })
 }

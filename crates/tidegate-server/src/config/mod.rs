@@ -19,6 +19,7 @@ mod hooks;
 mod limits;
 mod lookups;
 mod machine;
+mod overload;
 mod proxies;
 mod reference;
 mod report;
@@ -63,6 +64,8 @@ pub struct Config {
     pub heartbeat: Duration,
     /// How streams are served.
     pub stream: StreamConfig,
+    /// What gives way under load.
+    pub overload: tidegate_wire::LoadOptions,
     /// What clients may make the server hold in memory, in bytes.
     pub memory_max: u64,
     /// The log.
@@ -115,6 +118,8 @@ pub struct StreamConfig {
     pub write_timeout_ms: u64,
     /// A watcher that stays behind the live events for so long is closed.
     pub lag_max: Duration,
+    /// A connection that is about this old is closed.
+    pub age_max: Option<Duration>,
 }
 
 /// Why there is no config.
@@ -183,6 +188,7 @@ fn file(reader: Reader, fields: &Fields, folder: &Path) -> Option<Config> {
         ranged(values::duration(text)?, Duration::from_secs(5)..=Duration::from_secs(60), "5s", "60s")
     });
     let stream = stream(reader, fields);
+    let overload = overload::read(reader, fields);
     let memory_max = memory_max(reader, fields);
     let log = log(reader, fields, folder);
     let proxies = proxies::read(reader, fields.get("proxies"));
@@ -214,6 +220,7 @@ fn file(reader: Reader, fields: &Fields, folder: &Path) -> Option<Config> {
         origins: origins?.unwrap_or_default(),
         heartbeat: heartbeat?,
         stream: stream?,
+        overload: overload?,
         memory_max: memory_max?,
         log: log?,
         proxies: proxies?,
@@ -264,12 +271,20 @@ fn stream(reader: Reader, fields: &Fields) -> Option<StreamConfig> {
             let longest = Duration::from_secs(7 * 24 * 3_600);
             ranged(values::duration(text)?, Duration::from_secs(1)..=longest, "1s", "7d")
         });
+        let age_max = fields.value("age_max", defaults::age_max(), |text| match text {
+            "none" => Ok(None),
+            _ => {
+                let longest = Duration::from_secs(30 * 24 * 3_600);
+                ranged(values::duration(text)?, Duration::from_secs(1)..=longest, "1s", "30d").map(Some)
+            }
+        });
         Some(StreamConfig {
             batch_delay_ms: batch_delay_ms?,
             io_uring: io_uring?,
             compress: compress?,
             write_timeout_ms: write_timeout_ms?,
             lag_max: lag_max?,
+            age_max: age_max?,
         })
     })
 }

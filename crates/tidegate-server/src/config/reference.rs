@@ -17,6 +17,7 @@ pub(super) fn page(schema: &Value) -> String {
         ("Access", "`channels.NAME.access`"),
         ("Idempotency", "`channels.NAME.idempotency`"),
         ("Stream", "`stream`"),
+        ("Overload", "`overload`"),
         ("Memory", "`memory`"),
         ("Log", "`log`"),
         ("Gate", "`gate`"),

@@ -33,6 +33,8 @@ pub(super) struct File {
     heartbeat: Option<String>,
     /// How streams are served.
     stream: Option<Stream>,
+    /// What gives way under load.
+    overload: Option<Overload>,
     /// How much memory is used for clients.
     memory: Option<Memory>,
     /// Where and how the log is kept.
@@ -133,6 +135,31 @@ pub(super) struct Stream {
     /// A watcher that stays behind the live events for so long is closed in the same way: 1s to 7d.
     #[schemars(default = "defaults::lag_max")]
     lag_max: Option<String>,
+    /// A connection of watches that is this old, give or take a tenth, is closed with `age-limit`: 1s to 30d, or `none`.
+    /// Its clients come back at once, with their cursors, so that no deploy meets only old connections.
+    #[schemars(default = "defaults::age_max")]
+    age_max: Option<String>,
+}
+
+/// When the server has more to do than it can: first the watches of channels with `priority: low` give way, then those with
+/// `normal`. A watch of the state is told less often, each change with its newest value (`notice degraded`), until there is room again
+/// (`notice restored`); events of a history are written later, in larger pieces. Nobody is cut, and nothing that counts is lost. While
+/// events are twice as late as `lag`, at most 100 new watches a second are let in; others are told when to come back.
+#[derive(JsonSchema)]
+#[schemars(extend("required" = [] as [&str; 0], "additionalProperties" = false))]
+pub(super) struct Overload {
+    /// How often a watch that gives way is told, as the option `rate` of a watch: `2/s`.
+    #[schemars(default = "defaults::overload_rate")]
+    rate: Option<String>,
+    /// The threshold of CPU time, as a part of the machine's: 1% to 100%.
+    #[schemars(default = "defaults::overload_cpu")]
+    cpu: Option<String>,
+    /// The threshold of how late events are with the last of their watchers: 10ms to 60s.
+    #[schemars(default = "defaults::overload_lag")]
+    lag: Option<String>,
+    /// The threshold of memory, as a part of `memory.max`: 1% to 100%.
+    #[schemars(default = "defaults::overload_memory")]
+    memory: Option<String>,
 }
 
 /// One ceiling over what clients make the server hold in memory: the rings of live views, blocks of
@@ -255,6 +282,9 @@ pub(super) struct CallerLimits {
     publishes: Option<String>,
     /// Bytes of the bodies of publishes: `1MB/s burst 16MB`. A body that is larger than the burst takes all of it.
     published_bytes: Option<String>,
+    /// Bytes that watches are told live. Who is told more is not refused: its watches of the state are told as with `overload.rate`
+    /// (`notice throttled`) until half of the burst is free again. Histories, of which every event counts, are told all.
+    sent_bytes: Option<String>,
     /// Watches at once.
     #[schemars(extend("type" = ["string", "integer", "null"]))]
     watches_max: Option<String>,
@@ -274,6 +304,9 @@ pub(super) struct AddressLimits {
     publishes: Option<String>,
     /// Bytes of the bodies of publishes: `1MB/s burst 16MB`. A body that is larger than the burst takes all of it.
     published_bytes: Option<String>,
+    /// Bytes that watches are told live. Who is told more is not refused: its watches of the state are told as with `overload.rate`
+    /// (`notice throttled`) until half of the burst is free again. Histories, of which every event counts, are told all.
+    sent_bytes: Option<String>,
     /// Watches at once.
     #[schemars(extend("type" = ["string", "integer", "null"]))]
     watches_max: Option<String>,
@@ -366,6 +399,9 @@ pub(super) struct Channel {
     retain: Option<Value>,
     /// Who may do what. What is not allowed is denied.
     access: Option<Access>,
+    /// Whether its watches give way under load (`overload`): `low` first, then `normal`, `high` never.
+    #[schemars(schema_with = "priority")]
+    priority: Option<String>,
     /// For how long a repeated `Idempotency-Key` is recognised.
     idempotency: Option<Idempotency>,
     /// The largest body of one publish: 1KiB to 32MiB.
@@ -461,6 +497,7 @@ pub(super) mod defaults {
         compress = "true";
         write_timeout_ms = "300000";
         lag_max = "1h";
+        age_max = "6h";
         memory_max = "2GiB";
         path = "./tidegate-data";
         journal_bytes = "64MiB";
@@ -481,6 +518,11 @@ pub(super) mod defaults {
         introspection_cache = "10s";
         opaque = "false";
         proxy_protocol = "false";
+        overload_rate = "2/s";
+        overload_cpu = "90%";
+        overload_lag = "500ms";
+        overload_memory = "85%";
+        priority = "high";
     }
 }
 
@@ -516,6 +558,10 @@ fn retain(generator: &mut SchemaGenerator) -> Schema {
         "oneOf": [table, { "const": "none" }],
         "default": { "age": defaults::retain_age(), "bytes": defaults::retain_bytes() },
     }))
+}
+
+fn priority(_: &mut SchemaGenerator) -> Schema {
+    into_schema(json!({ "enum": ["high", "normal", "low"], "default": defaults::priority() }))
 }
 
 fn forwarded_by(_: &mut SchemaGenerator) -> Schema {

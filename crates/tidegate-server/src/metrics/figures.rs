@@ -192,6 +192,59 @@ pub(super) const FIGURES: &[Figure] = &[
         }),
     },
     Figure {
+        name: "tidegate_load_level",
+        kind: Kind::Gauge,
+        help: "Which watches give way under load: 0 none, 1 those of channels with `priority: low`, 2 those with `normal`, too.",
+        labels: &[],
+        read: Read::State(|state| vec![value(state.tails.level() as u64)]),
+    },
+    Figure {
+        name: "tidegate_load_level_rises",
+        kind: Kind::Counter,
+        help: "Times that more watches had to give way.",
+        labels: &[],
+        read: Read::State(|state| vec![value(load(&state.tails.load_figures().rises))]),
+    },
+    Figure {
+        name: "tidegate_load_cpu_ratio",
+        kind: Kind::Gauge,
+        help: "CPU time of the process as a part of the machine's, in the last quarter of a second.",
+        labels: &[],
+        read: Read::State(|state| {
+            let permille = state.tails.load_figures().cpu_permille.load(Ordering::Relaxed);
+            vec![Sample::Value(Vec::new(), f64::from(permille) / 1_000.0)]
+        }),
+    },
+    Figure {
+        name: "tidegate_load_lag_seconds",
+        kind: Kind::Gauge,
+        help: "How late the last watcher of an event got it, at the worst in the last quarter of a second.",
+        labels: &[],
+        read: Read::State(|state| {
+            let lag_us = state.tails.load_figures().lag_us.load(Ordering::Relaxed);
+            vec![Sample::Value(Vec::new(), lag_us as f64 / 1e6)]
+        }),
+    },
+    Figure {
+        name: "tidegate_watches_degraded",
+        kind: Kind::Gauge,
+        help: "Watches that are told less often, because of load.",
+        labels: &[],
+        read: Read::State(|state| vec![value(state.tails.slowed() as u64)]),
+    },
+    Figure {
+        name: "tidegate_watches_turned",
+        kind: Kind::Counter,
+        help: "Watches that gave way under load: `degraded`, `restored`; and new ones that were `refused` while events were very late.",
+        labels: &["how"],
+        read: Read::State(|state| {
+            let figures = state.tails.load_figures();
+            let turned =
+                [("degraded", &figures.slowed), ("refused", &figures.refused), ("restored", &figures.restored)];
+            turned.map(|(how, counter)| Sample::Value(vec![how.to_owned()], load(counter) as f64)).into()
+        }),
+    },
+    Figure {
         name: "tidegate_gaps",
         kind: Kind::Counter,
         help: "Gaps announced: a cursor was older than what is held, or of another life of the log.",

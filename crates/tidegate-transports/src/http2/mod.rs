@@ -83,6 +83,13 @@ where
     let mut draining = std::pin::pin!(gateway.hub.drain().begun());
     let mut patrol = tokio::time::interval_at(Instant::now() + PATROL, PATROL);
     patrol.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let old = gateway.tails.options().age(rand::random());
+    let mut old = std::pin::pin!(async move {
+        match old {
+            Some(age) => tokio::time::sleep(age).await,
+            None => std::future::pending().await,
+        }
+    });
     let mut leaving = false;
     loop {
         tokio::select! {
@@ -94,6 +101,11 @@ where
             }
             // What is under way is finished; the client opens another connection for the rest.
             _ = &mut draining, if !leaving => {
+                leaving = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            // Its watches end by themselves; what comes next comes on another connection.
+            () = &mut old, if !leaving => {
                 leaving = true;
                 connection.as_mut().graceful_shutdown();
             }

@@ -45,7 +45,7 @@ impl Lane {
     }
 
     /// The same for all watches of a socket, and the socket.
-    fn end_all(&mut self, id: ConnectionId, problem: &Problem) {
+    pub(super) fn end_all(&mut self, id: ConnectionId, problem: &Problem) {
         let now = self.now;
         let Some(socket) = self.socket(id).filter(|socket| !socket.closing) else { return };
         let frame = close_frame(socket.encoding, problem);

@@ -13,6 +13,7 @@ use super::inbox::{ConnectionId, Inbox};
 use super::line::Line;
 use super::message::{Arrival, Message, Opening, Said, Terms, Voice, WatchName, Watched};
 use super::thread::Lane;
+use crate::load::Level;
 use crate::options::StreamOptions;
 use crate::tail::Place;
 use crate::tails::{Hold, Tails};
@@ -46,6 +47,11 @@ impl Lanes {
             inboxes.iter().for_each(|inbox| inbox.post(Message::Drain(pace)));
         });
         Ok(())
+    }
+
+    /// Tells them who gives way under load now.
+    pub(crate) fn load_changed(&self, level: Level) {
+        self.inboxes.iter().for_each(|inbox| inbox.post(Message::Load(level)));
     }
 
     /// How many sockets they own now.
@@ -111,13 +117,13 @@ impl Connection {
 
     /// Begins a watch, which is on the list until its end. Names are the caller's, each used once.
     pub fn watch(&self, tails: &Tails, name: WatchName, watcher: Watcher, mut entry: WatchEntry) {
-        let (stands, until) = (watcher.plan.stands().map(Box::new), watcher.until);
         let standing = watcher.plan.standing.clone();
+        let (stands, until, meter) = (watcher.plan.stands().map(Box::new), watcher.until, watcher.meter.clone());
         let voice = Voice { name, life: 0 };
         let (mut walk, chain) = (Walk::new(tails, &watcher, self.sink(voice)), watcher.chain);
         // The same text, once for all watchers of a view.
         entry.view = walk.view().clone();
-        self.post(|id| Message::Watch(id, name, Box::new(Watched { entry, stands, until, chain, standing })));
+        self.post(|id| Message::Watch(id, name, Box::new(Watched { entry, stands, until, chain, standing, meter })));
         let walk = tokio::spawn(async move {
             let arrived = walk.begin(&watcher).await;
             drop(watcher);

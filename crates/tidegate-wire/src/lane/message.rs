@@ -1,5 +1,6 @@
 //! What a lane can be told.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -12,6 +13,8 @@ use super::ear::Ear;
 use super::inbox::ConnectionId;
 use super::line::Line;
 use crate::encoding::Encoding;
+use crate::load::Level;
+use crate::meter::Meter;
 use crate::tail::Place;
 use crate::tails::Hold;
 
@@ -54,6 +57,8 @@ pub(super) enum Message {
     Close(ConnectionId, Bytes),
     /// A tail of this lane has new chunks.
     Dirty(u32),
+    /// Others give way under load from now on.
+    Load(Level),
     /// All sockets are to be closed within this time.
     Drain(Duration),
     /// The lane ends, and its sockets with it.
@@ -90,6 +95,8 @@ pub(super) struct Watched {
     pub(super) chain: bool,
     /// What was looked up to allow it.
     pub(super) standing: Standing,
+    /// Where what it is told is counted.
+    pub(super) meter: Option<Arc<dyn Meter>>,
 }
 
 pub(super) struct Said {

@@ -17,9 +17,11 @@
 //! A lane never blocks: what reads the disk or waits for others is a task's, which says its bytes
 //! through the lane ([`handle`]).
 
+mod ages;
 mod batch;
 mod ear;
 mod endings;
+mod giving_way;
 mod handle;
 mod inbox;
 mod letterbox;
@@ -38,6 +40,7 @@ mod sync {
     pub(super) use std::sync::{Mutex, MutexGuard};
 }
 
+pub(crate) use ages::old;
 pub use ear::{Ear, Hearing};
 pub use handle::{Connection, Lanes, Over};
 pub(crate) use inbox::Inbox;

@@ -20,6 +20,8 @@ pub(super) struct LaneTail {
     pub(super) holes: usize,
     /// Watches that are here, members or not.
     pub(super) seats: usize,
+    /// Bytes that its passes had for each member so far.
+    pub(super) told: u64,
     /// In a box, since most tails have none.
     pub(super) pass: Option<Box<Pass>>,
     /// It waits for its next pass, or for the end of its rest.
@@ -84,6 +86,7 @@ impl LaneTail {
             members: Vec::new(),
             holes: 0,
             seats: 1,
+            told: 0,
             pass: None,
             queued: false,
             dirty: false,
@@ -134,6 +137,7 @@ impl LaneTail {
         let pass = self.pass.take()?;
         self.at += pass.chunks.len() as u64;
         self.upto = pass.upto;
+        self.told += pass.bytes.len() as u64;
         Some(pass)
     }
 
@@ -248,7 +252,7 @@ mod tests {
             frames += own;
             marks.push(Mark { end: text.len() as u32, frames, upto: *upto });
         }
-        Chunk { bytes: text.into(), marks: marks.into() }
+        Chunk { bytes: text.into(), marks: marks.into(), sealed: Instant::now() }
     }
 
     /// Whoever stalls in an event that came alone holds its chunk with all the others, and else no more

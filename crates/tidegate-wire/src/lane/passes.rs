@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -18,6 +18,9 @@ const SLICE_BYTES: usize = 1024 * 1024;
 /// After a pass a lane rests for this part of the pass's time: the rest of the process has to come
 /// to the processor too, and what comes meanwhile joins the next write.
 const REST_PART: u32 = 8;
+
+/// A tail whose watches give way under load rests so long: fewer writes, and larger ones. Its ring has room for more.
+const REST_SLOWED: Duration = Duration::from_millis(200);
 
 /// What a member was offered, by its place among the members, and how much of it it took.
 pub(super) struct Offer {
@@ -163,10 +166,15 @@ impl Lane {
     fn finish(&mut self, number: u32) {
         let tail = &mut self.tails[number as usize];
         tail.queued = false;
-        let Some(began) = tail.finish().map(|pass| pass.began) else { return };
-        let ended = Instant::now();
+        let Some(pass) = tail.finish() else { return };
+        let (began, ended) = (pass.began, Instant::now());
         let took = ended - began;
-        tail.rest_until = Some(began + self.options.batch_delay.max(took + took / REST_PART));
+        let slow = self.level.slows(tail.tail.priority);
+        let delay = if slow { REST_SLOWED } else { self.options.batch_delay };
+        tail.rest_until = Some(began + delay.max(took + took / REST_PART));
+        if let Some(first) = pass.chunks.first() {
+            self.late = self.late.max(ended - first.sealed);
+        }
         let sockets = &mut self.sockets;
         tail.tidy(|member, place| {
             let socket = sockets.get_mut(member.socket as usize);

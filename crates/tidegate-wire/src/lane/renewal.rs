@@ -79,6 +79,8 @@ impl Lane {
         let watch = &mut socket.watches[at];
         // What its walk has still to say is of the view that it had.
         watch.life = watch.life.wrapping_add(1);
+        // Where it came from under load is a view that it may not have any more.
+        watch.slowed = None;
         let over = Over { regard, stands, encoding, chain: watch.chain };
         let sink = connection.sink(Voice { name: watch.name, life: watch.life });
         let walk = runtime.spawn(go_over(tails, over, sink)).abort_handle();

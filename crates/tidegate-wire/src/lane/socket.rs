@@ -18,6 +18,8 @@ use super::line::{Line, Taken};
 use super::message::{Terms, Voice, WatchName};
 use super::output::Output;
 use crate::encoding::{Encoding, websocket_text};
+use crate::load::Slowed;
+use crate::meter::Metered;
 use crate::tail::Place;
 use crate::tails::Hold;
 use crate::until::Until;
@@ -51,6 +53,8 @@ pub(super) struct Socket {
     pub(super) armed: EventFlags,
     /// Bytes that the client said and nobody wanted.
     pub(super) chatter: u32,
+    /// When it came, by the lane's clock of milliseconds.
+    pub(super) opened_ms: u32,
     _place: OwnedSemaphorePermit,
 }
 
@@ -70,6 +74,10 @@ pub(super) struct Watch {
     pub(super) until: Option<Until>,
     /// Tells the lane when something changes that it was allowed by; in a box, since most have none.
     pub(super) listening: Option<Box<Listening>>,
+    /// Where it comes from, if it has given way under load.
+    pub(super) slowed: Option<Box<Slowed>>,
+    /// Where what it is told is counted.
+    pub(super) metered: Option<Box<Metered>>,
     pub(super) listed: WatchGuard,
 }
 
@@ -104,7 +112,7 @@ pub(super) struct Seat {
 }
 
 impl Socket {
-    pub(super) fn new(id: ConnectionId, line: Line, terms: Terms) -> Socket {
+    pub(super) fn new(id: ConnectionId, line: Line, terms: Terms, opened_ms: u32) -> Socket {
         let Terms { encoding, many, ear, head: _, place } = terms;
         let silent = ear.is_none();
         Socket {
@@ -122,6 +130,7 @@ impl Socket {
             closing: false,
             armed: if silent { EventFlags::IN } else { EventFlags::empty() },
             chatter: 0,
+            opened_ms,
             _place: place,
         }
     }

@@ -8,12 +8,14 @@ use rustix::event::epoll;
 use tokio::task::AbortHandle;
 
 use super::ear::Hearing;
+use super::giving_way::METERS_EVERY;
 use super::handle::{Connection, catch_up};
 use super::inbox::ConnectionId;
 use super::message::{Arrival, Opening, Said, Voice, WatchName, Watched};
 use super::pass::{LaneTail, Member, advance};
 use super::socket::{Seat, Socket, State, Walking, Watch};
 use super::thread::Lane;
+use crate::meter::Metered;
 use crate::tail::Place;
 use crate::until::Until;
 
@@ -28,7 +30,7 @@ impl Lane {
         let Opening { line, mut terms } = opening;
         let head = std::mem::take(&mut terms.head);
         bound_unsent(line.tcp());
-        let mut socket = Socket::new(id, line, terms);
+        let mut socket = Socket::new(id, line, terms, self.now_ms());
         socket.say(None, head, None, self.now);
         let watched = epoll::add(&self.poll, socket.line.tcp(), id.data(), socket.armed);
         self.sockets.put(id.number as usize, socket);
@@ -40,14 +42,31 @@ impl Lane {
     }
 
     pub(super) fn watch(&mut self, id: ConnectionId, name: WatchName, watched: Watched) {
-        let Watched { entry, stands, until, chain, standing } = watched;
+        let Watched { entry, stands, until, chain, standing, meter } = watched;
         let (watches, handle) = (self.hub.watches().clone(), self.inbox.handle(id, name));
         if let Some(socket) = self.socket(id) {
             let listed = watches.enter(entry, handle);
             let (state, ends) = (State::Walking(Walking { walk: None, stands }), until.is_some());
             let until = until.map(Until::new);
-            let behind_since = None;
-            socket.watches.push(Watch { name, life: 0, chain, state, behind_since, until, listening: None, listed });
+            let metered = meter.map(|meter| Box::new(Metered::new(meter)));
+            let counted = metered.is_some();
+            let (behind_since, slowed) = (None, None);
+            let listening = None;
+            socket.watches.push(Watch {
+                name,
+                life: 0,
+                chain,
+                state,
+                behind_since,
+                until,
+                listening,
+                slowed,
+                metered,
+                listed,
+            });
+            if counted {
+                self.look_at_meters.get_or_insert(self.now + METERS_EVERY);
+            }
             if ends {
                 self.look_at_rights = Some(self.now);
             }
@@ -110,6 +129,10 @@ impl Lane {
                 watch.listed.share(&hold.tail.key.view);
             }
             watch.state = State::Late(Seat { tail, member: 0, hold }, Box::new(place));
+        }
+        // Others may give way by now than when it began.
+        if self.turn(id, at) {
+            return;
         }
         self.queue(id.number);
     }

@@ -15,12 +15,15 @@ use tidegate_core::Shelves;
 use tidegate_hub::{Hub, Order};
 use tokio::runtime::Handle;
 
+use super::ages;
 use super::batch::Batch;
+use super::giving_way::Turning;
 use super::inbox::{ConnectionId, Inbox};
 use super::message::Message;
 use super::pass::LaneTail;
 use super::passes::Offer;
 use super::socket::Socket;
+use crate::load::Level;
 use crate::options::StreamOptions;
 use crate::tails::{Shared, Tails};
 
@@ -60,10 +63,15 @@ pub(super) struct Lane {
     /// Sockets that are ending, and when they are given up, in order.
     pub(super) endings: VecDeque<(Instant, ConnectionId)>,
     pub(super) draining: Option<Draining>,
+    /// Who gives way, and how far its watches know.
+    pub(super) level: Level,
+    pub(super) turning: Option<Turning>,
     /// Numbers of sockets that are gone.
     pub(super) gone: Vec<u32>,
     pub(super) now: Instant,
     pub(super) sent: Sent,
+    /// How late passes have ended since that was last told.
+    pub(super) late: Duration,
     /// Sends of a slice together, if there is io_uring.
     pub(super) batch: Option<Batch>,
     /// Kept for their memory.
@@ -72,6 +80,11 @@ pub(super) struct Lane {
     next_tick: Instant,
     /// When the next right ends, or is to be told of.
     pub(super) look_at_rights: Option<Instant>,
+    /// When sockets are looked at for their age.
+    pub(super) look_at_ages: Option<Instant>,
+    pub(super) since: Instant,
+    /// When watches are looked at that are metered.
+    pub(super) look_at_meters: Option<Instant>,
     buffer: Vec<u8>,
 }
 
@@ -112,14 +125,20 @@ impl Lane {
             full: HashSet::new(),
             endings: VecDeque::new(),
             draining: None,
+            level: Level::default(),
+            turning: None,
             gone: Vec::new(),
             now,
             sent: Sent::default(),
+            late: Duration::ZERO,
             batch: None,
             offers: Vec::new(),
             taken: Vec::new(),
             next_tick: now,
             look_at_rights: None,
+            look_at_ages: tails.options().age_max.map(|max| now + ages::pause(max)),
+            since: now,
+            look_at_meters: None,
             buffer: vec![0; READ_BYTES],
         };
         std::thread::Builder::new().name(format!("lane-{number}")).spawn(move || {
@@ -188,16 +207,23 @@ impl Lane {
         if self.look_at_rights.is_some_and(|at| self.now >= at) {
             self.look_at_rights();
         }
+        if self.look_at_ages.is_some_and(|at| self.now >= at) {
+            self.look_at_ages();
+        }
+        if self.look_at_meters.is_some_and(|at| self.now >= at) {
+            self.look_at_meters();
+        }
     }
 
     fn ticking(&self) -> bool {
-        !self.full.is_empty() || !self.endings.is_empty() || self.draining.is_some()
+        !self.full.is_empty() || !self.endings.is_empty() || self.draining.is_some() || self.turning.is_some()
     }
 
     fn tick(&mut self) {
         self.look_at_full();
         self.look_at_endings();
         self.go_on_draining();
+        self.go_on_turning();
     }
 
     /// How long there is nothing to do; `None`: until something comes.
@@ -207,7 +233,13 @@ impl Lane {
         }
         let rested = self.resting.peek().map(|Reverse((until, _))| *until);
         let tick = self.ticking().then_some(self.next_tick);
-        let until = rested.into_iter().chain(tick).chain(self.look_at_rights).min()?;
+        let until = rested
+            .into_iter()
+            .chain(tick)
+            .chain(self.look_at_rights)
+            .chain(self.look_at_ages)
+            .chain(self.look_at_meters)
+            .min()?;
         Some(until.saturating_duration_since(Instant::now()))
     }
 
@@ -266,6 +298,7 @@ impl Lane {
             Message::Close(id, last) => self.close(id, last),
             Message::Dirty(tail) => self.dirty(tail),
             Message::Drain(pace) => self.draining = Some(Draining { began: self.now, pace, done: 0 }),
+            Message::Load(level) => self.load_changed(level),
             Message::Stop => {}
         }
     }
@@ -280,6 +313,7 @@ impl Lane {
             && let Some(tails) = self.tails()
         {
             tails.count_sent(frames, bytes);
+            tails.load().late(std::mem::take(&mut self.late));
         }
     }
 

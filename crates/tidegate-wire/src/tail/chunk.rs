@@ -1,6 +1,7 @@
 //! What a ring is made of, and the places in it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use tidegate_core::Offset;
@@ -11,6 +12,8 @@ pub(crate) struct Chunk {
     pub(crate) bytes: Bytes,
     /// The ends of its records, or of all of them where they are packed together; never empty.
     pub(crate) marks: Arc<[Mark]>,
+    /// Since when it is there.
+    pub(crate) sealed: Instant,
 }
 
 /// The end of a record in a chunk, or of a run of them that are packed together: a cut here is

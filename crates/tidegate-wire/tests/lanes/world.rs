@@ -164,7 +164,7 @@ impl World {
             place: None,
         };
         let id = entry.id.to_string();
-        let watcher = Watcher { plan, encoding, chain: wish.chain, id, options: Vec::new(), until: None };
+        let watcher = Watcher { plan, encoding, chain: wish.chain, id, options: Vec::new(), until: None, meter: None };
         lane.watch(&self.tails, name, watcher, entry);
     }
 
