@@ -9,7 +9,7 @@ use tidegate_testkit::client::Transport;
 use tidegate_testkit::histories::{Options, run};
 
 /// What watchers hear of views; each of these a few times in every ten histories.
-const HEARD: [&str; 16] = [
+const HEARD: [&str; 17] = [
     "JSON patch",
     "a row came from another principal",
     "a row went to another principal",
@@ -23,6 +23,7 @@ const HEARD: [&str; 16] = [
     "merge patch",
     "not told",
     "projected",
+    "revoked amid a watch",
     "several in a tick",
     "several in one",
     "the cursor of another principal",

@@ -45,6 +45,8 @@ pub struct Report {
     pub behind: u64,
     /// The longest that a watcher took from the last write until it held everything.
     pub catch_up_max: Duration,
+    /// The longest that a watch took to end after its token was revoked.
+    pub revoked_max: Duration,
     /// What watchers heard of views, by kind.
     pub heard: BTreeMap<&'static str, u64>,
     /// What should not be.
@@ -76,6 +78,7 @@ impl Report {
         self.resets += other.resets;
         self.behind += other.behind;
         self.catch_up_max = self.catch_up_max.max(other.catch_up_max);
+        self.revoked_max = self.revoked_max.max(other.revoked_max);
         self.differences.extend(other.differences);
     }
 }
@@ -85,7 +88,7 @@ impl fmt::Display for Report {
         write!(
             f,
             "histories {} (seed {}): {} batches, {} retries, {} replays, conditions {} won {} lost, {} frames, {} cuts, resumes {:?}, \
-             {} switches, {} resets, {} gaps, {} kills, {} drains, {} fell behind, caught up within {} ms, {} cursors compared, heard {:?}, {} differences",
+             {} switches, {} resets, {} gaps, {} kills, {} drains, {} fell behind, caught up within {} ms, revoked within {} ms, {} cursors compared, heard {:?}, {} differences",
             self.histories,
             self.seed,
             self.batches,
@@ -103,6 +106,7 @@ impl fmt::Display for Report {
             self.drains,
             self.behind,
             self.catch_up_max.as_millis(),
+            self.revoked_max.as_millis(),
             self.compared,
             self.heard,
             self.differences.len()

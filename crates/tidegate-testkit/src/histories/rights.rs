@@ -43,8 +43,8 @@ pub(super) struct Rights {
 #[derive(Clone, Debug)]
 struct Caller {
     claims: Arc<Claims>,
-    /// `None`: it says nothing of itself.
-    token: Option<String>,
+    /// As its tokens have them; `None`: it says nothing of itself.
+    shown: Option<Value>,
 }
 
 /// What is known of a principal.
@@ -140,7 +140,7 @@ impl Rights {
         let needs_token: bool = rng.random();
         let mut callers: Vec<Caller> = (0..4).map(|_| Caller::random(rng)).collect();
         if !needs_token {
-            callers.push(Caller { claims: Arc::default(), token: None });
+            callers.push(Caller { claims: Arc::default(), shown: None });
         }
         Rights {
             rule: *fitting.choose(rng).expect("some"),
@@ -164,9 +164,11 @@ impl Rights {
         rng.random_range(0..self.callers.len())
     }
 
-    /// What the principal shows of itself.
-    pub(super) fn token(&self, caller: usize) -> Option<String> {
-        self.callers[caller].token.clone()
+    /// A token of the principal with this id, for what it shows of itself.
+    pub(super) fn token(&self, caller: usize, id: &str) -> Option<String> {
+        let mut claims = self.callers[caller].shown.clone()?;
+        claims["jti"] = id.into();
+        Some(token(&claims))
     }
 
     /// The first of the principals who see the same of a scope as this one.
@@ -179,7 +181,7 @@ impl Rights {
     pub(super) fn narrow(&self, eye: Eye, caller: usize) -> Eye {
         let (admits, own) = (RULES[self.rule].admits, self.callers[caller].clone());
         let rules = format!("{} rows {:?}", eye.rules, self.rest(caller, &eye.scope));
-        let rule = move |image: &Image<'_>| own.token.is_some() && admits(&own.claims, image) == Some(true);
+        let rule = move |image: &Image<'_>| own.shown.is_some() && admits(&own.claims, image) == Some(true);
         let eye = Eye { rules, row_rule: Arc::new(rule), ..eye };
         match self.mask {
             Some(mask) => eye.with_mask(mask),
@@ -202,8 +204,8 @@ impl Rights {
 
     /// `None`: nothing can be true.
     fn rest(&self, caller: usize, scope: &Scope) -> Option<String> {
-        let Caller { claims, token } = &self.callers[caller];
-        token.as_ref()?;
+        let Caller { claims, shown } = &self.callers[caller];
+        shown.as_ref()?;
         let target = match &scope.target {
             Target::Address(address) => address.as_str(),
             Target::Pattern(pattern) => pattern.as_str(),
@@ -231,8 +233,7 @@ impl Caller {
         if let Some(kind) = kind {
             all["kind"] = (*kind).into();
         }
-        let token = Some(token(&all));
-        Caller { claims: Arc::new(claims), token }
+        Caller { claims: Arc::new(claims), shown: Some(all) }
     }
 }
 

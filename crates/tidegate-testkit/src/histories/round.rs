@@ -45,7 +45,7 @@ pub(super) async fn run(options: &Options, first: u64, count: u64) -> Report {
 
     let mut histories = JoinSet::new();
     for plan in plans {
-        histories.spawn(Box::pin(history(address, plan, options.seed, progress.clone())));
+        histories.spawn(Box::pin(history((address, admin), plan, options.seed, progress.clone())));
     }
     let mut report = Report::default();
     while let Some(done) = histories.join_next().await {
@@ -70,17 +70,17 @@ pub(super) async fn run(options: &Options, first: u64, count: u64) -> Report {
 }
 
 /// One writer and its watchers, to the end.
-async fn history(server: SocketAddr, plan: Arc<Plan>, seed: u64, progress: Arc<AtomicU64>) -> Report {
+async fn history(servers: (SocketAddr, SocketAddr), plan: Arc<Plan>, seed: u64, progress: Arc<AtomicU64>) -> Report {
     let (written, writing) = watch::channel(0);
     let (tell, truth) = watch::channel::<Option<Arc<Truth>>>(None);
     let mut watchers = JoinSet::new();
     let (ledger, moments) = (Ledger::default(), Moments::default());
     for at in 0..plan.watchers.len() {
         let told = (ledger.clone(), moments.clone(), truth.clone());
-        watchers.spawn(Box::pin(watcher::watch(server, plan.clone(), at, writing.clone(), told)));
+        watchers.spawn(Box::pin(watcher::watch(servers, plan.clone(), at, writing.clone(), told)));
     }
     let mut report = Report::default();
-    match writer::write(server, &plan, seed, (&written, &ledger, &moments), &progress).await {
+    match writer::write(servers.0, &plan, seed, (&written, &ledger, &moments), &progress).await {
         Ok((truth, part)) => {
             report.add(part);
             tell.send_replace(Some(Arc::new(truth)));

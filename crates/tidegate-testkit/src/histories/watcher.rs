@@ -15,6 +15,7 @@ use tidegate_core::Kind;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use self::caller::{Revoked, Shown};
 use super::heard::Heard;
 use super::ledger::Ledger;
 use super::look::{Look, Manner};
@@ -36,7 +37,7 @@ const TRACE: usize = 100;
 
 /// Watches until the truth is known and reached.
 pub(super) async fn watch(
-    server: SocketAddr,
+    (server, admin): (SocketAddr, SocketAddr),
     plan: Arc<Plan>,
     at: usize,
     mut written: watch::Receiver<usize>,
@@ -52,6 +53,7 @@ pub(super) async fn watch(
     };
     let mut watcher = Watcher {
         server,
+        admin,
         rng: StdRng::seed_from_u64(spec.seed),
         replica,
         report: Report::default(),
@@ -63,6 +65,7 @@ pub(super) async fn watch(
         manner: Manner::default(),
         last_transport: None,
         caller: 0,
+        shown: Shown::of(format!("{}-{at}", plan.number)),
         ledger,
         moments,
         past: None,
@@ -84,6 +87,7 @@ pub(super) async fn watch(
 
 struct Watcher {
     server: SocketAddr,
+    admin: SocketAddr,
     plan: Arc<Plan>,
     spec: Spec,
     rng: StdRng,
@@ -102,6 +106,7 @@ struct Watcher {
     last_transport: Option<Transport>,
     /// Which of the principals of its channel it is.
     caller: usize,
+    shown: Shown,
     ledger: Ledger,
     moments: Moments,
     /// It began as of this one, and says so for as long as its URL is repeated.
@@ -231,6 +236,17 @@ impl Watcher {
                     Err(ended) => return self.ended(ended).await,
                 }
             }
+            if changing.is_none() && !writing_is_over && self.rng.random_bool(0.02) {
+                match self.revoke().await {
+                    Revoked::Nothing => {}
+                    Revoked::Unknown => return Ok(Next::Again),
+                    Revoked::At(when) => {
+                        Box::pin(self.hear_the_end(&mut watch, resumed, when)).await?;
+                        self.come_back_with_the_same(transport, &ask).await?;
+                        return Ok(Next::Again);
+                    }
+                }
+            }
             if frame["op"] == "close" && frame["code"] == "out-of-reach" {
                 return self.out_of_reach(&frame.to_string());
             }
@@ -294,7 +310,7 @@ impl Watcher {
             chain: self.spec.chain,
             cursor: self.replica.cursor.clone(),
             by_header: rng.random(),
-            token: self.plan.rights.as_ref().and_then(|rights| rights.token(self.caller)),
+            token: self.shown.token.clone(),
             coding: [None, Some("gzip"), Some("zstd")][rng.random_range(0..3)],
             limit: rng.random_bool(0.5).then(|| rng.random_range(1..20)),
             cut_after,
