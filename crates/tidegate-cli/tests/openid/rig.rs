@@ -61,7 +61,7 @@ impl Rig {
             };
             let config = format!(
                 "gate:\n  issuers:\n    provider: {{ issuer: \"{}\", {trusted} }}\nchannels:\n  ticks:\n    address: ticks/{{name}}\n    \
-                 access: {{ read: \"has(claims.sub)\", publish: \"true\" }}\n",
+                 access: {{ read: \"has(claims.sub) || has(claims.client_id)\", publish: \"true\" }}\n",
                 provider.issuer()
             );
             let own = || PathBuf::from(env!("CARGO_BIN_EXE_tidegate"));

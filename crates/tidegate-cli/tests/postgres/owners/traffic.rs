@@ -8,6 +8,8 @@ use tokio::task::JoinSet;
 use super::{CANARY, rows};
 
 const WRITERS: u64 = 4;
+/// Keys of the last rows are from here on.
+const MARKS: u64 = 1_000_000;
 
 /// Writes until so many statements were made; says how many transactions were committed, and statements in them.
 pub(super) async fn write(cluster: &Cluster, seed: u64, principals: u64, changes: u64) -> (u64, u64) {
@@ -31,6 +33,13 @@ pub(super) async fn write(cluster: &Cluster, seed: u64, principals: u64, changes
         });
     }
     let ended = writers.join_all().await;
+    // One row more for each: who has it has all before it.
+    let client = connect(&cluster.url("postgres")).await.expect("a connection");
+    let marks = format!(
+        "INSERT INTO docs SELECT {MARKS} + g, 'r0', 'p' || g, 'end', '{CANARY}', nextval('versions')
+         FROM generate_series(0, {principals} - 1) g"
+    );
+    client.batch_execute(&marks).await.expect("marks");
     ended.iter().fold((0, 0), |(commits, statements), one| (commits + one.0, statements + one.1))
 }
 
