@@ -49,6 +49,11 @@ const SUITE: &[(&str, &str, &str)] = &[
     ),
     ("an id token for an access token", "tidegate-gate/src/attacks/headers.rs", "a_jwt_that_is_no_access_token"),
     ("oversized token", "tidegate-gate/src/attacks/claims.rs", "oversized_token"),
+    (
+        "replayed ticket",
+        "tidegate-cli/tests/gate/tickets.rs",
+        "a_replayed_ticket_is_refused_and_a_reconnect_replaces_the_watch",
+    ),
     ("token in URL", "tidegate-cli/tests/attacks/tokens.rs", "token_in_url"),
     ("two tokens in one request", "tidegate-cli/tests/attacks/tokens.rs", "two_credentials"),
     (
