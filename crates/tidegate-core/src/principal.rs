@@ -33,6 +33,17 @@ pub struct Principal {
     pub acr: Option<Box<str>>,
     /// By which methods.
     pub amr: Box<[Box<str>]>,
+    /// Of a token whose issuer was asked about it.
+    pub asked: Option<Box<Asked>>,
+}
+
+/// A token whose issuer is asked again while somebody goes on by it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// SHA-256 of the token, which names it.
+    pub digest: [u8; 32],
+    /// How long an answer holds, in seconds.
+    pub every_seconds: u64,
 }
 
 /// What a principal showed.
@@ -65,6 +76,7 @@ impl Principal {
             auth_time: None,
             acr: None,
             amr: Box::default(),
+            asked: None,
         }
     }
 

@@ -8,6 +8,14 @@ use aws_lc_rs::{constant_time, digest};
 pub(crate) struct Digest([u8; 32]);
 
 impl Digest {
+    pub(crate) fn to_bytes(self) -> [u8; 32] {
+        self.0
+    }
+
+    pub(crate) fn from_bytes(bytes: [u8; 32]) -> Digest {
+        Digest(bytes)
+    }
+
     pub(crate) fn of(parts: &[&[u8]]) -> Digest {
         let mut context = digest::Context::new(&digest::SHA256);
         for part in parts {

@@ -1,7 +1,8 @@
 //! The one question: who is this?
 
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use serde_json::json;
@@ -93,7 +94,23 @@ impl Gate {
     /// [`Reason::Revoked`].
     pub fn check(&self, principal: &Principal) -> Result<(), Refusal> {
         self.keys.check(principal)?;
+        self.issuers.check(principal)?;
         self.revocations.check(principal, now())
+    }
+
+    /// Whether issuers are asked about tokens.
+    pub fn asks_issuers(&self) -> bool {
+        self.issuers.are_asked()
+    }
+
+    /// Asks issuers again about tokens by whose digests somebody goes on, those whose answers end within `soon`. Returns how
+    /// many are not active any more: [`check`](Gate::check) refuses whose they are, and long-polls hear of it.
+    pub async fn ask_again(&self, live: &HashSet<[u8; 32]>, soon: Duration) -> usize {
+        let lost = self.issuers.ask_again(live, soon.as_secs(), now()).await;
+        if lost > 0 {
+            self.revocations.tell();
+        }
+        lost
     }
 
     /// Tickets of watches.

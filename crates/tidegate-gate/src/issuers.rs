@@ -1,5 +1,6 @@
 //! Those whose tokens are accepted, and which of them a token is for.
 
+mod asked;
 pub(crate) mod claims;
 mod discovery;
 mod introspection;
@@ -9,7 +10,9 @@ mod key_set;
 mod keyring;
 mod token;
 
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tidegate_core::Principal;
 
@@ -20,6 +23,7 @@ use crate::error::{Reason, Refusal};
 use crate::fetch::Fetcher;
 use crate::figures::Figures;
 use crate::secret::Secret;
+use asked::{AskedAbout, Due};
 use discovery::Discovery;
 use issuer::{Issuer, Verified};
 use token::Token;
@@ -32,6 +36,7 @@ pub(crate) struct Issuers {
     list: Vec<Issuer>,
     /// By the hash of the token.
     known: Cache<Known>,
+    asked: AskedAbout,
     figures: Arc<Figures>,
 }
 
@@ -61,17 +66,46 @@ impl Issuers {
             }
             list.push(issuer);
         }
-        Ok(Issuers { list, known: Cache::new(config.cache_bytes_max), figures })
+        Ok(Issuers { list, known: Cache::new(config.cache_bytes_max), asked: AskedAbout::default(), figures })
     }
 
     /// Reads the keys of all, beside each other.
     pub(crate) async fn warm(&self) {
-        let mut rounds: Vec<_> = self.list.iter().map(|issuer| Box::pin(issuer.look_at_keys())).collect();
-        std::future::poll_fn(|context| {
-            rounds.retain_mut(|round| round.as_mut().poll(context).is_pending());
-            if rounds.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
-        })
-        .await;
+        beside_each_other(self.list.iter().map(Issuer::look_at_keys)).await;
+    }
+
+    /// Whether one of them is asked about tokens.
+    pub(crate) fn are_asked(&self) -> bool {
+        self.list.iter().any(|issuer| issuer.asks_every().is_some())
+    }
+
+    /// Asks again about those of `live` that are due within `soon` seconds. Returns how many are not active any more.
+    pub(crate) async fn ask_again(&self, live: &HashSet<[u8; 32]>, soon: u64, now: u64) -> usize {
+        let lost = AtomicUsize::new(0);
+        let count = &lost;
+        let rounds = self.asked.due(live, soon, now).into_iter().map(|due| async move {
+            let Due { token, digest, issuer } = due;
+            // An issuer that cannot be asked stops nobody who was let in; its end is that of the token.
+            if let Err(refusal) = self.list[issuer].still_active((&token, digest), now).await
+                && refusal.reason() == Reason::Inactive
+            {
+                self.known.remove(&digest);
+                self.asked.lose(digest, now);
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        beside_each_other(rounds).await;
+        lost.into_inner()
+    }
+
+    /// Refuses whose token is not active any more.
+    pub(crate) fn check(&self, principal: &Principal) -> Result<(), Refusal> {
+        match &principal.asked {
+            Some(asked) if self.asked.is_gone(asked) => {
+                Err(Refusal::new(Reason::Inactive, "a token that its issuer does not call active any more"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whose bearer this is.
@@ -87,7 +121,10 @@ impl Issuers {
             self.known.remove(&digest);
         }
         let (issuer, verified) = self.judge(text, digest, now).await?;
-        let Verified { principal, key, until } = verified;
+        let Verified { mut principal, key, until } = verified;
+        if let Some(every) = self.list[issuer].asks_every() {
+            principal.asked = Some(Box::new(self.asked.remember((text, digest), issuer, every, now)));
+        }
         let principal = Arc::new(principal);
         let known = Known { principal: Arc::clone(&principal), issuer, key };
         self.known.put(digest, known, principal.weight(), until);
@@ -114,6 +151,16 @@ impl Issuers {
         let unknown = || Refusal::new(Reason::Issuer, "a token of an issuer that the config does not have");
         self.list.iter().position(wanted).ok_or_else(unknown)
     }
+}
+
+/// All of them, at the same time.
+async fn beside_each_other(rounds: impl Iterator<Item = impl Future<Output = ()>>) {
+    let mut rounds: Vec<_> = rounds.map(Box::pin).collect();
+    std::future::poll_fn(|context| {
+        rounds.retain_mut(|round| round.as_mut().poll(context).is_pending());
+        if rounds.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
 }
 
 /// The URLs that the operator wrote.

@@ -145,6 +145,11 @@ impl Revocations {
         }
     }
 
+    /// Has all who listen ask again.
+    pub(crate) fn tell(&self) {
+        self.changed.send_replace(());
+    }
+
     /// Tells of each revocation from now on.
     pub fn changed(&self) -> watch::Receiver<()> {
         self.changed.subscribe()

@@ -1,6 +1,7 @@
 //! Who watches now, for the admin listing and the gauges.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use tidegate_core::{Millis, Principal, Problem, Shelves};
@@ -205,6 +206,11 @@ impl Watches {
     pub fn list_where(&self, wanted: impl Fn(&WatchEntry, &WatchHandle) -> bool) -> Vec<WatchEntry> {
         let shared = lock(&self.shared);
         shared.live.iter().filter(|live| wanted(&live.entry, &live.handle)).map(|live| live.entry.clone()).collect()
+    }
+
+    /// What callers of watches have of something, each once.
+    pub fn principals<T: Eq + Hash>(&self, what: impl Fn(&Principal) -> Option<T>) -> HashSet<T> {
+        lock(&self.shared).live.iter().filter_map(|live| what(&live.entry.principal)).collect()
     }
 
     /// Changes those that are looked for, and tells their keepers.

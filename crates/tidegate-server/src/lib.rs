@@ -9,6 +9,7 @@
 //! [`Server::start`] reads as the list of these steps; [`Server::stop`] goes back in reverse.
 
 mod admin;
+mod asked;
 mod assets;
 pub mod config;
 pub mod decisions;

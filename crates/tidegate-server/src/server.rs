@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::admin::{Admin, SourceEntry};
+use crate::asked;
 use crate::assets::assets;
 use crate::config::Config;
 use crate::keys;
@@ -117,7 +118,7 @@ impl Server {
         let gateway = Arc::new(Gateway {
             hub: hub.clone(),
             tails: tails.clone(),
-            gate,
+            gate: gate.clone(),
             hooks,
             audit: Audit::new(config.audit.allows),
             limits: Limits::new(config.limits),
@@ -149,10 +150,12 @@ impl Server {
         });
         let admin = Admin { hub: hub.clone(), metrics, sources: listed.collect(), keys, revocations, hosts };
         let secure = encryption.is_some();
+        let asked_again = asked::again(gate, hub.clone());
         let mut tasks = vec![
             tokio::spawn(tidegate_transports::serve(clients, gateway, encryption)),
             tokio::spawn(admin.serve(operators)),
             tokio::spawn(trim::after_storms(tails.clone())),
+            tokio::spawn(asked_again),
         ];
         tasks.extend(tls.map(|tls| tokio::spawn(tls.run())));
         Ok(Server { address, admin_address, secure, multiplexed, hub, log, tails, sources, tasks })

@@ -175,6 +175,11 @@ impl Caller {
         instant(Duration::from_secs(self.principal.expires?))
     }
 
+    /// How often its issuer is asked about its token, if it is.
+    pub(crate) fn asked_every(&self) -> Option<Duration> {
+        Some(Duration::from_secs(self.principal.asked.as_ref()?.every_seconds))
+    }
+
     /// When it may no longer watch a channel: its token has ended, or its sign-in is too old.
     pub(crate) fn until_of(&self, channel: &Channel) -> Option<Instant> {
         let stale = channel.sign_in_ends(&self.policy).and_then(|until| instant(Duration::from_millis(until.0)));

@@ -44,6 +44,8 @@ pub(crate) async fn poll(
     loop {
         let plan = plan(gateway, target.clone(), &options, caller).await?;
         let until = caller.until_of(&plan.channel).map_or(waited, |until| waited.min(until.into()));
+        // Who polls shows its token again, so that its issuer is asked about it again.
+        let until = caller.asked_every().map_or(until, |every| until.min(Instant::now() + every));
         let poll = Poll { gateway, caller, plan, options: &options, presented, until, wait };
         let changed = Arc::new(Notify::new());
         let _listening = poll.plan.standing.listen({

@@ -9,9 +9,10 @@ mod watcher;
 use std::time::Duration;
 
 use serde_json::json;
+use tidegate_core::Kind;
 use tidegate_testkit::client::http::{Wire, request};
 use tidegate_testkit::client::publish::types;
-use tidegate_testkit::client::{Publish, Publisher, get_json_as};
+use tidegate_testkit::client::{Ask, Publish, Publisher, Transport, Watch, get_json_as};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -110,7 +111,8 @@ async fn revoke(rig: &Rig) -> (u64, Instant) {
     (answer.body["ended"].as_u64().unwrap_or_default(), Instant::now())
 }
 
-/// Of opaque tokens the server asks the provider; what that revoked is refused when the answer is no longer held.
+/// Of opaque tokens the server asks the provider, also about those of open watches; what that revoked is refused, and ends,
+/// when the answer is no longer held.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_that_the_provider_revoked_is_refused_within_the_cache_time() {
     const CACHE: Duration = Duration::from_secs(2);
@@ -119,11 +121,37 @@ async fn a_token_that_the_provider_revoked_is_refused_within_the_cache_time() {
     let get =
         async || get_json_as(rig.at(), &format!("/v1/{ADDRESS}"), Some(&token)).await.expect("an answer").head.status;
     assert_eq!(get().await, 200);
+    let mut watches = JoinSet::new();
+    for transport in Transport::ALL.into_iter().filter(|transport| *transport != Transport::Poll) {
+        let ask = Ask { token: Some(token.clone()), ..Ask::new(ADDRESS, false, Kind::History) };
+        let mut watch = Watch::open(rig.at(), transport, &ask).await.expect("a watch");
+        assert_eq!(watch.next_frame().await.expect("a frame")["op"], "begin");
+        watches.spawn(async move {
+            loop {
+                let frame = watch.next_frame().await.expect("it ends in order");
+                if frame["op"] == "close" {
+                    return (frame["code"].clone(), Instant::now());
+                }
+            }
+        });
+    }
+    // Longer than an answer is held: as long as the provider says that it is active, they go on.
+    tokio::time::sleep(2 * CACHE).await;
+    assert!(watches.try_join_next().is_none(), "a watch has ended whose token is active");
     rig.provider_revokes(&token).await;
     let since = Instant::now();
     while get().await != 401 {
         assert!(since.elapsed() < CACHE + Duration::from_secs(1), "it is let in for longer than the answer holds");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    println!("refused {:.1?} after the provider revoked it, with a cache of {CACHE:?}", since.elapsed());
+    let refused = since.elapsed();
+    let mut last = Duration::ZERO;
+    while let Some(ended) = tokio::time::timeout(PATIENCE, watches.join_next()).await.expect("they end") {
+        let (code, at) = ended.expect("a watch");
+        assert_eq!(code, "unauthenticated");
+        last = last.max(at - since);
+    }
+    assert!(last < CACHE + Duration::from_secs(1), "the last watch ended after {last:?}");
+    println!("its watches ended {last:.1?} after the provider revoked it");
+    println!("refused {refused:.1?} after the provider revoked it, with a cache of {CACHE:?}");
 }

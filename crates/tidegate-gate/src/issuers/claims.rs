@@ -125,6 +125,7 @@ impl Claims {
             auth_time: self.auth_time,
             acr: self.acr,
             amr: self.amr,
+            asked: None,
         }
     }
 }

@@ -103,6 +103,19 @@ impl Issuer {
         Ok(Verified { principal, key: None, until })
     }
 
+    /// For how many seconds an answer about a token holds, where it is asked.
+    pub(crate) fn asks_every(&self) -> Option<u64> {
+        self.introspection.as_ref().map(Introspection::cache_seconds)
+    }
+
+    /// Asks about a token that was good before, where tokens are asked about.
+    pub(crate) async fn still_active(&self, (text, digest): (&Secret, Digest), now: u64) -> Result<(), Refusal> {
+        match &self.introspection {
+            Some(introspection) => introspection.ask(text.expose(), digest, now).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
     /// Whether what rested on a key still does.
     pub(crate) fn still_has(&self, key: Option<Digest>) -> bool {
         match (&self.keys, key) {
