@@ -105,7 +105,7 @@ async fn a_ticket_is_for_its_address_and_for_streams() {
         ("GET", url.clone(), None),
         ("GET", format!("{url}&wait=1s"), None),
         ("POST", url.clone(), None),
-        ("HEAD", url.clone(), None),
+        ("DELETE", url.clone(), None),
         ("GET", url.clone(), Some(ann())),
     ] {
         let refused = answered(at, method, &url, shown.as_deref(), &["Accept: application/json"], "").await;
