@@ -315,7 +315,7 @@ async fn rights_are_known_again_after_a_restart() {
     let mut watch = Watch::open(server.address(), Transport::Ndjson, &notes).await.expect("a watch");
     let cursor = loop {
         let frame = watch.next_frame().await.expect("a frame");
-        if frame["op"] == "snapshot" {
+        if frame["last"] == true {
             break frame["cursor"].as_str().expect("a cursor").to_owned();
         }
     };
