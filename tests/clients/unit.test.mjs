@@ -212,7 +212,7 @@ for (const [what, stream] of [
     const server = await peer(t, held(stream, answers));
     const seen = [];
     const statuses = [];
-    const options = { filter: "data != 0", fields: ["a", "b.c"], mode: "patch", fallback: { afterMs: 30 } };
+    const options = { filter: "data != 0", fields: ["a", "b.c"], mode: "patch", fallback: { afterMs: 300 } };
     const live = watch("a/*", {
       url: server.url,
       ...options,

@@ -28,6 +28,8 @@ use pace::{Pace, at_age};
 
 /// How often what a metered watch is told is counted.
 const METER_EVERY: Duration = Duration::from_secs(1);
+/// So many rounds of frames, and it is looked whether something else has happened.
+const LOOK_EVERY: u32 = 16;
 
 /// A watch stops with this before anything is written that it is not allowed any more.
 const NOT_ALLOWED: io::ErrorKind = io::ErrorKind::PermissionDenied;
@@ -222,39 +224,62 @@ async fn live(
     (until, pace): (&mut Option<Until>, &mut Pace),
     sink: &mut impl Sink,
 ) -> io::Result<Left> {
-    let mut meter = tokio::time::interval_at(tokio::time::Instant::now() + METER_EVERY, METER_EVERY);
     let Place { chunk: mut next, upto: mut at, .. } = place;
-    let mut chunks = Vec::new();
-    let tails = rights.tails;
-    let mut draining = std::pin::pin!(leave(tails.hub()));
+    let (mut chunks, tails) = (Vec::new(), rights.tails);
+    let mut rounds = 0_u32;
     loop {
-        chunks.clear();
-        let take = tokio::select! {
-            biased;
-            () = &mut draining => return Ok(Left::Ended(tails.hub().draining_problem())),
-            () = at_age(pace.ends) => return Ok(Left::Ended(old())),
-            _ = meter.tick(), if pace.metered.is_some() => match pace.count() {
-                true => return Ok(Left::Load { at }),
-                false => continue,
+        let disturbance = {
+            let mut disturbed = std::pin::pin!(disturbed(rights, *until, pace));
+            loop {
+                chunks.clear();
+                // What is rare is looked at when there is nothing to take, and now and then.
+                rounds = rounds.wrapping_add(1);
+                let take = match rounds.is_multiple_of(LOOK_EVERY) {
+                    false => tokio::select! {
+                        biased;
+                        take = subscription.take(next, &mut chunks) => take,
+                        disturbance = &mut disturbed => break disturbance,
+                    },
+                    true => tokio::select! {
+                        biased;
+                        disturbance = &mut disturbed => break disturbance,
+                        take = subscription.take(next, &mut chunks) => take,
+                    },
+                };
+                match take {
+                    Take::Behind => return Ok(Left::Behind { at }),
+                    Take::Chunks { next: after, upto, frames } => {
+                        match sink.write(&chunks, None).await {
+                            // It is judged first, and takes them then or not at all: the order is there.
+                            Err(error) if error.kind() == NOT_ALLOWED => break disturbed.await,
+                            written => written?,
+                        }
+                        let bytes = chunks.iter().map(Bytes::len).sum();
+                        tails.count_sent(frames, bytes);
+                        pace.told.fetch_add(bytes as u64, Ordering::Relaxed);
+                        (next, at) = (after, upto);
+                    }
+                }
+            }
+        };
+        match disturbance {
+            Disturbance::Draining => return Ok(Left::Ended(tails.hub().draining_problem())),
+            Disturbance::Old => return Ok(Left::Ended(old())),
+            Disturbance::Metered if pace.count() => return Ok(Left::Load { at }),
+            Disturbance::Metered => {}
+            Disturbance::Load => return Ok(Left::Load { at }),
+            Disturbance::Order(Order::End(problem)) => return Ok(Left::Ended(problem)),
+            Disturbance::Order(Order::Renew(renewal)) => {
+                if let Some(regard) = rights.renewed(*renewal, until) {
+                    return Ok(Left::Over { regard, at });
+                }
+            }
+            Disturbance::Order(Order::Judge) => match rights.judge(false) {
+                Ok(None) => {}
+                Ok(Some(regard)) => return Ok(Left::Over { regard, at }),
+                Err(problem) => return Ok(Left::Ended(problem)),
             },
-            changed = pace.level.changed() => match changed {
-                Ok(()) => return Ok(Left::Load { at }),
-                // The tails are being dropped.
-                Err(_) => return Ok(Left::Ended(tails.hub().draining_problem())),
-            },
-            order = rights.reins.order() => match order {
-                Order::End(problem) => return Ok(Left::Ended(problem)),
-                Order::Renew(renewal) => match rights.renewed(*renewal, until) {
-                    Some(regard) => return Ok(Left::Over { regard, at }),
-                    None => continue,
-                },
-                Order::Judge => match rights.judge(false) {
-                    Ok(None) => continue,
-                    Ok(Some(regard)) => return Ok(Left::Over { regard, at }),
-                    Err(problem) => return Ok(Left::Ended(problem)),
-                },
-            },
-            () = due(until) => match until {
+            Disturbance::Due => match until {
                 Some(until) if until.due(Instant::now()) == Due::Notice => {
                     let encoding = subscription.hold().tail.key.encoding;
                     let notice = until.notice(encoding, Instant::now());
@@ -262,26 +287,41 @@ async fn live(
                         Err(error) if error.kind() == NOT_ALLOWED => {}
                         written => written?,
                     }
-                    continue;
                 }
                 _ => return Ok(Left::Ended(expired())),
             },
-            take = subscription.take(next, &mut chunks) => take,
-        };
-        match take {
-            Take::Behind => return Ok(Left::Behind { at }),
-            Take::Chunks { next: after, upto, frames } => {
-                match sink.write(&chunks, None).await {
-                    // It is judged first, and takes them then or not at all: the order is there.
-                    Err(error) if error.kind() == NOT_ALLOWED => continue,
-                    written => written?,
-                }
-                let bytes = chunks.iter().map(Bytes::len).sum();
-                tails.count_sent(frames, bytes);
-                pace.told += bytes as u64;
-                (next, at) = (after, upto);
-            }
         }
+    }
+}
+
+/// What happens to a live watch beside its frames.
+enum Disturbance {
+    Draining,
+    /// It is as old as it may become.
+    Old,
+    /// What it was told is to be counted.
+    Metered,
+    /// Others give way under load than before.
+    Load,
+    Order(Order),
+    /// Its right ends, or its client is to be told that it will.
+    Due,
+}
+
+async fn disturbed(rights: &Rights<'_>, until: Option<Until>, pace: &Pace) -> Disturbance {
+    let mut level = pace.level.clone();
+    tokio::select! {
+        biased;
+        () = leave(rights.tails.hub()) => Disturbance::Draining,
+        () = at_age(pace.ends) => Disturbance::Old,
+        changed = level.changed() => match changed {
+            Ok(()) => Disturbance::Load,
+            // The tails are being dropped.
+            Err(_) => Disturbance::Draining,
+        },
+        order = rights.reins.order() => Disturbance::Order(order),
+        () = due(&until) => Disturbance::Due,
+        () = tokio::time::sleep(METER_EVERY), if pace.metered.is_some() => Disturbance::Metered,
     }
 }
 

@@ -1,6 +1,7 @@
 //! How often a watch without a lane is told, and how long: it gives way under load, and for its own bytes.
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::watch::Receiver;
 
@@ -17,7 +18,7 @@ pub(super) struct Pace {
     pub(super) slowed: Option<Slowed>,
     pub(super) metered: Option<Metered>,
     /// Bytes from all its tails.
-    pub(super) told: u64,
+    pub(super) told: AtomicU64,
     /// It is as old as it may become.
     pub(super) ends: Option<tokio::time::Instant>,
 }
@@ -26,14 +27,14 @@ impl Pace {
     pub(super) fn new(tails: &Tails, watcher: &Watcher) -> Pace {
         let ends = tails.options().age(rand::random()).map(|age| tokio::time::Instant::now() + age);
         let metered = watcher.meter.clone().map(Metered::new);
-        Pace { level: tails.load().listen(), slowed: None, metered, told: 0, ends }
+        Pace { level: tails.load().listen(), slowed: None, metered, told: AtomicU64::new(0), ends }
     }
 
     /// Counts what it was told. Returns whether that changes how often it is.
     pub(super) fn count(&mut self) -> bool {
         let Some(metered) = &mut self.metered else { return false };
         let before = metered.over;
-        metered.look(0, self.told);
+        metered.look(0, self.told.load(Ordering::Relaxed));
         metered.over != before
     }
 
