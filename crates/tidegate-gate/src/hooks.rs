@@ -19,7 +19,7 @@ mod breaker;
 mod sign;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -30,6 +30,7 @@ use crate::config::{ConfigError, FetchConfig};
 use crate::digest::Digest;
 use crate::fetch::Fetcher;
 use crate::flight::Flights;
+use crate::gate::now;
 use crate::secret::Secret;
 use breaker::Breaker;
 use sign::Signer;
@@ -255,8 +256,4 @@ fn weight(verdict: &Verdict) -> usize {
         Ok(allowed) if !allowed.claims.is_empty() => json!(allowed.claims).to_string().len() * 2,
         _ => REASON_MAX,
     }
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

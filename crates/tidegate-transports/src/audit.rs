@@ -89,38 +89,13 @@ impl Audit {
         if self.allows == 0 || u64::from(rand::random::<u32>()) >= self.allows {
             return;
         }
-        let principal = caller.principal();
-        tracing::info!(
-            target: AUDIT,
-            decision = "allow",
-            act = asked.act.as_str(),
-            address = asked.address,
-            principal = principal.identity(),
-            token_id = principal.token_id.as_deref(),
-            api_key = principal.api_key_id.as_deref(),
-            peer = %caller.peer,
-            request = asked.headers.and_then(request_id),
-        );
+        tell("allow", caller, asked, None);
     }
 
     fn deny(&self, caller: &Caller, asked: &Asked<'_>, problem: &Problem) {
-        if !self.count(problem.code) {
-            return;
+        if self.count(problem.code) {
+            tell("deny", caller, asked, Some(problem));
         }
-        let principal = caller.principal();
-        tracing::info!(
-            target: AUDIT,
-            decision = "deny",
-            act = asked.act.as_str(),
-            address = asked.address,
-            code = problem.code.as_str(),
-            rule = %problem.detail,
-            principal = principal.identity(),
-            token_id = principal.token_id.as_deref(),
-            api_key = principal.api_key_id.as_deref(),
-            peer = %caller.peer,
-            request = asked.headers.and_then(request_id),
-        );
     }
 
     /// Of somebody whom the gate does not know, with what the operator is told of it.
@@ -150,6 +125,24 @@ impl Audit {
             true
         })
     }
+}
+
+/// The line of a decision about somebody who is known, or about nobody in particular.
+fn tell(decision: &str, caller: &Caller, asked: &Asked<'_>, refused: Option<&Problem>) {
+    let principal = caller.principal();
+    tracing::info!(
+        target: AUDIT,
+        decision,
+        act = asked.act.as_str(),
+        address = asked.address,
+        code = refused.map(|problem| problem.code.as_str()),
+        rule = refused.map(|problem| tracing::field::display(&problem.detail)),
+        principal = principal.identity(),
+        token_id = principal.token_id.as_deref(),
+        api_key = principal.api_key_id.as_deref(),
+        peer = %caller.peer,
+        request = asked.headers.and_then(request_id),
+    );
 }
 
 impl Act {
