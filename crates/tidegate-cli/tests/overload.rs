@@ -2,6 +2,7 @@
 //! the end as it is.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,16 +13,17 @@ use tidegate_testkit::client::{Ask, Transport, Watch};
 use tidegate_testkit::http2::{RawHttp2, kind};
 use tidegate_testkit::process::Server;
 use tidegate_testkit::raw::Raw;
+use tokio::task::JoinSet;
 
 /// Nothing here takes longer, however slow the machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A server for which any work is load.
+/// A server for which any work is load; at rest a build for tests uses up to 1 % of a busy machine.
 fn start() -> Server {
     Server::start(
         Path::new(env!("CARGO_BIN_EXE_tidegate")),
         r#"
-overload: { cpu: 1%, rate: 10/s }
+overload: { cpu: 5%, rate: 10/s }
 channels:
   low: { address: "low/{place}", key: id, priority: low, access: { read: "true", publish: "true" } }
   high: { address: "high/{place}", key: id, access: { read: "true", publish: "true" } }
@@ -45,16 +47,60 @@ fn write(server: &Server, channel: &str, stop: &AtomicBool) {
     put(99, n);
 }
 
-/// What a client holds.
-#[derive(Default)]
-struct Replica(BTreeMap<String, Value>);
+/// Tells writers to stop when it goes, also by a panic: they would write for ever.
+struct Writing<'a>(&'a AtomicBool);
 
-impl Replica {
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A watch and what its client holds.
+struct Watcher {
+    watch: Watch,
+    rows: BTreeMap<String, Value>,
+    cursor: Value,
+    /// Whether any row so far stood for more than one change.
+    conflated: bool,
+}
+
+impl Watcher {
+    async fn open(at: SocketAddr, transport: Transport, path: &str) -> Watcher {
+        // A chain shows that nothing is missing and nothing comes twice.
+        let ask = Ask { chain: true, ..Ask::new(path, true, Kind::State) };
+        let watch = Watch::open(at, transport, &ask).await.expect("a watch");
+        Watcher { watch, rows: BTreeMap::new(), cursor: Value::Null, conflated: false }
+    }
+
+    /// Reads up to the first frame that is it.
+    async fn until(&mut self, found: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            let frame = tokio::time::timeout(PATIENCE, self.watch.next_frame()).await;
+            let frame = frame.expect("in time").expect("a frame");
+            self.take(&frame);
+            if found(&frame) {
+                return frame;
+            }
+        }
+    }
+
+    async fn until_notice(&mut self, code: &str) {
+        self.until(|frame| frame["op"] == "notice" && frame["code"] == code).await;
+    }
+
     fn take(&mut self, frame: &Value) {
+        if let Some(prev) = frame["prev"].as_str().filter(|_| self.cursor.is_string()) {
+            assert_eq!(self.cursor, prev, "{frame}");
+        }
+        if frame["cursor"].is_string() {
+            self.cursor = frame["cursor"].clone();
+        }
+        self.conflated |= frame["conflated"].as_u64().is_some_and(|changes| changes > 1);
         match frame["op"].as_str().expect("op") {
-            "reset" => self.0.clear(),
+            "reset" => self.rows.clear(),
             "snapshot" | "upsert" if frame["key"].is_string() => {
-                self.0.insert(frame["key"].as_str().expect("a key").to_owned(), frame["data"].clone());
+                self.rows.insert(frame["key"].as_str().expect("a key").to_owned(), frame["data"].clone());
             }
             "close" => panic!("{frame}"),
             _ => {}
@@ -62,67 +108,47 @@ impl Replica {
     }
 }
 
-async fn next(watch: &mut Watch) -> Value {
-    tokio::time::timeout(PATIENCE, watch.next_frame()).await.expect("in time").expect("a frame")
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn low_ones_are_conflated_and_restored_and_nobody_is_cut() {
     let server = start();
     let at = server.address();
-    let stop = AtomicBool::new(false);
     let transports = [Transport::Sse, Transport::Ndjson, Transport::WebSocket, Transport::Many];
-    let (mut low, mut high) = (Vec::new(), Vec::new());
+    let (gave_way, mut giving_way) = tokio::sync::mpsc::channel(transports.len());
+    let (mut low, mut high) = (JoinSet::new(), JoinSet::new());
     for transport in transports {
-        // A chain shows that nothing is missing and nothing comes twice.
-        let ask = |path: &str| Ask { chain: true, ..Ask::new(path, true, Kind::State) };
-        low.push((Watch::open(at, transport, &ask("low/a")).await.expect("a watch"), Replica::default()));
-        high.push((Watch::open(at, transport, &ask("high/a")).await.expect("a watch"), Replica::default()));
-    }
-    let until = async |watch: &mut Watch, replica: &mut Replica, found: fn(&Value) -> bool| {
-        let (mut conflated, mut cursor) = (false, Value::Null);
-        loop {
-            let frame = next(watch).await;
-            if let Some(prev) = frame["prev"].as_str().filter(|_| cursor.is_string()) {
-                assert_eq!(cursor, prev, "{frame}");
-            }
-            if frame["cursor"].is_string() {
-                cursor = frame["cursor"].clone();
-            }
-            replica.take(&frame);
-            conflated |= frame["conflated"].as_u64().is_some_and(|changes| changes > 1);
-            if found(&frame) {
-                return (frame, conflated);
-            }
-        }
-    };
-    std::thread::scope(|scope| {
-        let writers = ["low", "high"].map(|channel| {
-            scope.spawn({
-                let (server, stop) = (&server, &stop);
-                move || write(server, channel, stop)
-            })
+        let (mut slow, mut fast) =
+            (Watcher::open(at, transport, "low/a").await, Watcher::open(at, transport, "high/a").await);
+        let gave_way = gave_way.clone();
+        low.spawn(async move {
+            slow.until_notice("degraded").await;
+            slow.until(|frame| frame["conflated"].as_u64() > Some(1)).await;
+            gave_way.send(()).await.expect("the test waits for it");
+            slow.until_notice("restored").await;
+            slow
         });
+        high.spawn(async move {
+            let last = fast.until(|frame| frame["key"] == "99").await;
+            assert_eq!((last["op"].as_str(), fast.conflated), (Some("upsert"), false), "{last}");
+            fast
+        });
+    }
+    drop(gave_way);
+    let stop = AtomicBool::new(false);
+    let (low, high) = std::thread::scope(|scope| {
+        let writing = Writing(&stop);
+        for channel in ["low", "high"] {
+            scope.spawn(|| write(&server, channel, &stop));
+        }
         tokio::task::block_in_place(|| {
             tokio::runtime::Handle::current().block_on(async {
-                for (watch, replica) in &mut low {
-                    until(watch, replica, |frame| frame["op"] == "notice" && frame["code"] == "degraded").await;
-                    until(watch, replica, |frame| frame["conflated"].as_u64() > Some(1)).await;
+                for _ in transports {
+                    giving_way.recv().await.expect("each gives way");
                 }
-                stop.store(true, Ordering::Relaxed);
-                for (watch, replica) in &mut low {
-                    until(watch, replica, |frame| frame["op"] == "notice" && frame["code"] == "restored").await;
-                }
-            });
-        });
-        for writer in writers {
-            writer.join().expect("a writer");
-        }
+                drop(writing);
+                (low.join_all().await, high.join_all().await)
+            })
+        })
     });
-    for (watch, replica) in &mut high {
-        let (last, conflated) = until(watch, replica, |frame| frame["key"] == "99").await;
-        assert_eq!((last["op"].as_str(), conflated), (Some("upsert"), false), "{last}");
-    }
     // Everything is there, and comes at once again.
     let rows = |path: &str| {
         let rows = Raw::to(&server).get(path).json();
@@ -132,13 +158,13 @@ async fn low_ones_are_conflated_and_restored_and_nobody_is_cut() {
     let put =
         Raw::to(&server).send("PUT", "/v1/low/a?key=end", &[("content-type", "application/json")], r#"{"id":"end"}"#);
     assert_eq!(put.status, 200);
-    for (watch, replica) in &mut low {
-        let (last, _) = until(watch, replica, |frame| frame["key"] == "end").await;
+    for mut slow in low {
+        let last = slow.until(|frame| frame["key"] == "end").await;
         assert!(last["conflated"].is_null(), "{last}");
-        assert_eq!(replica.0, rows("/v1/low/a"));
+        assert_eq!(slow.rows, rows("/v1/low/a"));
     }
-    for (_, replica) in &high {
-        assert_eq!(replica.0, rows("/v1/high/a"));
+    for fast in high {
+        assert_eq!(fast.rows, rows("/v1/high/a"));
     }
 }
 
@@ -165,12 +191,12 @@ fn a_watch_of_http_2_gives_way_too() {
         }
     };
     std::thread::scope(|scope| {
-        let writer = scope.spawn(|| write(&server, "low", &stop));
+        let writing = Writing(&stop);
+        scope.spawn(|| write(&server, "low", &stop));
         until("\"degraded\"");
         until("\"conflated\":");
-        stop.store(true, Ordering::Relaxed);
+        drop(writing);
         until("\"restored\"");
-        writer.join().expect("the writer");
     });
     assert!(!text.contains("\"close\""), "{text}");
 }
@@ -199,12 +225,12 @@ channels:
     let (mut many, mut few) = (watch("198.51.100.1", "a"), watch("198.51.100.2", "b"));
     let until = |watch: &mut Raw, word: &str| while !watch.line().contains(word) {};
     std::thread::scope(|scope| {
-        let writer = scope.spawn(|| write(&server, "low", &stop));
+        let writing = Writing(&stop);
+        scope.spawn(|| write(&server, "low", &stop));
         until(&mut many, "\"throttled\"");
         until(&mut many, "\"conflated\":");
-        stop.store(true, Ordering::Relaxed);
+        drop(writing);
         until(&mut many, "\"restored\"");
-        writer.join().expect("the writer");
     });
     let put = Raw::to(&server).send("PUT", "/v1/low/b?key=1", &[("content-type", "application/json")], r#"{"id":"1"}"#);
     assert_eq!(put.status, 200);
