@@ -82,7 +82,7 @@ fn claims_with(name: &str, value: Value) -> Value {
     claims
 }
 
-async fn show(gate: &Gate, token: &str) -> Result<Arc<Principal>, Refusal> {
+async fn show(gate: &Gate, token: &str) -> Result<Principal, Refusal> {
     gate.identify_at(&Credential::Bearer(Secret::new(token)), NOW).await
 }
 

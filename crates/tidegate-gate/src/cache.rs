@@ -8,9 +8,13 @@ use crate::digest::Digest;
 /// What the table itself costs for each entry.
 const ENTRY_BYTES: usize = 128;
 
+/// An entry that nobody asks for is forgotten after one to two times this many seconds: whoever watches shows a token once,
+/// and does not need it to be remembered for as long as the watch lasts.
+pub(crate) const IDLE_SECONDS: u64 = 30;
+
 /// A table of bounded memory. It has two halves: entries go into the young one, and when that is
-/// full it becomes the old one, whose entries are forgotten unless they are asked for. So both are
-/// constant: the work for an entry, and that what is used is kept.
+/// full or has lasted its time, it becomes the old one, whose entries are forgotten unless they are asked for. So both
+/// are constant: the work for an entry, and that what is used is kept.
 pub(crate) struct Cache<V> {
     half_bytes_max: usize,
     halves: Mutex<Halves<V>>,
@@ -19,6 +23,8 @@ pub(crate) struct Cache<V> {
 struct Halves<V> {
     young: HashMap<Digest, Entry<V>>,
     young_bytes: usize,
+    /// Since which second.
+    young_since: u64,
     old: HashMap<Digest, Entry<V>>,
 }
 
@@ -31,7 +37,7 @@ struct Entry<V> {
 
 impl<V: Clone> Cache<V> {
     pub(crate) fn new(bytes_max: usize) -> Cache<V> {
-        let halves = Halves { young: HashMap::new(), young_bytes: 0, old: HashMap::new() };
+        let halves = Halves { young: HashMap::new(), young_bytes: 0, young_since: 0, old: HashMap::new() };
         Cache { half_bytes_max: bytes_max / 2, halves: Mutex::new(halves) }
     }
 
@@ -56,6 +62,19 @@ impl<V: Clone> Cache<V> {
         halves.add(digest, entry, self.half_bytes_max);
     }
 
+    /// Forgets what nobody has asked for. Whoever owns it calls this now and then: where nobody comes, nothing else would.
+    pub(crate) fn forget_idle(&self, now: u64) {
+        let mut halves = self.halves.lock().unwrap_or_else(PoisonError::into_inner);
+        let age = now.saturating_sub(halves.young_since);
+        if age >= IDLE_SECONDS {
+            halves.turn();
+            halves.young_since = now;
+        }
+        if age >= 2 * IDLE_SECONDS {
+            halves.turn();
+        }
+    }
+
     pub(crate) fn remove(&self, digest: &Digest) {
         let mut halves = self.halves.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = halves.young.remove(digest) {
@@ -66,13 +85,18 @@ impl<V: Clone> Cache<V> {
 }
 
 impl<V> Halves<V> {
+    /// The old half is forgotten, and the young one is the old one.
+    fn turn(&mut self) {
+        self.old = std::mem::take(&mut self.young);
+        self.young_bytes = 0;
+    }
+
     fn add(&mut self, digest: Digest, entry: Entry<V>, bytes_max: usize) {
         if entry.bytes > bytes_max {
             return;
         }
         if self.young_bytes + entry.bytes > bytes_max {
-            self.old = std::mem::take(&mut self.young);
-            self.young_bytes = 0;
+            self.turn();
         }
         self.young_bytes += entry.bytes;
         if let Some(before) = self.young.insert(digest, entry) {
@@ -116,6 +140,24 @@ mod tests {
         assert!((50..=150).contains(&kept), "{kept} entries");
         let halves = cache.halves.lock().expect("not poisoned");
         assert!(halves.young.len() + halves.old.len() <= 100);
+    }
+
+    #[test]
+    fn what_nobody_asks_for_is_forgotten() {
+        let cache = Cache::new(10_000);
+        cache.forget_idle(1_000);
+        for number in 0..3 {
+            cache.put(digest(number), number, 0, u64::MAX);
+        }
+        for now in 1_001..1_000 + 2 * IDLE_SECONDS {
+            cache.forget_idle(now);
+            assert_eq!(cache.get(&digest(1), now), Some(1), "asked for each second");
+        }
+        assert_eq!(cache.get(&digest(0), 1_059), Some(0), "within its time");
+        cache.forget_idle(1_090);
+        cache.forget_idle(1_120);
+        let halves = cache.halves.lock().expect("not poisoned");
+        assert_eq!((halves.young.len(), halves.old.len(), halves.young_bytes), (0, 0, 0));
     }
 
     #[test]

@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
 use serde_json::json;
-use tidegate_core::principal::{Principal, Shown};
+use tidegate_core::principal::{Principal, Shown, Vouched};
 
+use crate::cache::IDLE_SECONDS;
 use crate::config::{ConfigError, GateConfig};
 use crate::credential::{CREDENTIAL_BYTES_MAX, Credential};
 use crate::error::{Reason, Refusal};
@@ -25,7 +25,6 @@ pub struct Gate {
     revocations: Arc<Revocations>,
     certificates: bool,
     tickets: Tickets,
-    anonymous: Arc<Principal>,
     figures: Arc<Figures>,
 }
 
@@ -37,9 +36,8 @@ impl Gate {
     pub fn new(config: &GateConfig, keys: Arc<ApiKeys>) -> Result<Gate, ConfigError> {
         let figures = Arc::new(Figures::default());
         let issuers = Issuers::new(config, Arc::clone(&figures))?;
-        let anonymous = Arc::new(Principal::anonymous());
         let (revocations, tickets) = (Arc::default(), Tickets::new(config.ticket_age));
-        Ok(Gate { issuers, keys, revocations, certificates: config.certificates, tickets, anonymous, figures })
+        Ok(Gate { issuers, keys, revocations, certificates: config.certificates, tickets, figures })
     }
 
     /// The same, with revocations of others in place of none.
@@ -68,21 +66,21 @@ impl Gate {
     ///
     /// # Errors
     /// Why it is nobody.
-    pub async fn identify(&self, credential: &Credential) -> Result<Arc<Principal>, Refusal> {
+    pub async fn identify(&self, credential: &Credential) -> Result<Principal, Refusal> {
         self.identify_at(credential, now()).await
     }
 
     /// The same, in a given second since 1970.
-    pub(crate) async fn identify_at(&self, credential: &Credential, now: u64) -> Result<Arc<Principal>, Refusal> {
+    pub(crate) async fn identify_at(&self, credential: &Credential, now: u64) -> Result<Principal, Refusal> {
         let principal = match credential {
-            Credential::None => return Ok(Arc::clone(&self.anonymous)),
+            Credential::None => return Ok(Principal::anonymous()),
             Credential::Bearer(text) | Credential::ApiKey(text) if text.expose().len() > CREDENTIAL_BYTES_MAX => {
                 Err(Refusal::new(Reason::TooLong, format!("a credential of {} bytes", text.expose().len())))
             }
             // Some hundred bytes of state for each of a hundred thousand tokens are not worth waking up for.
             Credential::Bearer(text) => Box::pin(self.issuers.identify(text, now)).await,
             Credential::ApiKey(text) => self.keys.identify(text, now),
-            Credential::Certificate { subject, expires } => self.certificate(subject, *expires, now).map(Arc::new),
+            Credential::Certificate { subject, expires } => self.certificate(subject, *expires, now),
         }?;
         self.revocations.check(&principal, now)?;
         Ok(principal)
@@ -96,6 +94,14 @@ impl Gate {
         self.keys.check(principal)?;
         self.issuers.check(principal)?;
         self.revocations.check(principal, now())
+    }
+
+    /// How often [`forget_idle`](Gate::forget_idle) is worth calling.
+    pub const IDLE: Duration = Duration::from_secs(IDLE_SECONDS);
+
+    /// Forgets tokens that nobody has shown for a while. Returns with nothing done where it is called too often.
+    pub fn forget_idle(&self) {
+        self.issuers.forget_idle(now());
     }
 
     /// Whether issuers are asked about tokens.
@@ -130,13 +136,14 @@ impl Gate {
         if subject.is_empty() || now >= expires {
             return Err(Refusal::new(Reason::Certificate, "a client certificate without a subject, or of the past"));
         }
-        Ok(Principal {
+        let vouched = Vouched {
             shown: Shown::Certificate,
             subject: Some(subject.into()),
-            claims: Bytes::from(json!({ "sub": subject }).to_string()),
+            claims: json!({ "sub": subject }).to_string().into(),
             expires: Some(expires),
-            ..Principal::anonymous()
-        })
+            ..Vouched::default()
+        };
+        Ok(vouched.into())
     }
 }
 

@@ -43,7 +43,7 @@ pub(crate) struct Issuers {
 /// A token that was verified before.
 #[derive(Clone)]
 struct Known {
-    principal: Arc<Principal>,
+    principal: Principal,
     issuer: usize,
     key: Option<Digest>,
 }
@@ -74,6 +74,11 @@ impl Issuers {
         beside_each_other(self.list.iter().map(Issuer::look_at_keys)).await;
     }
 
+    /// Forgets tokens that nobody shows.
+    pub(crate) fn forget_idle(&self, now: u64) {
+        self.known.forget_idle(now);
+    }
+
     /// Whether one of them is asked about tokens.
     pub(crate) fn are_asked(&self) -> bool {
         self.list.iter().any(|issuer| issuer.asks_every().is_some())
@@ -100,7 +105,7 @@ impl Issuers {
 
     /// Refuses whose token is not active any more.
     pub(crate) fn check(&self, principal: &Principal) -> Result<(), Refusal> {
-        match &principal.asked {
+        match principal.asked() {
             Some(asked) if self.asked.is_gone(asked) => {
                 Err(Refusal::new(Reason::Inactive, "a token that its issuer does not call active any more"))
             }
@@ -109,7 +114,7 @@ impl Issuers {
     }
 
     /// Whose bearer this is.
-    pub(crate) async fn identify(&self, text: &Secret, now: u64) -> Result<Arc<Principal>, Refusal> {
+    pub(crate) async fn identify(&self, text: &Secret, now: u64) -> Result<Principal, Refusal> {
         let digest = Digest::of(&[text.expose().as_bytes()]);
         if let Some(known) = self.known.get(&digest, now) {
             let issuer = &self.list[known.issuer];
@@ -121,12 +126,12 @@ impl Issuers {
             self.known.remove(&digest);
         }
         let (issuer, verified) = self.judge(text, digest, now).await?;
-        let Verified { mut principal, key, until } = verified;
+        let Verified { mut vouched, key, until } = verified;
         if let Some(every) = self.list[issuer].asks_every() {
-            principal.asked = Some(Box::new(self.asked.remember((text, digest), issuer, every, now)));
+            vouched.asked = Some(self.asked.remember((text, digest), issuer, every, now));
         }
-        let principal = Arc::new(principal);
-        let known = Known { principal: Arc::clone(&principal), issuer, key };
+        let principal = Principal::from(vouched);
+        let known = Known { principal: principal.clone(), issuer, key };
         self.known.put(digest, known, principal.weight(), until);
         Ok(principal)
     }

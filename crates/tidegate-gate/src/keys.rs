@@ -12,12 +12,12 @@ mod entry;
 mod text;
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock};
 
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::json;
-use tidegate_core::principal::{Principal, Shown};
+use tidegate_core::principal::{Principal, Shown, Vouched};
 
 use crate::digest::SecretHash;
 use crate::error::{Reason, Refusal};
@@ -44,7 +44,7 @@ pub struct ApiKeys {
 struct Held {
     entry: Entry,
     /// Made once: all who show the key share it.
-    principal: Arc<Principal>,
+    principal: Principal,
 }
 
 /// What a new key is to be.
@@ -144,7 +144,7 @@ impl ApiKeys {
     /// It is none.
     pub fn load(&self, entry: &[u8]) -> Result<(), KeyError> {
         let entry: Entry = serde_json::from_slice(entry).map_err(|error| KeyError::Entry(error.to_string()))?;
-        let principal = Arc::new(principal(&entry));
+        let principal = principal(&entry);
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
         if held.len() >= KEYS_MAX && !held.contains_key(&entry.id) {
             return Err(KeyError::Full);
@@ -177,7 +177,7 @@ impl ApiKeys {
     }
 
     /// Whose key this is. Whatever is wrong with it, a hash is made and compared in constant time.
-    pub(crate) fn identify(&self, text: &Secret, now: u64) -> Result<Arc<Principal>, Refusal> {
+    pub(crate) fn identify(&self, text: &Secret, now: u64) -> Result<Principal, Refusal> {
         let unknown = || Refusal::new(Reason::ApiKey, "an API key that does not exist");
         let Parts { id, secret } = Parts::parse(text.expose()).ok_or_else(unknown)?;
         let shown = SecretHash::of(secret.as_bytes());
@@ -195,12 +195,12 @@ impl ApiKeys {
         if held.entry.expires.is_some_and(|expires| now >= expires) {
             return Err(Refusal::new(Reason::Expired, format!("the API key {id}, which has expired")));
         }
-        Ok(Arc::clone(&held.principal))
+        Ok(held.principal.clone())
     }
 
     /// Whether the key that somebody has shown is still one.
     pub(crate) fn check(&self, principal: &Principal) -> Result<(), Refusal> {
-        let Some(id) = &principal.api_key_id else { return Ok(()) };
+        let Some(id) = principal.api_key_id() else { return Ok(()) };
         match self.read().get(id) {
             Some(held) if held.entry.revoked.is_none() => Ok(()),
             _ => Err(Refusal::new(Reason::Revoked, format!("the API key {id}, which was revoked"))),
@@ -253,15 +253,16 @@ fn principal(entry: &Entry) -> Principal {
     let subject = subject(entry);
     let claims =
         json!({ "sub": subject, "scope": entry.scopes.join(" "), "key": { "id": entry.id, "name": entry.name } });
-    Principal {
+    let vouched = Vouched {
         shown: Shown::ApiKey,
         subject: Some(subject),
         api_key_id: Some(entry.id.clone()),
         scopes: entry.scopes.clone(),
-        claims: Bytes::from(claims.to_string()),
+        claims: claims.to_string().into(),
         expires: entry.expires,
-        ..Principal::anonymous()
-    }
+        ..Vouched::default()
+    };
+    vouched.into()
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@
 //!    │               ▼                             │      │
 //!    │             introspection, if configured ◄──┼──────┘  asked once, kept a while
 //!    │               ▼                             │
-//!    └──────────► Arc<Principal> ◄─────────────────┘
+//!    └──────────► Principal ◄─────────────────┘
 //!                     │
 //!                     ▼
 //!        revoked? by subject, token id, API key
@@ -117,4 +117,4 @@ pub use revocations::{NewRevocation, REVOCATIONS_MAX, Revocation, RevocationErro
 pub use secret::Secret;
 pub use step_up::StepUp;
 pub use tickets::{IssuedTicket, ShownTicket, Tickets, Use};
-pub use tidegate_core::principal::{Principal, Shown};
+pub use tidegate_core::principal::{Principal, Shown, Vouched};

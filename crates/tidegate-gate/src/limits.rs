@@ -21,13 +21,17 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use governor::clock::MonotonicClock;
 use tidegate_core::Principal;
 
 pub use account::{Account, Place};
+use bucket::Bucket;
 use parties::Parties;
 pub use parties::{PARTIES_MAX, network};
 pub use rate::Rate;
 pub use told::Told;
+
+use crate::digest::Digest;
 
 /// What is limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,7 +53,7 @@ pub enum Limit {
 }
 
 impl Limit {
-    /// All of them, in the order of the reference.
+    /// All of them, in the order of the reference; those that are buckets first.
     pub const ALL: [Limit; 7] = [
         Limit::Connects,
         Limit::Requests,
@@ -59,6 +63,9 @@ impl Limit {
         Limit::SentBytes,
         Limit::WatchesMax,
     ];
+
+    /// How many of them are buckets.
+    const BUCKETS: usize = Limit::WatchesMax as usize;
 
     /// As in metrics and in the fields of answers.
     pub fn as_str(self) -> &'static str {
@@ -135,6 +142,16 @@ pub struct LimitsConfig {
     pub api_key: PartyLimits,
 }
 
+impl LimitsConfig {
+    fn of(&self, who: Who) -> &PartyLimits {
+        match who {
+            Who::Address => &self.address,
+            Who::Subject => &self.subject,
+            Who::ApiKey => &self.api_key,
+        }
+    }
+}
+
 /// The limits of one party; what is `None` is not limited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PartyLimits {
@@ -180,8 +197,11 @@ pub struct Limits {
 
 struct Shared {
     config: LimitsConfig,
+    /// Of each kind of party, by its limits.
+    buckets: [[Option<Bucket>; Limit::BUCKETS]; Who::ALL.len()],
     addresses: Parties<IpAddr>,
-    subjects: Parties<Box<str>>,
+    /// By the hash of who it is: of the name itself there may be kilobytes.
+    subjects: Parties<u128>,
     api_keys: Parties<Box<str>>,
     refused: [[AtomicU64; Limit::ALL.len()]; Who::ALL.len()],
 }
@@ -194,9 +214,10 @@ impl Limits {
         }
         let shared = Shared {
             config,
-            addresses: Parties::new(Who::Address, config.address),
-            subjects: Parties::new(Who::Subject, config.subject),
-            api_keys: Parties::new(Who::ApiKey, config.api_key),
+            buckets: Who::ALL.map(|who| buckets(config.of(who))),
+            addresses: Parties::new(Who::Address, &config.address),
+            subjects: Parties::new(Who::Subject, &config.subject),
+            api_keys: Parties::new(Who::ApiKey, &config.api_key),
             refused: Default::default(),
         };
         Limits { shared: Some(Arc::new(shared)) }
@@ -216,9 +237,7 @@ impl Limits {
             Limit::WatchesMax => party.watches_max.is_some(),
             _ => party.rate(limit).is_some(),
         };
-        self.shared.as_ref().is_some_and(|shared| {
-            [&shared.config.address, &shared.config.subject, &shared.config.api_key].into_iter().any(of)
-        })
+        self.shared.as_ref().is_some_and(|shared| Who::ALL.into_iter().any(|who| of(shared.config.of(who))))
     }
 
     /// How often each limit was reached.
@@ -243,14 +262,28 @@ impl Limits {
 impl Shared {
     /// The parties that a principal is beside its address.
     fn of(&self, principal: &Principal) -> impl Iterator<Item = Arc<parties::Party>> {
-        let subject = (!principal.is_anonymous()).then(|| self.subjects.get(principal.identity().as_str())).flatten();
-        let api_key = principal.api_key_id.as_deref().and_then(|id| self.api_keys.get(id));
+        let named = !principal.is_anonymous() && self.subjects.are_limited();
+        let subject =
+            named.then(|| self.subjects.get(&Digest::of(&[principal.identity().as_bytes()]).to_u128())).flatten();
+        let api_key = principal.api_key_id().and_then(|id| self.api_keys.get(id));
         [subject, api_key].into_iter().flatten()
+    }
+
+    /// The bucket of all such parties; `None` where they are not limited so.
+    fn bucket(&self, who: Who, limit: Limit) -> Option<&Bucket> {
+        self.buckets[who as usize].get(limit as usize)?.as_ref()
     }
 
     fn count(&self, who: Who, limit: Limit) {
         self.refused[who as usize][limit as usize].fetch_add(1, Ordering::Relaxed);
     }
+}
+
+fn buckets(limits: &PartyLimits) -> [Option<Bucket>; Limit::BUCKETS] {
+    std::array::from_fn(|at| {
+        let limit = Limit::ALL[at];
+        Some(Bucket::new(limit, limits.rate(limit)?, MonotonicClock))
+    })
 }
 
 #[cfg(test)]

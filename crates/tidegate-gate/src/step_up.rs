@@ -26,11 +26,11 @@ impl StepUp {
         if principal.is_anonymous() {
             return Err(Refusal::new(Reason::Missing, "no credential where a strong sign-in is needed"));
         }
-        let strong = self.acr.is_empty()
-            || principal.acr.as_deref().is_some_and(|own| self.acr.iter().any(|wanted| wanted == own));
+        let strong =
+            self.acr.is_empty() || principal.acr().is_some_and(|own| self.acr.iter().any(|wanted| wanted == own));
         let recent = self.max_age.is_none_or(|max_age| {
             principal
-                .auth_time
+                .auth_time()
                 .is_some_and(|at| at <= now.saturating_add(FUTURE_MAX) && now.saturating_sub(at) <= max_age)
         });
         if strong && recent {
@@ -49,7 +49,7 @@ impl StepUp {
 
     /// When a sign-in that is enough now is too old, in seconds since 1970; `None`: never.
     pub fn until(&self, principal: &Principal) -> Option<u64> {
-        Some(principal.auth_time?.saturating_add(self.max_age?).saturating_add(1))
+        Some(principal.auth_time()?.saturating_add(self.max_age?).saturating_add(1))
     }
 }
 
@@ -59,10 +59,10 @@ const FUTURE_MAX: u64 = 60;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tidegate_core::principal::Shown;
+    use tidegate_core::principal::{Shown, Vouched};
 
     fn signed_in(acr: Option<&str>, auth_time: Option<u64>) -> Principal {
-        Principal { shown: Shown::Token, acr: acr.map(Into::into), auth_time, ..Principal::anonymous() }
+        Vouched { shown: Shown::Token, acr: acr.map(Into::into), auth_time, ..Vouched::default() }.into()
     }
 
     #[test]

@@ -11,7 +11,7 @@
 //! stored: after a restart there are no tickets, and whoever had one takes another.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_lc_rs::rand;
@@ -36,7 +36,7 @@ pub struct Tickets {
 }
 
 struct Held {
-    principal: Arc<Principal>,
+    principal: Principal,
     /// The one address or pattern that it is for.
     target: Option<Box<str>>,
     /// In seconds since 1970.
@@ -64,7 +64,7 @@ pub struct IssuedTicket {
 #[derive(Clone)]
 pub struct ShownTicket {
     digest: Digest,
-    principal: Arc<Principal>,
+    principal: Principal,
 }
 
 /// What a ticket is used for.
@@ -90,11 +90,11 @@ impl Tickets {
     ///
     /// # Errors
     /// There are too many, or the system has no randomness.
-    pub fn issue(&self, principal: &Arc<Principal>, target: Option<&str>, now: u64) -> Result<IssuedTicket, Refusal> {
+    pub fn issue(&self, principal: &Principal, target: Option<&str>, now: u64) -> Result<IssuedTicket, Refusal> {
         let mut bytes = [0; BYTES];
         rand::fill(&mut bytes).map_err(|_| Refusal::new(Reason::Busy, "the system has no randomness"))?;
         let text = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes));
-        let ends = now.saturating_add(self.age.as_secs()).min(principal.expires.unwrap_or(u64::MAX));
+        let ends = now.saturating_add(self.age.as_secs()).min(principal.expires().unwrap_or(u64::MAX));
         let mut held = self.lock();
         if held.len() >= TICKETS_MAX {
             held.retain(|_, ticket| ticket.ends > now);
@@ -152,17 +152,19 @@ impl Tickets {
 
 impl ShownTicket {
     /// Who took it.
-    pub fn principal(&self) -> &Arc<Principal> {
+    pub fn principal(&self) -> &Principal {
         &self.principal
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tidegate_core::principal::Vouched;
+
     use super::*;
 
-    fn ann() -> Arc<Principal> {
-        Arc::new(Principal { subject: Some("ann".into()), expires: Some(1_000), ..Principal::anonymous() })
+    fn ann() -> Principal {
+        Vouched { subject: Some("ann".into()), expires: Some(1_000), ..Vouched::default() }.into()
     }
 
     fn wanted(view: &str, resumed: Option<&str>, watch: &str) -> Use {
@@ -175,7 +177,7 @@ mod tests {
         let issued = tickets.issue(&ann(), None, 100).expect("a ticket");
         assert_eq!(issued.ends, 160);
         let shown = tickets.show(&issued.text, 100).expect("it is known");
-        assert_eq!(shown.principal().subject.as_deref(), Some("ann"));
+        assert_eq!(shown.principal().subject(), Some("ann"));
         assert_eq!(tickets.seat(&shown, wanted("v", None, "w1"), 100).expect("the first use"), None);
         for replay in [wanted("v", None, "w2"), wanted("v", Some("u"), "w2"), wanted("u", Some("v"), "w2")] {
             let refusal = tickets.seat(&shown, replay, 101).expect_err("a replay");

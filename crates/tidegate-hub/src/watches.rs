@@ -19,7 +19,7 @@ pub struct WatchEntry {
     /// Its channel.
     pub channel: Arc<Channel>,
     /// Whose it is.
-    pub principal: Arc<Principal>,
+    pub principal: Principal,
     /// `sse`, `ndjson` or `websocket`.
     pub transport: &'static str,
     /// The client's network address.

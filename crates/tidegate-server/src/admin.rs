@@ -148,7 +148,7 @@ impl Admin {
                     "id": entry.id.to_string(),
                     "channel": entry.channel.config.name,
                     "address": entry.view.scope.target.as_str(),
-                    "subject": entry.principal.subject,
+                    "subject": entry.principal.subject(),
                     "transport": entry.transport,
                     "peer": entry.peer.map(|peer| peer.to_string()),
                     "since": entry.since.to_string(),

@@ -16,7 +16,7 @@ pub(crate) async fn again(gate: Arc<Gate>, hub: Hub) {
     }
     loop {
         tokio::time::sleep(LOOK).await;
-        let live = hub.watches().principals(|principal| Some(principal.asked.as_ref()?.digest));
+        let live = hub.watches().principals(|principal| Some(principal.asked()?.digest));
         if gate.ask_again(&live, LOOK).await > 0 {
             let ended = hub.watches().end_refused();
             tracing::info!(ended, "watches end whose tokens are not active any more");

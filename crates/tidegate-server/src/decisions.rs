@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 use tidegate_core::Address;
-use tidegate_gate::{Principal, Shown};
+use tidegate_gate::{Principal, Shown, Vouched};
 use tidegate_hub::{Act, Caller, Lookups, decide};
 
 use crate::config::Config;
@@ -109,7 +109,7 @@ fn one(config: &Config, decision: &Decision) -> Result<(bool, String), String> {
     let lookups = Lookups::given(&channels, &keys);
     let caller = match claims {
         None => Caller::anonymous(),
-        Some(claims) => Caller::of(signed_in(claims).into()).map_err(|error| error.to_string())?,
+        Some(claims) => Caller::of(signed_in(claims)).map_err(|error| error.to_string())?,
     };
     let data = || data.as_ref().map(|data| data.to_string().into()).ok_or("it has no `data`".to_owned());
     let act = match action {
@@ -125,13 +125,14 @@ fn one(config: &Config, decision: &Decision) -> Result<(bool, String), String> {
 
 /// As a token with these claims would be taken.
 fn signed_in(claims: &Value) -> Principal {
-    Principal {
+    let vouched = Vouched {
         shown: Shown::Token,
         claims: claims.to_string().into(),
         acr: claims.get("acr").and_then(Value::as_str).map(Into::into),
         auth_time: claims.get("auth_time").and_then(Value::as_u64),
-        ..Principal::anonymous()
-    }
+        ..Vouched::default()
+    };
+    vouched.into()
 }
 
 #[cfg(test)]

@@ -150,11 +150,12 @@ impl Server {
         });
         let admin = Admin { hub: hub.clone(), metrics, sources: listed.collect(), keys, revocations, hosts };
         let secure = encryption.is_some();
-        let asked_again = asked::again(gate, hub.clone());
+        let asked_again = asked::again(gate.clone(), hub.clone());
         let mut tasks = vec![
             tokio::spawn(tidegate_transports::serve(clients, gateway, encryption)),
             tokio::spawn(admin.serve(operators)),
             tokio::spawn(trim::after_storms(tails.clone())),
+            tokio::spawn(trim::idle_tokens(gate)),
             tokio::spawn(asked_again),
         ];
         tasks.extend(tls.map(|tls| tokio::spawn(tls.run())));

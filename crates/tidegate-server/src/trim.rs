@@ -5,8 +5,10 @@
 //! something that stays, however small, is always in the way. So when a storm has passed, whole pages
 //! that are free go back wherever they are.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tidegate_gate::Gate;
 use tidegate_wire::Tails;
 
 /// So many streams began since the last time: less is not worth the look at everything that is free.
@@ -15,6 +17,15 @@ const STORM: usize = 500;
 const CALM: usize = 50;
 /// How often is looked while it may be a storm; nothing is done while nobody comes.
 const LOOK: Duration = Duration::from_millis(500);
+
+/// Forgets tokens that were shown once, for a watch that lasts. Runs for the life of a server.
+pub(crate) async fn idle_tokens(gate: Arc<Gate>) {
+    let mut ticks = tokio::time::interval(Gate::IDLE);
+    loop {
+        ticks.tick().await;
+        gate.forget_idle();
+    }
+}
 
 /// Runs for the life of a server.
 pub(crate) async fn after_storms(tails: Tails) {

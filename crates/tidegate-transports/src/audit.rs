@@ -138,8 +138,8 @@ fn tell(decision: &str, caller: &Caller, asked: &Asked<'_>, refused: Option<&Pro
         code = refused.map(|problem| problem.code.as_str()),
         rule = refused.map(|problem| tracing::field::display(&problem.detail)),
         principal = principal.identity(),
-        token_id = principal.token_id.as_deref(),
-        api_key = principal.api_key_id.as_deref(),
+        token_id = principal.token_id(),
+        api_key = principal.api_key_id(),
         peer = %caller.peer,
         request = asked.headers.and_then(request_id),
     );

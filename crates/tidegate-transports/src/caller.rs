@@ -1,7 +1,6 @@
 //! Who asks: from what a request shows to somebody whom the gate has identified.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use http::HeaderMap;
@@ -20,7 +19,7 @@ const COOKIE_NAME: &str = "tidegate_token";
 /// A caller that the gate has identified, also as nobody in particular.
 #[derive(Clone)]
 pub(crate) struct Caller {
-    principal: Arc<Principal>,
+    principal: Principal,
     policy: tidegate_hub::Caller,
     /// Where it asks from.
     pub(crate) peer: SocketAddr,
@@ -43,7 +42,7 @@ impl Caller {
     /// Nobody in particular.
     #[cfg(test)]
     pub(crate) fn anonymous() -> Caller {
-        let (principal, policy) = (Arc::new(Principal::anonymous()), tidegate_hub::Caller::anonymous());
+        let (principal, policy) = (Principal::anonymous(), tidegate_hub::Caller::anonymous());
         let (peer, account) = (SocketAddr::from(([127, 0, 0, 1], 1)), Account::default());
         Caller { principal, policy, peer, account, ticket: None }
     }
@@ -75,12 +74,12 @@ impl Caller {
 
     async fn identified(
         gateway: &Gateway,
-        principal: Arc<Principal>,
+        principal: Principal,
         headers: &HeaderMap,
         (peer, account): (SocketAddr, Account),
     ) -> Result<Caller, Problem> {
         let principal = match gateway.hooks.connect(&principal, headers, peer).await? {
-            Some(claims) => Arc::new(principal.with_claims(claims)),
+            Some(claims) => principal.with_claims(claims),
             None => principal,
         };
         gateway.gate.check(&principal).map_err(|refusal| refused(&refusal))?;
@@ -151,7 +150,7 @@ impl Caller {
     }
 
     /// Who it is.
-    pub(crate) fn principal(&self) -> &Arc<Principal> {
+    pub(crate) fn principal(&self) -> &Principal {
         &self.principal
     }
 
@@ -172,12 +171,12 @@ impl Caller {
 
     /// When what it showed is no longer good.
     pub(crate) fn until(&self) -> Option<Instant> {
-        instant(Duration::from_secs(self.principal.expires?))
+        instant(Duration::from_secs(self.principal.expires()?))
     }
 
     /// How often its issuer is asked about its token, if it is.
     pub(crate) fn asked_every(&self) -> Option<Duration> {
-        Some(Duration::from_secs(self.principal.asked.as_ref()?.every_seconds))
+        Some(Duration::from_secs(self.principal.asked()?.every_seconds))
     }
 
     /// When it may no longer watch a channel: its token has ended, or its sign-in is too old.
@@ -193,7 +192,7 @@ fn instant(since: Duration) -> Option<Instant> {
     Instant::now().checked_add(left)
 }
 
-fn policy(principal: &Arc<Principal>) -> Result<tidegate_hub::Caller, Problem> {
+fn policy(principal: &Principal) -> Result<tidegate_hub::Caller, Problem> {
     tidegate_hub::Caller::of(principal.clone())
         .map_err(|error| Problem::new(ErrorCode::Invalid, format!("the claims of the token: {error}")))
 }

@@ -155,19 +155,19 @@ struct Who<'q> {
     issuer: Option<&'q str>,
     token_id: Option<&'q str>,
     api_key: Option<&'q str>,
-    scopes: &'q [Box<str>],
+    scopes: Vec<&'q str>,
     claims: Option<&'q RawValue>,
 }
 
 impl Who<'_> {
     fn of(principal: &Principal) -> Who<'_> {
         Who {
-            subject: principal.subject.as_deref(),
-            issuer: principal.issuer.as_deref(),
-            token_id: principal.token_id.as_deref(),
-            api_key: principal.api_key_id.as_deref(),
-            scopes: &principal.scopes,
-            claims: serde_json::from_slice(&principal.claims).ok(),
+            subject: principal.subject(),
+            issuer: principal.issuer(),
+            token_id: principal.token_id(),
+            api_key: principal.api_key_id(),
+            scopes: principal.scopes().collect(),
+            claims: serde_json::from_str(principal.claims()).ok(),
         }
     }
 }

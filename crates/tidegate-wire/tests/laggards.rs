@@ -294,7 +294,7 @@ fn enter(world: &World, listener: &TcpListener, places: &Arc<Semaphore>) -> TcpS
         id: WatchId::random(),
         view: watcher.plan.view.clone(),
         channel: watcher.plan.channel.clone(),
-        principal: Arc::new(Principal::anonymous()),
+        principal: Principal::anonymous(),
         transport: "ndjson",
         peer: None,
         since: Millis(0),

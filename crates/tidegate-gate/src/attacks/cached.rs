@@ -17,7 +17,7 @@ async fn a_storm_of_reconnects_costs_one_signature() {
     let token = signer.token(Algorithm::ES256, &claims());
     let first = show(&gate, &token).await.expect("good");
     for _ in 0..1_000 {
-        assert!(Arc::ptr_eq(&first, &show(&gate, &token).await.expect("good")), "all share one principal");
+        assert!(first.shares_memory(&show(&gate, &token).await.expect("good")), "all share one principal");
     }
     assert_eq!(gate.figures().signatures.load(Relaxed), 1);
     assert_eq!(gate.figures().known.load(Relaxed), 1_000);

@@ -3,7 +3,7 @@
 use super::*;
 use crate::attacks::site::Site;
 
-async fn with(header: Value) -> Result<Arc<Principal>, Refusal> {
+async fn with(header: Value) -> Result<Principal, Refusal> {
     let signer = Signer::new(Algorithm::ES256, "k1");
     let gate = gate_of(&[Algorithm::ES256], &[&signer]);
     show(&gate, &signer.with_header(&header, Algorithm::ES256, &claims())).await

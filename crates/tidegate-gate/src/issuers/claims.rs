@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use tidegate_core::json;
-use tidegate_core::principal::{Principal, Shown};
+use tidegate_core::principal::{Shown, Vouched};
 
 use crate::error::{Reason, Refusal};
 
@@ -21,7 +21,6 @@ pub(crate) struct Claims {
     scopes: Box<[Box<str>]>,
     auth_time: Option<u64>,
     acr: Option<Box<str>>,
-    amr: Box<[Box<str>]>,
     bound: bool,
     pub(crate) active: Option<bool>,
 }
@@ -68,7 +67,7 @@ impl Claims {
             "scp" => self.scopes = texts(value)?,
             "auth_time" => self.auth_time = Some(seconds(value)?),
             "acr" => self.acr = Some(text(value)?),
-            "amr" => self.amr = texts(value)?,
+            "amr" => drop(texts(value)?),
             "cnf" => self.bound = true,
             "active" => self.active = Some(serde_json::from_slice(value).ok()?),
             _ => {}
@@ -111,20 +110,18 @@ impl Claims {
     }
 
     /// Who it is, once it has been judged.
-    pub(crate) fn into_principal(self, expected: &Expected<'_>) -> Principal {
-        Principal {
+    pub(crate) fn into_vouched(self, expected: &Expected<'_>) -> Vouched {
+        Vouched {
             shown: Shown::Token,
             subject: self.subject.or(self.client),
             issuer: Some(expected.issuer.into()),
             token_id: self.token_id,
             api_key_id: None,
             scopes: self.scopes,
-            // Its own memory: a slice would keep what it was cut from.
-            claims: Bytes::copy_from_slice(&self.raw),
+            claims: String::from_utf8_lossy(&self.raw).into(),
             expires: self.expires.map(|expires| expires.saturating_add(expected.leeway)),
             auth_time: self.auth_time,
             acr: self.acr,
-            amr: self.amr,
             asked: None,
         }
     }

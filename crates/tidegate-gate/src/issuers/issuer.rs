@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use tidegate_core::Principal;
+use tidegate_core::principal::Vouched;
 
 use super::claims::Expected;
 use super::discovery::Discovery;
@@ -35,7 +35,7 @@ pub(crate) struct Issuer {
 
 /// A token that was found good.
 pub(crate) struct Verified {
-    pub(crate) principal: Principal,
+    pub(crate) vouched: Vouched,
     /// The key that it rests on, if any: when the issuer has it no more, this is not good any more.
     pub(crate) key: Option<Digest>,
     /// From this second on it has to be judged again.
@@ -79,14 +79,14 @@ impl Issuer {
     ) -> Result<Verified, Refusal> {
         let Some(keys) = &self.keys else { return self.introspect((text, digest), now).await };
         let key = Some(self.verify(keys, &token, now).await?);
-        let principal = token.claims.into_principal(&self.expected());
-        let mut until = principal.expires.unwrap_or(now);
+        let vouched = token.claims.into_vouched(&self.expected());
+        let mut until = vouched.expires.unwrap_or(now);
         if let Some(introspection) = &self.introspection {
             // The claims are those that are signed; the answer only says that the token still holds.
             introspection.ask(text.expose(), digest, now).await?;
             until = until.min(now.saturating_add(introspection.cache_seconds()));
         }
-        Ok(Verified { principal, key, until })
+        Ok(Verified { vouched, key, until })
     }
 
     /// Asks about a token, whatever it is.
@@ -97,10 +97,10 @@ impl Issuer {
             .ok_or_else(|| Refusal::new(Reason::Issuer, format!("{} is not asked about tokens", self.name)))?;
         let claims = introspection.ask(text.expose(), digest, now).await?;
         claims.judge(&self.expected(), now, false)?;
-        let principal = claims.into_principal(&self.expected());
+        let vouched = claims.into_vouched(&self.expected());
         let holds = now.saturating_add(introspection.cache_seconds());
-        let until = principal.expires.map_or(holds, |expires| expires.min(holds));
-        Ok(Verified { principal, key: None, until })
+        let until = vouched.expires.map_or(holds, |expires| expires.min(holds));
+        Ok(Verified { vouched, key: None, until })
     }
 
     /// For how many seconds an answer about a token holds, where it is asked.

@@ -18,7 +18,7 @@ fn what_is_stored_brings_all_keys_back_and_holds_no_secret() {
     let again = ApiKeys::new();
     again.load(&created.entry).expect("our own entry");
     let principal = again.identify(&created.text, 1).expect("the key");
-    assert_eq!((principal.subject.as_deref(), principal.expires), (Some("alice"), Some(9)));
+    assert_eq!((principal.subject(), principal.expires()), (Some("alice"), Some(9)));
     let listed = again.list();
     assert_eq!((&*listed[0].id, &*listed[0].name, listed[0].created), (&*created.id, "laptop", 1));
     assert!(!serde_json::to_string(&listed).expect("JSON").contains("hash"));

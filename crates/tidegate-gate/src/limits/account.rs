@@ -29,12 +29,13 @@ struct Inner {
 /// A watch among those that its parties may have at once; dropped with it.
 pub type Place = Arc<dyn Any + Send + Sync>;
 
-/// A watch of these parties.
-struct Taken(Box<[Arc<Party>]>);
+/// A watch of these parties: there may be one of each kind.
+#[derive(Default)]
+struct Taken([Option<Arc<Party>>; Who::ALL.len()]);
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        for party in &self.0 {
+        for party in self.0.iter().flatten() {
             party.watches.fetch_sub(1, Ordering::Relaxed);
         }
     }
@@ -74,8 +75,8 @@ impl Account {
     fn take_of(&self, limit: Limit, amount: u64, of: impl Fn(Who) -> bool) -> Result<(), Problem> {
         let Some(inner) = &self.inner else { return Ok(()) };
         for party in inner.parties.iter().filter(|party| of(party.who)) {
-            let Some(bucket) = party.bucket(limit) else { continue };
-            let taken = bucket.take(amount);
+            let Some(bucket) = inner.shared.bucket(party.who, limit) else { continue };
+            let taken = bucket.take(party, amount);
             let (Ok(state) | Err(state)) = taken;
             inner.tell(Told::of(party.who, limit, bucket.rate(), state));
             if taken.is_err() {
@@ -92,8 +93,8 @@ impl Account {
     pub fn spend(&self, limit: Limit, amount: u64) -> Option<f64> {
         let inner = self.inner.as_ref()?;
         let left = inner.parties.iter().filter_map(|party| {
-            let bucket = party.bucket(limit)?;
-            let taken = bucket.take(amount);
+            let bucket = inner.shared.bucket(party.who, limit)?;
+            let taken = bucket.take(party, amount);
             if taken.is_err() {
                 inner.shared.count(party.who, limit);
             }
@@ -109,22 +110,22 @@ impl Account {
     /// `rate-limited`.
     pub fn place(&self) -> Result<Option<Place>, Problem> {
         let Some(inner) = &self.inner else { return Ok(None) };
-        let mut taken = Vec::new();
+        let mut taken = Taken::default();
         for party in inner.parties.iter() {
-            let Some(max) = party.watches_max else { continue };
+            let Some(max) = inner.shared.config.of(party.who).watches_max else { continue };
             let watches = &party.watches;
             let before =
                 watches.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| (now < max).then_some(now + 1));
             inner.tell(Told::places(party.who, max, before.map_or(0, |before| max - before - 1)));
             if before.is_err() {
                 inner.shared.count(party.who, Limit::WatchesMax);
-                drop(Taken(taken.into()));
+                drop(taken);
                 let detail = format!("this {} has {max} watches at once already", party.who.words());
                 return Err(refusal(detail, PLACE_RETRY_MS).hint("end some watches, or come back after the time given"));
             }
-            taken.push(party.clone());
+            taken.0[party.who as usize] = Some(party.clone());
         }
-        Ok((!taken.is_empty()).then(|| Arc::new(Taken(taken.into())) as Place))
+        Ok(taken.0.iter().any(Option::is_some).then(|| Arc::new(taken) as Place))
     }
 
     /// What was looked at so far.

@@ -2,15 +2,14 @@
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
-use std::hash::Hash;
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use governor::clock::MonotonicClock;
+use governor::state::InMemoryState;
 
-use super::bucket::Bucket;
 use super::{Limit, PartyLimits, Who};
 
 /// Parties of a kind that are remembered at once. More share one account, so that who comes from a million addresses
@@ -32,38 +31,42 @@ pub fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// One that is limited.
+/// One that is limited. There may be as many as watchers, so it holds its levels and nothing else.
 pub(super) struct Party {
     pub(super) who: Who,
-    pub(super) watches_max: Option<u32>,
     pub(super) watches: AtomicU32,
-    buckets: Box<[(Limit, Bucket)]>,
+    /// Of each limit that is a bucket, in the order of [`Limit::ALL`].
+    pub(super) levels: [InMemoryState; Limit::BUCKETS],
     /// In milliseconds since its parties began.
     used_ms: AtomicU64,
 }
 
 impl Party {
-    fn new(who: Who, limits: &PartyLimits, used_ms: u64) -> Party {
-        let bucket =
-            |limit: Limit| Some((limit, Bucket::new(limits.rate(limit)?, limit.counts_bytes(), MonotonicClock)));
-        Party {
-            who,
-            watches_max: limits.watches_max,
-            watches: AtomicU32::new(0),
-            buckets: Limit::ALL.into_iter().filter_map(bucket).collect(),
-            used_ms: AtomicU64::new(used_ms),
-        }
+    /// With everything left.
+    pub(super) fn new(who: Who) -> Party {
+        Party { who, watches: AtomicU32::new(0), levels: Default::default(), used_ms: AtomicU64::new(0) }
     }
+}
 
-    pub(super) fn bucket(&self, limit: Limit) -> Option<&Bucket> {
-        self.buckets.iter().find(|(own, _)| *own == limit).map(|(_, bucket)| bucket)
+/// A party is itself: two with the same levels are two.
+impl PartialEq for Party {
+    fn eq(&self, other: &Party) -> bool {
+        std::ptr::eq(self, other)
+    }
+}
+
+impl Eq for Party {}
+
+impl Hash for Party {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        std::ptr::from_ref(self).hash(state);
     }
 }
 
 /// The parties of one kind.
 pub(super) struct Parties<K> {
     who: Who,
-    limits: PartyLimits,
+    limited: bool,
     since: Instant,
     /// After this time without use, all buckets of a party are full.
     lifetime: Duration,
@@ -78,17 +81,22 @@ struct Known<K> {
 }
 
 impl<K: Hash + Eq> Parties<K> {
-    pub(super) fn new(who: Who, limits: PartyLimits) -> Parties<K> {
+    pub(super) fn new(who: Who, limits: &PartyLimits) -> Parties<K> {
         let lifetime = Limit::ALL.into_iter().filter_map(|limit| limits.rate(limit)).map(|rate| rate.window()).max();
         let since = Instant::now();
         Parties {
             who,
-            limits,
+            limited: !limits.is_none(),
             since,
             lifetime: lifetime.unwrap_or_default(),
             known: Mutex::new(Known { parties: HashMap::new(), swept: since }),
-            shared: Arc::new(Party::new(who, &limits, 0)),
+            shared: Arc::new(Party::new(who)),
         }
+    }
+
+    /// Whether anything of them is.
+    pub(super) fn are_limited(&self) -> bool {
+        self.limited
     }
 
     /// One of them; `None` where nothing of them is limited.
@@ -97,7 +105,7 @@ impl<K: Hash + Eq> Parties<K> {
         Q: Hash + Eq + ToOwned + ?Sized,
         K: Borrow<Q> + From<Q::Owned>,
     {
-        if self.limits.is_none() {
+        if !self.limited {
             return None;
         }
         let now = Instant::now();
@@ -117,7 +125,8 @@ impl<K: Hash + Eq> Parties<K> {
         if known.parties.len() >= PARTIES_MAX {
             return Some(self.shared.clone());
         }
-        let party = Arc::new(Party::new(self.who, &self.limits, used_ms));
+        let party = Arc::new(Party::new(self.who));
+        party.used_ms.store(used_ms, Ordering::Relaxed);
         known.parties.insert(K::from(key.to_owned()), party.clone());
         Some(party)
     }

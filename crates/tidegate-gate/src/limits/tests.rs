@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidegate_core::principal::Shown;
+use tidegate_core::principal::{Shown, Vouched};
 
 use super::*;
 
@@ -15,7 +15,7 @@ fn requests(amount: u64) -> PartyLimits {
 fn principal(subject: &str, api_key: Option<&str>) -> Principal {
     let shown = if api_key.is_some() { Shown::ApiKey } else { Shown::Token };
     let api_key_id = api_key.map(Into::into);
-    Principal { shown, subject: Some(subject.into()), api_key_id, ..Principal::anonymous() }
+    Vouched { shown, subject: Some(subject.into()), api_key_id, ..Vouched::default() }.into()
 }
 
 fn at(address: &str) -> IpAddr {

@@ -66,9 +66,9 @@ impl Revoked {
     /// What of a caller has such a name.
     pub(super) fn name_of(self, principal: &Principal) -> Option<&str> {
         match self {
-            Revoked::Subject => principal.subject.as_deref(),
-            Revoked::TokenId => principal.token_id.as_deref(),
-            Revoked::ApiKey => principal.api_key_id.as_deref(),
+            Revoked::Subject => principal.subject(),
+            Revoked::TokenId => principal.token_id(),
+            Revoked::ApiKey => principal.api_key_id(),
         }
     }
 }
@@ -85,7 +85,7 @@ impl NewRevocation {
     pub fn of_credential(principal: &Principal, until: Option<u64>) -> Option<NewRevocation> {
         let narrowest = [Revoked::ApiKey, Revoked::TokenId, Revoked::Subject];
         let (what, name) = narrowest.into_iter().find_map(|what| Some((what, what.name_of(principal)?)))?;
-        let issuer = principal.issuer.as_deref().map(str::to_owned);
+        let issuer = principal.issuer().map(str::to_owned);
         Some(NewRevocation { what, name: name.to_owned(), issuer, until })
     }
 }
@@ -119,6 +119,6 @@ impl Revocation {
 
     /// Whether the issuer fits too.
     pub(super) fn is_of(&self, principal: &Principal) -> bool {
-        self.issuer.is_none() || self.issuer == principal.issuer
+        self.issuer.is_none() || self.issuer.as_deref() == principal.issuer()
     }
 }

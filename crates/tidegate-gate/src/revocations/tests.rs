@@ -1,6 +1,6 @@
 //! What is revoked, for whom and until when.
 
-use tidegate_core::principal::{Principal, Shown};
+use tidegate_core::principal::{Principal, Shown, Vouched};
 
 use super::*;
 
@@ -8,13 +8,14 @@ const NOW: u64 = 1_000;
 
 fn token(issuer: &str, subject: &str, id: &str) -> Principal {
     let text = |text: &str| Some(text.into());
-    Principal {
+    let vouched = Vouched {
         shown: Shown::Token,
         issuer: text(issuer),
         subject: text(subject),
         token_id: text(id),
-        ..Principal::anonymous()
-    }
+        ..Vouched::default()
+    };
+    vouched.into()
 }
 
 fn revoke(revocations: &Revocations, what: Revoked, name: &str, issuer: Option<&str>, until: Option<u64>) -> Box<str> {
@@ -40,7 +41,7 @@ fn a_revocation_is_of_what_it_names_alone() {
     revoke(&revocations, Revoked::TokenId, "3", None, None);
     assert_eq!((good(&ann), good(&ben)), (true, false));
     // An API key of the name of a token, and a subject of the name of a key.
-    let key = Principal { shown: Shown::ApiKey, api_key_id: Some("3".into()), ..Principal::anonymous() };
+    let key = Principal::from(Vouched { shown: Shown::ApiKey, api_key_id: Some("3".into()), ..Vouched::default() });
     assert!(good(&key));
     revoke(&revocations, Revoked::ApiKey, "3", None, None);
     assert!(!good(&key) && good(&Principal::anonymous()) && good(&token("a", "3", "9")));
@@ -68,7 +69,7 @@ fn a_revocation_ends_with_its_second() {
 fn a_credential_is_revoked_as_narrowly_as_it_can_be() {
     let of = |principal: &Principal| NewRevocation::of_credential(principal, None).map(|new| (new.what, new.name));
     assert_eq!(of(&token("a", "ann", "1")), Some((Revoked::TokenId, "1".to_owned())));
-    let plain = Principal { token_id: None, ..token("a", "ann", "1") };
+    let plain = Principal::from(Vouched { token_id: None, ..token("a", "ann", "1").vouched() });
     assert_eq!(of(&plain), Some((Revoked::Subject, "ann".to_owned())));
     assert_eq!(of(&Principal::anonymous()), None);
 }

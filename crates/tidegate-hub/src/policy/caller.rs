@@ -17,7 +17,7 @@ pub struct Caller {
     /// `None`: nothing is known.
     claims: Option<Arc<Value<'static>>>,
     /// Whose they are; `None`: of nobody who has signed in.
-    principal: Option<Arc<Principal>>,
+    principal: Option<Principal>,
 }
 
 /// Why claims are none.
@@ -44,11 +44,11 @@ impl Caller {
     ///
     /// # Errors
     /// What is claimed is too large.
-    pub fn of(principal: Arc<Principal>) -> Result<Caller, ClaimsError> {
+    pub fn of(principal: Principal) -> Result<Caller, ClaimsError> {
         if principal.is_anonymous() {
             return Ok(Caller::anonymous());
         }
-        let caller = Caller::with_claims(principal.claims.clone())?;
+        let caller = Caller::with_claims(principal.claims().to_owned())?;
         Ok(Caller { principal: Some(principal), ..caller })
     }
 

@@ -74,7 +74,8 @@ impl Hub {
     /// # Errors
     /// `unauthenticated` or `forbidden`: it sees nothing any more.
     pub fn judge_again(&self, entry: &mut WatchEntry, anew: bool) -> Result<Judgement, Problem> {
-        let claims = (!entry.principal.is_anonymous()).then(|| Caller::with_claims(entry.principal.claims.clone()));
+        let claims =
+            (!entry.principal.is_anonymous()).then(|| Caller::with_claims(entry.principal.claims().to_owned()));
         let caller = match claims {
             None => Caller::anonymous(),
             Some(caller) => caller.map_err(|error| Problem::new(ErrorCode::Internal, error.to_string()))?,

@@ -157,7 +157,7 @@ impl World {
             id: WatchId::random(),
             view: plan.view.clone(),
             channel: plan.channel.clone(),
-            principal: Arc::new(Principal::anonymous()),
+            principal: Principal::anonymous(),
             transport: encoding.as_str(),
             peer: None,
             since: Millis::now(),
