@@ -125,8 +125,16 @@ struct Shared {
 struct Live {
     /// In the order of coming.
     number: u64,
+    /// It is over, and its connection is not.
+    ended: bool,
     entry: WatchEntry,
     handle: WatchHandle,
+}
+
+impl Live {
+    fn is(&self, id: WatchId) -> bool {
+        self.entry.id == id && !self.ended
+    }
 }
 
 /// Takes its watch off the list when dropped.
@@ -150,6 +158,11 @@ impl WatchGuard {
         change(&mut lock(&self.shared).live[self.place].entry)
     }
 
+    /// Its watch is over: nobody finds it any more by its id. It counts until its connection has ended, too.
+    pub fn end(&self) {
+        lock(&self.shared).live[self.place].ended = true;
+    }
+
     /// Its watch, as it is on the list.
     pub fn entry(&self) -> WatchEntry {
         lock(&self.shared).live[self.place].entry.clone()
@@ -171,7 +184,7 @@ impl Watches {
             let mut shared = lock(&self.shared);
             shared.next += 1;
             let number = shared.next;
-            let place = shared.live.insert(Live { number, entry, handle: handle.clone() });
+            let place = shared.live.insert(Live { number, ended: false, entry, handle: handle.clone() });
             WatchGuard { shared: self.shared.clone(), place }
         };
         if let Some(problem) = self.refused(&principal) {
@@ -183,7 +196,7 @@ impl Watches {
     /// A watch by its id. It looks at all of them, which takes a millisecond for a hundred thousand.
     pub fn find(&self, id: WatchId) -> Option<(WatchEntry, WatchHandle)> {
         let shared = lock(&self.shared);
-        let found = shared.live.iter().find(|live| live.entry.id == id)?;
+        let found = shared.live.iter().find(|live| live.is(id))?;
         Some((found.entry.clone(), found.handle.clone()))
     }
 
@@ -198,7 +211,7 @@ impl Watches {
         change: impl FnOnce(&mut WatchEntry) -> Result<Order, Problem>,
     ) -> Option<Result<(), Problem>> {
         let mut shared = lock(&self.shared);
-        let live = shared.live.iter_mut().find(|live| live.entry.id == id)?;
+        let live = shared.live.iter_mut().find(|live| live.is(id))?;
         Some(change(&mut live.entry).map(|order| self.tell(live, order)))
     }
 

@@ -104,3 +104,20 @@ async fn a_watch_is_given_over_to_nobody() {
         assert_eq!(post_token(&server, wrong, &of("ann", HOUR)).await, Err("watch-not-found".into()), "{wrong}");
     }
 }
+
+/// Its connection may be there for a moment longer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watch_that_has_ended_takes_no_token() {
+    let server = start();
+    let mut streams = Vec::new();
+    for transport in STREAMS {
+        let room = room(&of("ann", Duration::from_secs(1)));
+        streams.push((transport, Stream::open(&server, transport, &room).await));
+    }
+    for (transport, stream) in &mut streams {
+        let frames = stream.until(|frame| frame["op"] == "close").await;
+        assert_eq!(frames.last().expect("a close")["code"], "token-expired", "{transport:?}");
+        let refused = post_token(&server, stream.id(), &of("ann", HOUR)).await;
+        assert_eq!(refused, Err("watch-not-found".into()), "{transport:?}");
+    }
+}

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::inbox::ConnectionId;
 use super::message::{Said, Voice, WatchName};
-use super::socket::{Seat, State, Walking};
+use super::socket::{Seat, State, Walking, Watch};
 use super::thread::{Draining, Lane};
 use crate::until::{Due, expired};
 use crate::walk::close_frame;
@@ -120,8 +120,11 @@ impl Lane {
         if !last.is_empty() {
             socket.say(None, last, None, now);
         }
-        let watches = socket.watches.iter_mut();
-        let ended: Vec<State> = watches.map(|watch| std::mem::replace(&mut watch.state, State::Ended)).collect();
+        let ended = |watch: &mut Watch| {
+            watch.listed.end();
+            std::mem::replace(&mut watch.state, State::Ended)
+        };
+        let ended: Vec<State> = socket.watches.iter_mut().map(ended).collect();
         for state in ended {
             self.release(state);
         }
