@@ -107,7 +107,7 @@ async fn run(rights: &Rights<'_>, watcher: &Watcher, sink: &mut impl Sink) -> io
     let mut pace = Pace::new(tails, watcher);
     // Where the client stands that has heard nothing yet.
     let mut began = watcher.plan.stands();
-    let mut walk = Walk::new(tails, watcher, Allowed { sink, rights });
+    let mut walk = Walk::new(tails, watcher, Allowed { sink, rights, begun: false });
     let mut arrived = arrive(rights, &mut until, walk.begin(watcher)).await?;
     loop {
         let (regard, stands, sink) = match arrived {
@@ -147,9 +147,15 @@ async fn run(rights: &Rights<'_>, watcher: &Watcher, sink: &mut impl Sink) -> io
         match plan(tails, *regard, stands).await {
             Ok(plan) => {
                 began = plan.stands();
-                let over = Watcher::over(plan, watcher.encoding, watcher.chain);
+                let mut over = Watcher::over(plan, watcher.encoding, watcher.chain);
+                let begun = sink.begun;
                 walk = Walk::new(tails, &over, sink);
-                arrived = arrive(rights, &mut until, walk.go_over(&over)).await?;
+                if begun {
+                    arrived = arrive(rights, &mut until, walk.go_over(&over)).await?;
+                } else {
+                    (over.id, over.options) = (watcher.id.clone(), watcher.options.clone());
+                    arrived = arrive(rights, &mut until, walk.begin(&over)).await?;
+                }
             }
             Err(problem) => return close(sink, watcher, problem).await,
         }
@@ -351,6 +357,8 @@ async fn close<S: Sink>(sink: Allowed<'_, S>, watcher: &Watcher, problem: Proble
 struct Allowed<'s, S> {
     sink: &'s mut S,
     rights: &'s Rights<'s>,
+    /// Something was written: its client knows how it began.
+    begun: bool,
 }
 
 impl<S: Sink> Sink for Allowed<'_, S> {
@@ -358,6 +366,7 @@ impl<S: Sink> Sink for Allowed<'_, S> {
         if !self.rights.holds() {
             return Err(NOT_ALLOWED.into());
         }
+        self.begun = true;
         self.sink.write(chunks, stands).await
     }
 }

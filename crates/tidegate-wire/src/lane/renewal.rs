@@ -69,7 +69,14 @@ impl Lane {
         }
     }
 
-    fn go_over(&mut self, id: ConnectionId, at: usize, regard: Regard) {
+    /// A watch that has not said how it began does so first.
+    pub(super) fn go_over(&mut self, id: ConnectionId, at: usize, regard: Regard) {
+        if let Some(State::Walking(Walking { unsaid: Some(unsaid), .. })) =
+            self.socket(id).and_then(|socket| Some(&mut socket.watches.get_mut(at)?.state))
+        {
+            unsaid.over = Some(regard);
+            return;
+        }
         let Some(tails) = self.tails() else { return };
         let Some(stands) = self.stands(id, at) else { return };
         let connection = Connection { inbox: self.inbox.clone(), id };
@@ -84,7 +91,7 @@ impl Lane {
         let over = Over { regard, stands, encoding, chain: watch.chain };
         let sink = connection.sink(Voice { name: watch.name, life: watch.life });
         let walk = runtime.spawn(go_over(tails, over, sink)).abort_handle();
-        let walking = State::Walking(Walking { walk: Some(walk), stands: stands.map(Box::new) });
+        let walking = State::Walking(Walking { walk: Some(walk), stands: stands.map(Box::new), unsaid: None });
         let before = std::mem::replace(&mut watch.state, walking);
         self.release(before);
     }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use rustix::event::epoll::{self, EventFlags};
 use smallvec::SmallVec;
 use tidegate_core::Cursor;
-use tidegate_hub::{Listening, WatchGuard};
+use tidegate_hub::{Listening, Regard, WatchGuard};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::task::AbortHandle;
 
@@ -101,6 +101,15 @@ pub(super) struct Walking {
     /// Where it stands after what it has said here; none before the first cursor of its view. In a box, for the sake of
     /// all that do not walk.
     pub(super) stands: Option<Box<Cursor>>,
+    /// Its first frame has not been said. In a box, as few are so for long.
+    pub(super) unsaid: Option<Box<Unsaid>>,
+}
+
+/// A watch that has still to say how it began.
+#[derive(Default)]
+pub(super) struct Unsaid {
+    /// What it sees from then on, where that is something else by now.
+    pub(super) over: Option<Regard>,
 }
 
 /// A watch's part in a tail of the lane.

@@ -46,7 +46,8 @@ impl Lane {
         let (watches, handle) = (self.hub.watches().clone(), self.inbox.handle(id, name));
         if let Some(socket) = self.socket(id) {
             let listed = watches.enter(entry, handle);
-            let (state, ends) = (State::Walking(Walking { walk: None, stands }), until.is_some());
+            let (state, ends) =
+                (State::Walking(Walking { walk: None, stands, unsaid: Some(Box::default()) }), until.is_some());
             let until = until.map(Until::new);
             let metered = meter.map(|meter| Box::new(Metered::new(meter)));
             let counted = metered.is_some();
@@ -96,13 +97,15 @@ impl Lane {
         if socket.closing {
             return;
         }
+        let mut over = None;
         if let Some(voice) = said.watch {
             // A watch that has ended has nothing to say.
             let Some(at) = socket.voice(voice) else { return };
-            if let State::Walking(Walking { stands, .. }) = &mut socket.watches[at].state
-                && let Some(cursor) = said.stands
-            {
-                **stands.get_or_insert_with(|| Box::new(cursor)) = cursor;
+            if let State::Walking(Walking { stands, unsaid, .. }) = &mut socket.watches[at].state {
+                if let Some(cursor) = said.stands {
+                    **stands.get_or_insert_with(|| Box::new(cursor)) = cursor;
+                }
+                over = unsaid.take().and_then(|unsaid| Some((at, unsaid.over?)));
             }
         }
         socket.say(said.watch.map(|voice| voice.name), said.bytes, said.written, now);
@@ -113,6 +116,9 @@ impl Lane {
         self.queue(id.number);
         if unheard {
             self.listen(id);
+        }
+        if let Some((at, regard)) = over {
+            self.go_over(id, at, regard);
         }
     }
 
@@ -307,7 +313,7 @@ impl Lane {
         };
         let (tail, stands) = (seat.tail, Box::new(seat.hold.cursor(place.upto)));
         let walk = self.runtime.spawn(catch_up(tails, seat.hold, place, sink(voice)));
-        watch.state = State::Walking(Walking { walk: Some(walk.abort_handle()), stands: Some(stands) });
+        watch.state = State::Walking(Walking { walk: Some(walk.abort_handle()), stands: Some(stands), unsaid: None });
         self.let_go(tail);
     }
 

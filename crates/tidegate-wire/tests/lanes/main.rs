@@ -4,6 +4,7 @@
 
 mod client;
 mod frames;
+mod rights;
 mod turns;
 mod world;
 
