@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tidegate_core::Kind;
 use tidegate_testkit::client::http::{Answer, Wire, request};
+use tidegate_testkit::client::renewal::by_request;
 use tidegate_testkit::client::websocket::WebSocket;
 use tidegate_testkit::client::{Ask, Ended, Publish, Publisher, Transport, Watch};
 use tidegate_testkit::http2::{RawHttp2, kind};
@@ -256,11 +257,8 @@ impl Stream {
 /// # Errors
 /// The code of the refusal.
 pub(crate) async fn post_token(server: &Server, id: &str, token: &str) -> Result<(), String> {
-    let headers: &[String] = if token.is_empty() { &[] } else { &[format!("Authorization: Bearer {token}")] };
-    let mut wire = Wire::connect(server.address(), None).await.expect("a connection");
-    let path = format!("/v1/_watches/{id}/token");
-    wire.send(&request(server.address(), "POST", &path, headers, b"")).await.expect("sent");
-    let answer = wire.answer().await.expect("an answer");
+    let shown = (!token.is_empty()).then_some(token);
+    let answer = by_request(server.address(), id, shown).await.expect("an answer");
     match answer.head.status {
         204 => Ok(()),
         _ => Err(answer.code().expect("a code").to_owned()),

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use serde_json::{Map, Value, json};
 
 use super::http::Head;
+use super::renewal::{TOKEN, fresh_token};
 use super::websocket::WebSocket;
 use super::{Answer, Ask, Ended};
 
@@ -12,7 +13,7 @@ use super::{Answer, Ask, Ended};
 const OURS: u64 = 1;
 const OTHER: u64 = 2;
 /// Of a change of ours.
-pub(super) const CHANGE: u64 = 3;
+pub const CHANGE: u64 = 3;
 
 /// A socket with our watch, and by the fall of a coin with another of the same address.
 pub struct Many {
@@ -56,7 +57,12 @@ impl Many {
         self.socket.send_text(&Value::Object(change).to_string()).await
     }
 
-    /// The next frame of our watch, or the answer to its change.
+    /// Shows a fresh token for all watches of the socket.
+    pub(super) async fn renew(&mut self, token: &str) -> Result<(), Ended> {
+        self.socket.send_text(&fresh_token(token)).await
+    }
+
+    /// The next frame of our watch, or the answer to its change or to a fresh token.
     pub(super) async fn next_frame(&mut self) -> Result<Value, Ended> {
         loop {
             let frame = self.socket.next_frame().await?;
@@ -64,6 +70,7 @@ impl Many {
                 Some("on") => self.on = frame["watch"] == self.name,
                 Some("done" | "problem") if frame["ref"] == OTHER => {}
                 Some("problem") if frame["ref"] == CHANGE => return Ok(frame),
+                Some("done" | "problem") if frame["ref"] == TOKEN => return Ok(frame),
                 Some("done") if frame["ref"] == CHANGE => {
                     (self.name, self.on) = (frame["watch"].clone(), false);
                     return Ok(frame);

@@ -10,6 +10,7 @@ pub mod many;
 pub mod ndjson;
 pub mod poll;
 pub mod publish;
+pub mod renewal;
 pub mod sse;
 pub mod stream;
 pub mod websocket;
@@ -205,6 +206,22 @@ impl Watch {
             Watch::Stream(_) | Watch::Poll(_) => return Ok(false),
             Watch::WebSocket(socket) => socket.change(ask).await?,
             Watch::Many(many) => many.change(ask).await?,
+        }
+        Ok(true)
+    }
+
+    /// Shows a fresh token on the same connection, where the transport can; on one that cannot it is [`renewal::by_request`] that
+    /// does. The answer, a `done` or `problem`, comes among the frames; a long-poll says `done` where the answers begin that
+    /// are asked for with it.
+    ///
+    /// # Errors
+    /// [`Ended::Gone`].
+    pub async fn renew(&mut self, token: &str) -> Result<bool, Ended> {
+        match self {
+            Watch::Stream(_) => return Ok(false),
+            Watch::Poll(poll) => return Ok(poll.renew(token)),
+            Watch::WebSocket(socket) => socket.renew(token).await?,
+            Watch::Many(many) => many.renew(token).await?,
         }
         Ok(true)
     }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tidegate_core::Kind;
 
 use super::http::{Answer, Wire, request};
+use super::renewal::TOKEN;
 use super::{Ask, Ended};
 
 /// How long the server may hold a poll; short, since a poll that is cut must end soon.
@@ -42,6 +43,16 @@ impl Poll {
     /// With another `wait`.
     pub fn wait(self, wait: &str) -> Poll {
         Poll { wait: wait.to_owned(), ..self }
+    }
+
+    /// From its next request on it shows this token; not before the end of a snapshot.
+    pub(super) fn renew(&mut self, token: &str) -> bool {
+        if self.next.is_some() || self.unfinished.is_some() || self.cursor.is_none() {
+            return false;
+        }
+        self.ask.token = Some(token.to_owned());
+        self.frames.push_back(json!({"op": "done", "ref": TOKEN}));
+        true
     }
 
     pub(super) async fn next_frame(&mut self) -> Result<Value, Ended> {

@@ -11,6 +11,7 @@ use sha1::{Digest, Sha1};
 
 use super::http::{Wire, request};
 use super::many::{CHANGE, members};
+use super::renewal::fresh_token;
 use super::{Ask, Ended, deflate};
 
 /// Of the RFC; it makes the accept key.
@@ -154,6 +155,11 @@ impl WebSocket {
     pub(super) async fn change(&mut self, ask: &Ask) -> Result<(), Ended> {
         let change = members(ask, "change", CHANGE);
         self.send_text(&Value::Object(change).to_string()).await
+    }
+
+    /// Shows a fresh token; the answer comes among its frames.
+    pub(super) async fn renew(&mut self, token: &str) -> Result<(), Ended> {
+        self.send_text(&fresh_token(token)).await
     }
 
     /// Begins the closing handshake.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
-use tidegate_core::Op;
+use tidegate_core::{Offset, Op};
 
 use crate::model::{Change, Eye, Image};
 
@@ -17,17 +17,39 @@ type Place = (String, String);
 /// That of one history, shared by its writer and its watchers.
 #[derive(Clone, Default)]
 pub(super) struct Ledger {
-    values: Arc<Mutex<HashMap<Place, Vec<Value>>>>,
+    noted: Arc<Mutex<Noted>>,
+}
+
+#[derive(Default)]
+struct Noted {
+    values: HashMap<Place, Vec<Value>>,
+    /// The offset after all that was answered.
+    head: Offset,
+    /// Changes that were sent since: they have an offset, will have one, or are refused.
+    on_their_way: u64,
 }
 
 impl Ledger {
     /// The writer is about to write this, and nobody has heard of it.
     pub(super) fn note(&self, changes: &[Change]) {
-        let mut values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.on_their_way = changes.len() as u64;
         for change in changes.iter().filter(|change| change.op != Op::Delete) {
             let place = (change.address.clone(), change.key.clone().unwrap_or_default());
-            values.entry(place).or_default().push(lean(&change.data));
+            noted.values.entry(place).or_default().push(lean(&change.data));
         }
+    }
+
+    /// It was answered, taken or refused, and the last offset is this one.
+    pub(super) fn answered(&self, head: Offset) {
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        (noted.head, noted.on_their_way) = (head, 0);
+    }
+
+    /// What is written from now on comes behind this offset.
+    pub(super) fn bound(&self) -> Offset {
+        let noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.head + noted.on_their_way
     }
 
     /// Whether a frame tells only of what may be seen: a value that there was, as it is shown, or the end of one. `row` is what
@@ -39,9 +61,9 @@ impl Ledger {
             Some("append") => Op::Append,
             _ => Op::Upsert,
         };
-        let values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
+        let noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
         let place = (address.to_owned(), key.unwrap_or_default().to_owned());
-        let there_were = values.get(&place).map(Vec::as_slice).unwrap_or_default();
+        let there_were = noted.values.get(&place).map(Vec::as_slice).unwrap_or_default();
         let mut seen = there_were.iter().rev().filter(|data| eye.sees(&Image { address, key, op, data }));
         if op == Op::Delete {
             return seen.next().map(drop).ok_or_else(|| format!("told of the end of what it never might see: {frame}"));

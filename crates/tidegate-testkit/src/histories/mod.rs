@@ -7,9 +7,11 @@
 //! every watcher must hold what the model holds, and at each of its cursors must have held and been
 //! told what the model says of that stretch.
 //!
-//! Half of the channels have rights: a row rule, columns that are masked, and principals with claims of their own. Rows go
-//! from one to another, and a watcher goes on as another principal with the cursor that it has. Each frame is judged as it is
-//! heard: none may tell of what its principal may not see.
+//! More than half of the channels have rights: a row rule, columns that are masked, and principals with claims of their own.
+//! Rows go from one to another, and a watcher goes on as another principal with the cursor that it has. Tokens are revoked and
+//! end amid a watch, and fresh ones are shown for it, on the connection or beside it: with the same claims, with others, by
+//! which it sees other rows or none, and such as must be refused. Each frame is judged as it is heard: none may tell of what
+//! its principal may not see, and what is written after a fresh token was taken is told as that one says.
 //!
 //! Nothing is deterministic but what is *asked*: the seed makes the same plans, the machine makes
 //! the interleaving. A difference therefore comes with the last frames of its watcher.

@@ -69,7 +69,7 @@ impl Plan {
         let watchers = watchers.collect();
         let pace_ms = if pad_max > 10_000 { 30 } else { rng.random_range(20..240) };
         let mut own = self::rng(seed, number, 500);
-        let rights = own.random_bool(0.5).then(|| Rights::random(keyed, &mut own));
+        let rights = own.random_bool(0.6).then(|| Rights::random(keyed, &mut own));
         Plan { number, rights, keyed, retain, trims, pad_max, batches, pace_ms, watchers, channel }
     }
 

@@ -33,6 +33,8 @@ pub struct Report {
     pub resumes: BTreeMap<Transport, u64>,
     /// Of these, with the cursor that another transport gave.
     pub switches: u64,
+    /// Fresh tokens that were taken for watches that went on, by transport.
+    pub renewals: BTreeMap<Transport, u64>,
     /// `kill -9` of a server.
     pub kills: u64,
     /// SIGTERM of a server.
@@ -68,6 +70,9 @@ impl Report {
         for (transport, count) in other.resumes {
             *self.resumes.entry(transport).or_default() += count;
         }
+        for (transport, count) in other.renewals {
+            *self.renewals.entry(transport).or_default() += count;
+        }
         for (kind, count) in other.heard {
             *self.heard.entry(kind).or_default() += count;
         }
@@ -88,7 +93,7 @@ impl fmt::Display for Report {
         write!(
             f,
             "histories {} (seed {}): {} batches, {} retries, {} replays, conditions {} won {} lost, {} frames, {} cuts, resumes {:?}, \
-             {} switches, {} resets, {} gaps, {} kills, {} drains, {} fell behind, caught up within {} ms, revoked within {} ms, {} cursors compared, heard {:?}, {} differences",
+             {} switches, renewals {:?}, {} resets, {} gaps, {} kills, {} drains, {} fell behind, caught up within {} ms, revoked within {} ms, {} cursors compared, heard {:?}, {} differences",
             self.histories,
             self.seed,
             self.batches,
@@ -100,6 +105,7 @@ impl fmt::Display for Report {
             self.cuts,
             self.resumes,
             self.switches,
+            self.renewals,
             self.resets,
             self.gaps,
             self.kills,

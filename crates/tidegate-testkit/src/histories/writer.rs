@@ -116,6 +116,7 @@ impl Writer<'_> {
         if !refused {
             self.accepted(&publish, &changes, &answer)?;
         }
+        self.ledger.answered(self.truth.head());
         let only_deletes = changes.iter().all(|change| change.op == Op::Delete);
         if only_deletes && !refused && etag(&answer).is_some() {
             return Err(format!("{publish:?} only deletes and got an ETag: {answer:?}"));

@@ -1,64 +1,107 @@
-//! Who a watcher is: one of the principals of its channel, another one now and then, or nobody; and the end of what it shows.
+//! Who a watcher is: one of the principals of its channel, another one now and then, or nobody.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rand::Rng;
-use serde_json::json;
-use tokio::time::Instant;
 
-use super::Watcher;
-use crate::client::http::{Wire, request};
+use super::{PATIENCE, Watcher};
 use crate::client::{Ask, Ended, Transport, Watch};
-use crate::histories::rights::Rights;
+use crate::histories::look::Look;
+use crate::histories::rights::{LASTS, Rights};
+use crate::token::seconds_from_now;
 
-/// An end that was lost never comes. How soon it comes is reported, and held to a second where nothing else runs.
-const ENDS_WITHIN: Duration = Duration::from_secs(10);
-/// Longer than any answer takes while the server is up.
-const PATIENCE: Duration = Duration::from_secs(4);
+/// Seconds that a token lasts which is to end amid a watch, at most.
+const SHORT_SECONDS: u64 = 3;
+/// What is asked for at the end of a token may come before it, or after.
+const NEARLY: Duration = Duration::from_millis(200);
 
 /// What a watcher shows of itself.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Shown {
-    /// Which of all watchers it is.
-    watcher: String,
-    /// How many tokens it had.
-    serial: u64,
+    /// Which of the principals of its channel that is.
+    pub(super) caller: usize,
     /// Of the token.
-    id: String,
+    pub(super) id: String,
     pub(super) token: Option<String>,
+    /// When it ends, in seconds since 1970, if that is soon.
+    pub(super) ends: Option<u64>,
 }
 
 impl Shown {
-    /// Nothing yet.
-    pub(super) fn of(watcher: String) -> Shown {
-        Shown { watcher, serial: 0, id: String::new(), token: None }
+    /// Whether its time is over, or so nearly that the server may be of that opinion.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ends.is_some_and(|ends| ends <= seconds_from_now(NEARLY))
     }
-}
 
-/// What came of asking for the end of its token.
-pub(super) enum Revoked {
-    /// It was not asked for.
-    Nothing,
-    /// The server died over it.
-    Unknown,
-    /// It was answered then.
-    At(Instant),
+    /// Whether its time was just over, or nearly is: whoever shows another one now may be too late.
+    pub(super) fn is_ending(&self) -> bool {
+        let ended = self
+            .ends
+            .zip(SystemTime::now().checked_sub(NEARLY))
+            .is_some_and(|(ends, then)| SystemTime::UNIX_EPOCH + Duration::from_secs(ends) < then);
+        self.has_ended() && !ended
+    }
 }
 
 impl Watcher {
     /// From now on as any of the principals, with whatever cursor there is.
     pub(super) fn become_anybody(&mut self) {
         let Some(rights) = &self.plan.rights else { return };
-        self.caller = rights.caller(&mut self.rng);
-        self.look = self.look.of(rights.alike(self.caller, &self.spec.scope));
-        self.take_another_token();
+        let caller = rights.caller(&mut self.rng);
+        self.shown = self.a_token_of(caller);
+        self.look = self.look_as(caller);
     }
 
     /// From now on with another token of the same principal.
-    fn take_another_token(&mut self) {
-        let Some(rights) = &self.plan.rights else { return };
-        self.shown.serial += 1;
-        self.shown.id = format!("{}-{}", self.shown.watcher, self.shown.serial);
-        self.shown.token = rights.token(self.caller, &self.shown.id);
+    pub(super) fn take_another_token(&mut self) {
+        self.shown = self.a_token_of(self.shown.caller);
+    }
+
+    /// From now on with a token that does not end.
+    pub(super) fn show_what_lasts(&mut self) {
+        if self.shown.ends.is_some() {
+            self.shown = self.a_lasting_token_of(self.shown.caller);
+        }
+    }
+
+    /// Its token has ended: with another one, which has not.
+    pub(super) fn show_what_is_good(&mut self) {
+        if self.shown.has_ended() {
+            self.take_another_token();
+        }
+    }
+
+    /// Another token of any principal; now and then one that ends soon.
+    pub(super) fn a_token_of(&mut self, caller: usize) -> Shown {
+        match self.rng.random_bool(0.12) {
+            true => {
+                let seconds = self.rng.random_range(1..=SHORT_SECONDS);
+                let ends = seconds_from_now(Duration::from_secs(seconds));
+                let shown = self.a_token_until(caller, ends);
+                Shown { ends: shown.token.is_some().then_some(ends), ..shown }
+            }
+            false => self.a_lasting_token_of(caller),
+        }
+    }
+
+    /// One that lasts longer than its history.
+    pub(super) fn a_lasting_token_of(&mut self, caller: usize) -> Shown {
+        self.a_token_until(caller, seconds_from_now(LASTS))
+    }
+
+    fn a_token_until(&mut self, caller: usize, ends: u64) -> Shown {
+        self.tokens += 1;
+        let id = format!("{}-{}", self.name, self.tokens);
+        let token = self.plan.rights.as_ref().and_then(|rights| rights.token(caller, &id, ends));
+        Shown { caller, id, token, ends: None }
+    }
+
+    /// How it looks as another principal.
+    pub(super) fn look_as(&self, caller: usize) -> Look {
+        match &self.plan.rights {
+            Some(rights) => self.look.of(rights.alike(caller, &self.spec.scope)),
+            None => self.look,
+        }
     }
 
     /// Now and then with the cursor of somebody and nothing to show, where that is not enough: it must be refused.
@@ -68,70 +111,16 @@ impl Watcher {
             return Ok(());
         }
         let ask = Ask { token: None, ..self.ask(false) };
-        Box::pin(self.refused(transport, &ask, "refused without a token")).await
-    }
-
-    /// Asks the operator to revoke its own token.
-    pub(super) async fn revoke(&mut self) -> Revoked {
-        if self.shown.token.is_none() {
-            return Revoked::Nothing;
-        }
-        let body = json!({ "token_id": self.shown.id }).to_string();
-        let headers = ["Content-Type: application/json".to_owned()];
-        let asking = async {
-            let mut wire = Wire::connect(self.admin, None).await?;
-            wire.send(&request(self.admin, "POST", "/revocations", &headers, body.as_bytes())).await?;
-            wire.answer().await
-        };
-        let answer = tokio::time::timeout(PATIENCE, asking).await;
-        match answer {
-            Ok(Ok(answer)) if answer.head.status == 200 => {
-                self.note(format!("-- revoked {}", self.shown.id));
-                Revoked::At(Instant::now())
-            }
-            _ => {
-                self.take_another_token();
-                Revoked::Unknown
-            }
-        }
-    }
-
-    /// What was on its way may come, and then the end.
-    pub(super) async fn hear_the_end(&mut self, watch: &mut Watch, resumed: bool, when: Instant) -> Result<(), String> {
-        loop {
-            let frame = tokio::time::timeout_at(when + ENDS_WITHIN, watch.next_frame()).await;
-            let frame = match frame {
-                Ok(Ok(frame)) => frame,
-                Ok(Err(Ended::Refused(answer))) if answer.body["code"] == "token-revoked" => break,
-                // It died, or drains; whoever comes back will be refused all the same.
-                Ok(Err(Ended::Gone(_) | Ended::Cut)) => return Ok(()),
-                Ok(Err(Ended::Refused(answer))) if answer.head.status == 503 => return Ok(()),
-                Ok(Err(ended)) => return Err(format!("revoked, and then {ended:?}")),
-                Err(_) => return Err(format!("it still watches {ENDS_WITHIN:?} after its token was revoked")),
-            };
-            if frame["op"] == "close" && frame["code"] == "token-revoked" && frame["retry_ms"].is_null() {
-                break;
-            }
-            if frame["op"] == "close" {
-                return Ok(());
-            }
-            self.take(&frame, resumed)?;
-        }
-        self.report.revoked_max = self.report.revoked_max.max(when.elapsed());
-        self.heard.count("revoked amid a watch");
-        Ok(())
-    }
-
-    /// It is refused, also by a server that has died meanwhile; then it takes another token.
-    pub(super) async fn come_back_with_the_same(&mut self, transport: Transport, ask: &Ask) -> Result<(), String> {
-        let ask = Ask { cut_after: None, ..ask.clone() };
-        Box::pin(self.refused(transport, &ask, "refused with a token that was revoked")).await?;
-        self.take_another_token();
-        Ok(())
+        Box::pin(self.refused(transport, &ask, (401, "refused without a token"))).await
     }
 
     /// Whoever asks so is not let in.
-    async fn refused(&mut self, transport: Transport, ask: &Ask, kind: &'static str) -> Result<(), String> {
+    pub(super) async fn refused(
+        &mut self,
+        transport: Transport,
+        ask: &Ask,
+        (status, kind): (u16, &'static str),
+    ) -> Result<(), String> {
         let asked = async {
             let mut watch = Watch::open(self.server, transport, ask).await?;
             watch.next_frame().await
@@ -140,7 +129,7 @@ impl Watcher {
             // A stream is told of a drain as of a moment that passes.
             Ok(Ok(frame)) if frame["op"] == "close" && frame["code"] == "draining" => Ok(()),
             Ok(Ok(frame)) => Err(format!("to be {kind}, and let in with {ask:?}: {frame}")),
-            Ok(Err(Ended::Refused(answer))) if answer.head.status == 401 => {
+            Ok(Err(Ended::Refused(answer))) if answer.head.status == status => {
                 self.heard.count(kind);
                 Ok(())
             }
