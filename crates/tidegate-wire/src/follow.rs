@@ -347,8 +347,9 @@ async fn due(until: &Option<Until>) {
     }
 }
 
-/// Also who may not see anything any more is told that.
+/// Also who may not see anything any more is told that. Whoever has heard it finds the watch no more.
 async fn close<S: Sink>(sink: Allowed<'_, S>, watcher: &Watcher, problem: Problem) -> io::Result<ErrorCode> {
+    sink.rights.listed.inspect(|listed| listed.end());
     sink.sink.write(&[close_frame(watcher.encoding, &problem)], None).await?;
     Ok(problem.code)
 }
