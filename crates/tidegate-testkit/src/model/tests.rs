@@ -1,5 +1,7 @@
 //! The model against itself: a random writer, a watch, and a cut at every byte of what it sent.
 
+mod renewing;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -6,6 +6,7 @@
 //!             └───────────────◄─────┘
 //! Start ──► Complete ──► Follow           state; the client has read the rows before
 //! Start ──► Follow                        history and plain; a gap moves the position
+//! any   ──► Scan, or Follow where it is   its caller may see something else
 //! ```
 //!
 //! A watch holds its position and, while it scans, the last row sent; never a list of what its
@@ -139,6 +140,30 @@ impl Watch {
         let mut frame = json!({"op": "bookmark"});
         self.stand(channel, at, &mut frame);
         Some(frame)
+    }
+
+    /// From now on it looks so, as a fresh token lets its caller: the state comes anew, a history is told and goes on where it
+    /// is. Where that is the same nothing is told, and one that has not begun begins so.
+    pub fn renew(&mut self, channel: &Channel, eye: Eye) -> Vec<Value> {
+        let mut out = Vec::new();
+        let same = eye.fingerprint() == self.eye.fingerprint();
+        self.eye = eye;
+        match self.phase {
+            _ if same => {}
+            Phase::Start(_) | Phase::Over => {}
+            Phase::Follow { at } if self.eye.kind == Kind::History => {
+                out.push(json!({"op": "notice", "code": "rights-changed", "message": ""}));
+                self.prev = None;
+                // What was trimmed is announced instead.
+                if at >= channel.start {
+                    let mut bookmark = json!({"op": "bookmark"});
+                    self.stand(channel, at, &mut bookmark);
+                    out.push(bookmark);
+                }
+            }
+            _ => self.rescan(channel, "rights", &mut out),
+        }
+        out
     }
 
     fn start(&mut self, channel: &Channel, begin: Begin, out: &mut Vec<Value>) {
