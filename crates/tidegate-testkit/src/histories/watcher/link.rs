@@ -242,7 +242,9 @@ impl Watcher {
         }
         // Who had not got a cursor yet begins anew.
         link.resumed = self.held == Some(self.look);
-        self.before = Some(Before { look: self.look, manner: self.manner, op: "begin" });
+        // Amid a snapshot it stood where it was before that, as it looked then.
+        let stood = self.held.filter(|_| self.heard.scanning()).unwrap_or(self.look);
+        self.before = Some(Before { look: stood, manner: self.manner, op: "begin" });
         (self.look, self.manner) = (look, manner);
         self.shown = link.shows.clone();
         (link.id, self.begun_at) = (None, None);

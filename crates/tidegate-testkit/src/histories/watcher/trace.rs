@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::Watcher;
 
 /// Lines kept for the report of a difference.
-const LINES: usize = 100;
+const LINES: usize = 200;
 /// Of a line, in bytes.
 const LINE_MAX: usize = 400;
 
