@@ -39,7 +39,7 @@ const CATCH_UP: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(4);
 /// What follows from a credential that was revoked or renewed may be lost, and then it never comes. How soon it comes is
 /// reported, and held to a second where nothing else runs.
-const FOLLOWS_WITHIN: Duration = Duration::from_secs(10);
+const FOLLOWS_WITHIN: Duration = Duration::from_secs(30);
 
 /// Watches until the truth is known and reached.
 pub(super) async fn watch(
