@@ -14,6 +14,7 @@ mod log;
 mod logging;
 mod policy;
 mod publish;
+mod reload;
 mod revoke;
 mod serve;
 mod terminal;
@@ -54,6 +55,8 @@ enum Command {
     Key(key::Arguments),
     /// Publish events to an address.
     Publish(publish::Arguments),
+    /// Have a server read its config again, and run what it says.
+    Reload(reload::Arguments),
     /// Revoke a token, an API key or all of a subject, by the admin side of a server.
     Revoke(revoke::Arguments),
     /// Load a server: how fast, how many, at what cost, and whether anything is lost.
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         Command::Policy(arguments) => policy::run(arguments),
         Command::Key(arguments) => key::run(arguments),
         Command::Publish(arguments) => publish::run(arguments),
+        Command::Reload(arguments) => reload::run(arguments),
         Command::Revoke(arguments) => revoke::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
         Command::Log(arguments) => log::run(arguments),

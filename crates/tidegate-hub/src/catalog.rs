@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use tidegate_core::suggest::nearest;
 use tidegate_core::{ChannelId, ErrorCode, Problem, Target};
 use tidegate_log::Log;
+use tokio::sync::Notify;
 
 use crate::channel::Channel;
 use crate::config::ChannelConfig;
@@ -17,21 +19,28 @@ use crate::policy::{Caller, Entrance};
 pub struct Catalog {
     channels: Arc<[Arc<Channel>]>,
     by_id: Arc<HashMap<ChannelId, Arc<Channel>>>,
-    /// Of the channels that policies look into.
-    registers: Arc<HashMap<ChannelId, Arc<Register>>>,
+    registers: Arc<Registers>,
+}
+
+/// Of the channels that policies look into.
+struct Registers {
+    lookups: ArcSwap<Lookups>,
+    by_id: ArcSwap<HashMap<ChannelId, Arc<Register>>>,
+    /// There are others.
+    replaced: Notify,
 }
 
 impl Catalog {
     pub(crate) fn new(log: &Log, configs: Vec<ChannelConfig>) -> Catalog {
-        let lookups = Lookups::new(log, &configs);
+        let accesses = configs.iter().map(|config| (config, &config.access));
+        let lookups = Lookups::new(log, accesses, &Lookups::default());
         let channel = |config: ChannelConfig| {
-            let own = lookups.of_channel(&config);
+            let own = lookups.of_access(&config.access);
             Arc::new(Channel::new(config, log.clone(), own))
         };
         let channels: Arc<[Arc<Channel>]> = configs.into_iter().map(channel).collect();
         let by_id = channels.iter().map(|channel| (channel.log.id(), channel.clone())).collect();
-        let registers = lookups.iter().map(|register| (ChannelId::of(register.name()), register.clone())).collect();
-        Catalog { channels, by_id: Arc::new(by_id), registers: Arc::new(registers) }
+        Catalog { channels, by_id: Arc::new(by_id), registers: Arc::new(Registers::new(lookups)) }
     }
 
     /// In the order of the config.
@@ -69,18 +78,42 @@ impl Catalog {
     /// Those of [`resolve`](Catalog::resolve); `unauthenticated` or `forbidden`.
     pub fn readable(&self, target: &Target, caller: &Caller) -> Result<(&Arc<Channel>, Entrance), Problem> {
         let channel = self.resolve(target)?;
-        Ok((channel, Entrance::ask(&channel.config, &channel.lookups, target, caller)?))
+        Ok((channel, Entrance::ask(&channel.config, &channel.policies(), target, caller)?))
     }
 
     /// Whether deciding about a target may read the disk, for what is looked up.
     pub(crate) fn lookups_block(&self, target: &Target) -> bool {
-        !self.registers.is_empty() && self.resolve(target).is_ok_and(|channel| channel.lookups.blocks())
+        !self.registers.lookups.load().is_empty()
+            && self.resolve(target).is_ok_and(|channel| channel.policies().lookups.blocks())
+    }
+
+    /// What policies look into now.
+    pub(crate) fn lookups(&self) -> Arc<Lookups> {
+        self.registers.lookups.load_full()
+    }
+
+    /// They look into these from now on.
+    pub(crate) fn look_into(&self, lookups: Lookups) {
+        let Registers { lookups: own, by_id, replaced } = &*self.registers;
+        by_id.store(Arc::new(Registers::named(&lookups)));
+        own.store(Arc::new(lookups));
+        replaced.notify_one();
     }
 
     /// Calls those who have looked something up whenever it changes. Runs for the life of the hub.
     pub async fn keep_lookups(&self) {
+        loop {
+            tokio::select! {
+                () = self.keep_these() => {}
+                () = self.registers.replaced.notified() => {}
+            }
+        }
+    }
+
+    /// Those that there are now, for ever.
+    async fn keep_these(&self) {
         let mut keeping = tokio::task::JoinSet::new();
-        for register in self.registers.values().cloned() {
+        for register in self.registers.by_id.load().values().cloned() {
             keeping.spawn(async move {
                 loop {
                     // The first time it reads all rows, before somebody has to wait for that.
@@ -91,13 +124,14 @@ impl Catalog {
             });
         }
         keeping.join_all().await;
+        std::future::pending().await
     }
 
     pub(crate) fn notify(&self, id: ChannelId) {
         if let Some(channel) = self.by_id.get(&id) {
             channel.notify();
         }
-        if let Some(register) = self.registers.get(&id) {
+        if let Some(register) = self.registers.by_id.load().get(&id) {
             register.moved.notify_one();
         }
     }
@@ -110,6 +144,17 @@ impl Catalog {
             Some(template) => problem.hint(format!("the nearest template is `{template}`; GET /v1/ lists all")),
             None => problem.hint("GET /v1/ lists what there is"),
         }
+    }
+}
+
+impl Registers {
+    fn new(lookups: Lookups) -> Registers {
+        let by_id = ArcSwap::from_pointee(Registers::named(&lookups));
+        Registers { lookups: ArcSwap::from_pointee(lookups), by_id, replaced: Notify::new() }
+    }
+
+    fn named(lookups: &Lookups) -> HashMap<ChannelId, Arc<Register>> {
+        lookups.iter().map(|register| (ChannelId::of(register.name()), register.clone())).collect()
     }
 }
 

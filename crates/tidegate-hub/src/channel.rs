@@ -1,19 +1,21 @@
 //! A channel as the hub knows it: its config, its log, and whether it has loaded.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use arc_swap::ArcSwap;
 use tidegate_core::{Address, Cursor, Kind, Millis, Offset, Pattern, Scope, Target};
 use tidegate_log::{Log, loaded_mark};
 use tokio::sync::Notify;
 
 use crate::config::ChannelConfig;
 use crate::lookup::Lookups;
-use crate::policy::{Caller, Entrance, may_publish};
+use crate::policy::{Caller, Entrance, Policies, may_publish};
 use crate::watch::View;
 
 /// One channel.
 pub struct Channel {
-    /// As configured.
+    /// As configured, but for its `access`, which may change: see [`Channel::policies`].
     pub config: ChannelConfig,
     /// Its log and view.
     pub log: tidegate_log::Channel,
@@ -22,8 +24,7 @@ pub struct Channel {
     /// Has a stored permit whenever the head or the start of the log moved; for one waiter.
     advanced: Notify,
     loaded: Loaded,
-    /// What its policies look up.
-    pub(crate) lookups: Lookups,
+    policies: ArcSwap<Policies>,
 }
 
 /// Whether the source of a channel has delivered its first state; once it has, that stays.
@@ -53,13 +54,14 @@ impl Loaded {
 }
 
 impl Channel {
-    pub(crate) fn new(config: ChannelConfig, whole_log: Log, lookups: Lookups) -> Channel {
+    pub(crate) fn new(mut config: ChannelConfig, whole_log: Log, lookups: Lookups) -> Channel {
         let log = whole_log
             .channel(&config.name)
             .unwrap_or_else(|| panic!("the log was opened without the channel {}", config.name));
         let target = Target::parse(&config.template.pattern()).expect("a template's pattern is one");
         let loaded = Loaded::new(&config, whole_log);
-        Channel { config, log, everything: Scope { target, key: None }, advanced: Notify::new(), loaded, lookups }
+        let policies = ArcSwap::from_pointee(Policies::new(std::mem::take(&mut config.access), lookups));
+        Channel { config, log, everything: Scope { target, key: None }, advanced: Notify::new(), loaded, policies }
     }
 
     /// Whether events have keys, so that there is state.
@@ -70,7 +72,7 @@ impl Channel {
     /// Whether whoever asks may read it, so that an answer to one may be given to any other. This is the one place
     /// that says so; what is not for everyone never leaves here for a shared cache.
     pub fn read_by_everyone(&self) -> bool {
-        self.config.access.is_for_everyone()
+        self.policies.load().access.is_for_everyone()
     }
 
     /// The kind of watch that the channel gives when nothing is asked.
@@ -105,9 +107,21 @@ impl Channel {
         self.loaded.loading()
     }
 
-    /// What its policies look up in other channels.
-    pub fn lookups(&self) -> &Lookups {
-        &self.lookups
+    /// The policies that are in force now.
+    pub fn policies(&self) -> Arc<Policies> {
+        self.policies.load_full()
+    }
+
+    /// Puts others in their place. Returns those before.
+    pub(crate) fn put_in_force(&self, policies: Arc<Policies>) -> Arc<Policies> {
+        let before = self.policies.swap(policies);
+        before.supersede();
+        before
+    }
+
+    /// Whoever has lost a right by what was written up to now has been called when this returns.
+    pub fn keep_up(&self) {
+        self.policies.load().lookups.keep_up();
     }
 
     /// Returns at once if the log moved since the last call, else when it moves. One caller only.
@@ -117,18 +131,18 @@ impl Channel {
 
     /// Whether a caller may watch some address of it.
     pub fn readable_by(&self, caller: &Caller) -> bool {
-        Entrance::ask(&self.config, &self.lookups, &self.everything.target, caller).is_ok()
+        Entrance::ask(&self.config, &self.policies(), &self.everything.target, caller).is_ok()
     }
 
     /// When the sign-in of a caller is too old for it.
     pub fn sign_in_ends(&self, caller: &Caller) -> Option<Millis> {
-        caller.sign_in_ends(&self.config.access.requires)
+        caller.sign_in_ends(&self.policies.load().access.requires)
     }
 
     /// Whether a caller may publish something to some address of it.
     pub fn publishable_by(&self, caller: &Caller) -> bool {
         self.config.source.is_none()
-            && may_publish(&self.config, &self.lookups, &self.everything.target, caller).is_ok()
+            && may_publish(&self.config, &self.policies.load(), &self.everything.target, caller).is_ok()
     }
 
     pub(crate) fn notify(&self) {

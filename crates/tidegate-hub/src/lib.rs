@@ -13,6 +13,7 @@ mod lookup;
 mod policy;
 mod publish;
 mod query;
+mod revision;
 mod watch;
 mod watches;
 
@@ -26,10 +27,11 @@ pub use drain::{Drain, DrainSignal};
 pub use frames::changes;
 pub use lookup::{Listening, Lookups, Standing};
 pub use policy::{
-    Access, Act, Asks, Caller, ClaimsError, Entrance, History, Policy, Right, RowRule, Vocabulary, decide,
+    Access, Act, Asks, Caller, ClaimsError, Entrance, History, Policies, Policy, Right, RowRule, Vocabulary, decide,
 };
 pub use publish::{Action, Format, Idempotency, Precondition, Publish, Published, key_text};
 pub use query::{FramePage, Newest, PAGE_BYTES_MAX, PastRows, ROWS_MAX, RowPage, Value};
+pub use revision::{Revised, Revision};
 pub use watch::{
     Filter, From, Image, Judgement, Lens, Mode, PAST_BYTES_MAX, Piece, Plan, Rate, RateError, Reader, Regard, Renewal,
     Sight, Start, Tick, View, WatchRequest,

@@ -84,6 +84,9 @@ impl WatchHandle {
 /// Says why a caller may not watch any more.
 type Refuses = Box<dyn Fn(&Principal) -> Result<(), Problem> + Send + Sync>;
 
+/// So many are judged before others have the list.
+const ORDERED_AT_ONCE: usize = 64;
+
 /// Names a watch in listings: 48 random bits, in hexadecimal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WatchId(u64);
@@ -231,6 +234,26 @@ impl Watches {
         for live in lock(&self.shared).live.iter_mut().filter(|live| wanted(&live.handle)) {
             let order = change(&mut live.entry);
             self.tell(live, order);
+        }
+    }
+
+    /// Changes those that are looked for, and tells their keepers, some at a time, so that others have the list in between.
+    /// Whoever comes meanwhile may be missed.
+    pub fn order_each(&self, wanted: impl Fn(&WatchEntry) -> bool, mut change: impl FnMut(&mut WatchEntry) -> Order) {
+        let mut from = 0;
+        loop {
+            let mut shared = lock(&self.shared);
+            let upto = shared.live.end().min(from + ORDERED_AT_ONCE);
+            if from >= upto {
+                return;
+            }
+            for place in from..upto {
+                if let Some(live) = shared.live.get_mut(place).filter(|live| wanted(&live.entry)) {
+                    let order = change(&mut live.entry);
+                    self.tell(live, order);
+                }
+            }
+            from = upto;
         }
     }
 

@@ -1,7 +1,8 @@
-//! The admin side: health, metrics, the lists of watches and sources, API keys, revocations. It has its own listener, since clients
-//! have no business here.
+//! The admin side: health, metrics, the lists of watches and sources, API keys, revocations, reloads. It has its own listener,
+//! since clients have no business here.
 
 mod keys;
+mod reload;
 mod revocations;
 mod writing;
 
@@ -27,6 +28,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::metrics::Metrics;
+use crate::reload::Reloader;
 
 /// Connections at once: a few scrapers and people.
 const CONNECTIONS_MAX: usize = 64;
@@ -44,6 +46,7 @@ pub(crate) struct Admin {
     pub(crate) sources: Vec<SourceEntry>,
     pub(crate) keys: Arc<ApiKeys>,
     pub(crate) revocations: Arc<Revocations>,
+    pub(crate) reloader: Arc<Reloader>,
     /// Host names beside addresses and `localhost`.
     pub(crate) hosts: Vec<String>,
 }
@@ -95,6 +98,7 @@ impl Admin {
         match request.uri().path().split('/').nth(1) {
             Some("revocations") => return self.answer_revocations(request).await,
             Some("keys") => return self.answer_keys(request).await,
+            Some("reload") if request.uri().path() == "/reload" => return self.answer_reload(&request).await,
             _ => {}
         }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -113,7 +117,7 @@ impl Admin {
             "/sources" => json(200, "application/json", &self.sources()),
             path => problem(
                 &Problem::new(ErrorCode::ChannelNotFound, format!("the admin side has no `{path}`"))
-                    .hint("it has /healthz, /readyz, /metrics, /watches, /sources, /keys and /revocations"),
+                    .hint("it has /healthz, /readyz, /metrics, /watches, /sources, /keys, /revocations and /reload"),
             ),
         }
     }

@@ -17,6 +17,7 @@ pub mod docs;
 mod keys;
 mod listen;
 mod metrics;
+mod reload;
 mod revoked;
 mod server;
 pub mod tls;

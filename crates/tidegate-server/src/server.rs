@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::keys;
 use crate::listen::{ListenError, listen};
 use crate::metrics::Metrics;
+use crate::reload::Reloader;
 use crate::revoked;
 use crate::tls::{Keeper, PairError, Watch, authorities};
 use crate::trim;
@@ -132,6 +133,7 @@ impl Server {
             multiplexed: multiplexed.clone(),
         });
 
+        let reloader = Arc::new(Reloader::new(gateway.clone(), config.clone()));
         let hosts = config.hosts.clone();
         let kinds: Vec<&'static str> = config.sources.iter().map(|source| source.kind).collect();
         let sources = match start_sources(config, &log).await {
@@ -142,13 +144,21 @@ impl Server {
                 return Err(error);
             }
         };
-        let metrics = Metrics::new(gateway.clone(), &sources, keeper);
+        let metrics = Metrics::new(gateway.clone(), &sources, keeper, reloader.clone());
         let listed = sources.iter().zip(kinds).map(|(source, kind)| SourceEntry {
             name: source.name().to_owned(),
             kind,
             stats: source.stats().clone(),
         });
-        let admin = Admin { hub: hub.clone(), metrics, sources: listed.collect(), keys, revocations, hosts };
+        let admin = Admin {
+            hub: hub.clone(),
+            metrics,
+            sources: listed.collect(),
+            keys,
+            revocations,
+            reloader: reloader.clone(),
+            hosts,
+        };
         let secure = encryption.is_some();
         let asked_again = asked::again(gate.clone(), hub.clone());
         let mut tasks = vec![
@@ -157,6 +167,7 @@ impl Server {
             tokio::spawn(trim::after_storms(tails.clone())),
             tokio::spawn(trim::idle_tokens(gate)),
             tokio::spawn(asked_again),
+            tokio::spawn(reloader.run()),
         ];
         tasks.extend(tls.map(|tls| tokio::spawn(tls.run())));
         Ok(Server { address, admin_address, secure, multiplexed, hub, log, tails, sources, tasks })

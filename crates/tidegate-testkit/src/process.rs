@@ -113,6 +113,11 @@ impl Server {
         let _ = self.child.wait();
     }
 
+    /// Writes another config, for a reload: completed as for the start.
+    pub fn rewrite(&self, config: &str) {
+        std::fs::write(self.folder().join("tidegate.yaml"), complete(config)).expect("write the config");
+    }
+
     /// SIGTERM. Does not wait.
     pub fn terminate(&self) {
         let pid = rustix::process::Pid::from_raw(self.pid() as i32).expect("a pid");

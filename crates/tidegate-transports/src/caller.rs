@@ -7,7 +7,7 @@ use http::HeaderMap;
 use http::header::{AUTHORIZATION, COOKIE};
 use tidegate_core::{ErrorCode, Problem};
 use tidegate_gate::{Account, Credential, Limit, Principal, Refusal, ShownTicket};
-use tidegate_hub::Channel;
+use tidegate_hub::{Channel, WatchEntry};
 
 use crate::Gateway;
 use crate::visitor::Visitor;
@@ -96,6 +96,14 @@ impl Caller {
         let policy = policy(&principal)?;
         let (peer, ticket) = (visitor.address, Some(Seat::Free(ticket)));
         Ok(Caller { principal, policy, peer, account, ticket })
+    }
+
+    /// Whose a watch is that goes on.
+    pub(crate) fn of_watch(entry: &WatchEntry) -> Result<Caller, Problem> {
+        let principal = entry.principal.clone();
+        let policy = policy(&principal)?;
+        let peer = entry.peer.unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)));
+        Ok(Caller { principal, policy, peer, account: Account::default(), ticket: None })
     }
 
     /// The ticket that has to be used for its watch.

@@ -29,6 +29,7 @@ mod publish;
 mod read;
 mod renew;
 mod resource;
+mod revise;
 mod route;
 mod stream;
 mod tickets;
@@ -47,6 +48,7 @@ pub use page::{Asset, Assets};
 pub use proxies::{ForwardedBy, IpNet, Proxies};
 pub use read::{AnswerFigures, Answers};
 pub use resource::Resource;
+pub use revise::Rejudged;
 pub use tls::{Clients, server_config};
 #[cfg(any(test, feature = "fuzzed"))]
 #[doc(hidden)]

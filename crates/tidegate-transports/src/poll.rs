@@ -58,6 +58,7 @@ pub(crate) async fn poll(
         let answer = tokio::select! {
             answer = poll.answer() => answer?,
             () = changed.notified() => continue,
+            () = poll.plan.standing.over() => continue,
         };
         // What was read may have been written after the caller had lost the right to it.
         if poll.plan.standing.holds() {

@@ -80,11 +80,12 @@ pub(crate) async fn publish(
 
 /// Publishes, once the application allows it where the channel asks one.
 pub(crate) async fn write(gateway: &Gateway, caller: &Caller, publish: Publish) -> Result<Published, Problem> {
-    if gateway.hub.catalog().resolve(&publish.target).is_ok_and(|channel| channel.config.access.asks.publish) {
+    let policies = gateway.hub.catalog().resolve(&publish.target).map(|channel| channel.policies()).ok();
+    if policies.as_ref().is_some_and(|policies| policies.access.asks.publish) {
         let channel = gateway.hub.publishable(&publish.target, publish.action.method(), caller.policy())?;
         gateway.hooks.publish(caller, &channel.config.name, &publish).await?;
     }
-    gateway.hub.publish(publish, caller.policy()).await
+    gateway.hub.publish_by(publish, caller.policy(), policies).await
 }
 
 /// The refusal of a method, with those that the address does take.

@@ -116,7 +116,7 @@ pub(crate) fn kept(
     // Who shows something has not come here.
     let plan = gateway.hub.plan(&asked, &tidegate_hub::Caller::anonymous()).ok()?;
     loaded(&plan.channel).ok()?;
-    if plan.channel.config.access.asks.watch {
+    if plan.channel.policies().access.asks.watch {
         return None;
     }
     let standing = plan.standing.clone();
@@ -150,7 +150,7 @@ pub(crate) async fn plan(
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?,
     };
     let config = &plan.channel.config;
-    if config.access.asks.watch {
+    if plan.channel.policies().access.asks.watch {
         gateway.hooks.watch(caller, &config.name, &plan.view.scope.target).await?;
     }
     Ok(plan)

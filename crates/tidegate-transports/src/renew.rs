@@ -80,7 +80,9 @@ pub(crate) async fn renew_socket(
     same(before.principal(), &caller)?;
     let watches = gateway.hub.watches();
     let mut denied = Vec::new();
-    for entry in watches.list_where(|entry, handle| entry.channel.config.access.asks.watch && connection.has(handle)) {
+    for entry in
+        watches.list_where(|entry, handle| entry.channel.policies().access.asks.watch && connection.has(handle))
+    {
         denied.extend(asked(gateway, &caller, &entry).await?.map(|problem| (entry.id, problem)));
     }
     let mut decisions = Decisions { gateway, caller: &caller, headers: None, made: Vec::new() };
@@ -101,7 +103,7 @@ pub(crate) async fn renew_socket(
 /// It cannot be asked; then all stays as it is.
 async fn asked(gateway: &Gateway, caller: &Caller, entry: &WatchEntry) -> Result<Option<Problem>, Problem> {
     let config = &entry.channel.config;
-    if !config.access.asks.watch {
+    if !entry.channel.policies().access.asks.watch {
         return Ok(None);
     }
     match gateway.hooks.watch(caller, &config.name, &entry.view.scope.target).await {

@@ -73,7 +73,7 @@ impl Rights<'_> {
     fn hold(&self, standing: Standing) {
         let handle = self.reins.handle();
         let listening = standing.listen(move || handle.tell(Order::Judge));
-        if !standing.holds() {
+        if !standing.holds_from_now() {
             self.reins.handle().tell(Order::Judge);
         }
         *self.held.lock().expect("no holder of this lock panics") = (standing, listening);
@@ -84,11 +84,35 @@ impl Rights<'_> {
         self.held.lock().expect("no holder of this lock panics").0.holds()
     }
 
+    /// The same, if that is told already and what it sees is as it was.
+    fn hold_what_is_told(&self) -> bool {
+        let told = self.reins.unchanged();
+        told.is_some_and(|standing| {
+            self.hold(standing);
+            self.holds()
+        })
+    }
+
     /// Its end moves. Returns what it sees, if that is something else.
     fn renewed(&self, renewal: Renewal, until: &mut Option<Until>) -> Option<Box<Regard>> {
         *until = Until::renewed(*until, renewal.until);
         self.hold(renewal.standing);
         renewal.regard.map(Box::new)
+    }
+
+    /// What a walk comes to that has stopped before it said something that is not allowed any more: what it is told, or else
+    /// what it is judged to see.
+    fn told_or_judged(&self, until: &mut Option<Until>) -> Result<Option<Box<Regard>>, Problem> {
+        match self.reins.take() {
+            Some(Order::End(problem)) => return Err(problem),
+            Some(Order::Renew(renewal)) => {
+                if let Some(regard) = self.renewed(*renewal, until) {
+                    return Ok(Some(regard));
+                }
+            }
+            Some(Order::Judge) | None => {}
+        }
+        self.judge(true)
     }
 
     /// Something has changed that it was allowed by. Returns what it sees, if that is something else or is to be told `anew`.
@@ -196,7 +220,7 @@ async fn arrive(
                 Ok(Ok(place)) => Ok(Arrived::There(place)),
                 Ok(Err(problem)) => Ok(Arrived::Ended(problem)),
                 // It has stopped before something was written that is not allowed any more.
-                Err(error) if error.kind() == NOT_ALLOWED => Ok(match rights.judge(true) {
+                Err(error) if error.kind() == NOT_ALLOWED => Ok(match rights.told_or_judged(until) {
                     Ok(Some(regard)) => Arrived::Over(regard),
                     Ok(None) => return Err(error),
                     Err(problem) => Arrived::Ended(problem),
@@ -364,7 +388,7 @@ struct Allowed<'s, S> {
 
 impl<S: Sink> Sink for Allowed<'_, S> {
     async fn write(&mut self, chunks: &[Bytes], stands: Option<Cursor>) -> io::Result<()> {
-        if !self.rights.holds() {
+        if !self.rights.holds() && !self.rights.hold_what_is_told() {
             return Err(NOT_ALLOWED.into());
         }
         self.begun = true;

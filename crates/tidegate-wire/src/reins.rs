@@ -1,15 +1,23 @@
-//! By what a watch on the general path is reached from outside: a place for one order, and a bell.
+//! By what a watch on the general path is reached from outside: a place for what it is told, and a bell.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tidegate_hub::{Keeper, Order, WatchHandle, WatchPlace};
+use tidegate_hub::{Keeper, Order, Standing, WatchHandle, WatchPlace};
 use tokio::sync::Notify;
 
 /// Of one watch.
 #[derive(Default)]
 pub struct Reins {
-    order: Mutex<Option<Order>>,
+    held: Mutex<Held>,
     told: Notify,
+}
+
+/// What it has not heard yet.
+#[derive(Default)]
+struct Held {
+    order: Option<Order>,
+    /// Afterwards it is to be judged.
+    judge: bool,
 }
 
 impl Reins {
@@ -27,28 +35,54 @@ impl Reins {
     pub(crate) async fn order(&self) -> Order {
         loop {
             let told = self.told.notified();
-            if let Some(order) = self.order.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            if let Some(order) = self.take() {
                 return order;
             }
             told.await;
         }
     }
+
+    /// The next order, if it is there.
+    pub(crate) fn take(&self) -> Option<Order> {
+        let mut held = self.lock();
+        match held.order.take() {
+            Some(order) => Some(order),
+            None => std::mem::take(&mut held.judge).then_some(Order::Judge),
+        }
+    }
+
+    /// What it is allowed by from now on, if the next order says so and nothing else.
+    pub(crate) fn unchanged(&self) -> Option<Standing> {
+        match &self.lock().order {
+            Some(Order::Renew(renewal)) if renewal.regard.is_none() => Some(renewal.standing.clone()),
+            _ => None,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Keeper for Reins {
-    /// A newer order stands for those before it, with what they say of the view; after an end there is none.
+    /// A newer order stands for those before it, with what they say of the view, but it is judged if it was to be; after an
+    /// end there is none.
     fn tell(&self, _: WatchPlace, order: Order) {
-        let mut held = self.order.lock().unwrap_or_else(PoisonError::into_inner);
-        *held = Some(match (held.take(), order) {
-            (Some(end @ Order::End(_)), _) => end,
+        let mut held = self.lock();
+        held.order = match (held.order.take(), order) {
+            (Some(end @ Order::End(_)), _) => Some(end),
             (Some(Order::Renew(before)), Order::Renew(mut renewal)) => {
                 renewal.regard = renewal.regard.or(before.regard);
-                Order::Renew(renewal)
+                Some(Order::Renew(renewal))
             }
             // Whoever renews looks whether that still holds.
-            (Some(renew @ Order::Renew(_)), Order::Judge) => renew,
-            (_, order) => order,
-        });
+            (Some(renew @ Order::Renew(_)), Order::Judge) => Some(renew),
+            (None, Order::Judge) => {
+                held.judge = true;
+                None
+            }
+            (_, order) => Some(order),
+        };
         drop(held);
         self.told.notify_one();
     }

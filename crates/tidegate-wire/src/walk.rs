@@ -335,7 +335,7 @@ impl<S: Sink> Walk<S> {
 
     async fn send(&mut self, bytes: Bytes, frames: u64) -> io::Result<()> {
         // Whoever has lost a right before this was written hears of it first, and is not told.
-        self.hold.channel().lookups().keep_up();
+        self.hold.channel().keep_up();
         let length = bytes.len();
         if !self.owes_cursor {
             self.stands = self.cursors.last().map(|offset| self.hold.cursor(offset));

@@ -3,6 +3,7 @@
 mod callers;
 mod keys;
 mod metadata;
+mod reloading;
 mod renewing;
 mod revoking;
 mod rig;

@@ -15,7 +15,7 @@ use tidegate_testkit::http2::{RawHttp2, kind};
 use tidegate_testkit::process::Server;
 use tidegate_testkit::token::{mint, seconds_from_now};
 
-const SECRET: &str = "0123456789abcdef0123456789abcdef";
+pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef";
 pub(crate) const ISSUER: &str = "https://id.example.org";
 pub(crate) const HOUR: Duration = Duration::from_secs(3_600);
 /// Nothing here takes longer, however slow the machine.

@@ -26,7 +26,7 @@ pub(crate) use register::Register;
 pub(crate) use standing::{Asked, Found};
 pub use standing::{Listening, Standing};
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tidegate_cel::Value;
@@ -34,6 +34,7 @@ use tidegate_core::{ErrorCode, Key, Problem};
 use tidegate_log::Log;
 
 use crate::config::ChannelConfig;
+use crate::policy::Access;
 
 /// The registers of the channels that policies look into, by name. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -42,29 +43,40 @@ pub struct Lookups {
 }
 
 impl Lookups {
-    /// Of all that the policies of these channels look into.
-    pub(crate) fn new(log: &Log, channels: &[ChannelConfig]) -> Lookups {
-        Lookups::of(channels, |config| Register::of(config, log))
+    /// Of all that the policies of these channels look into; what was looked into before is known already.
+    pub(crate) fn new<'c>(
+        log: &Log,
+        channels: impl Iterator<Item = (&'c ChannelConfig, &'c Access)> + Clone,
+        before: &Lookups,
+    ) -> Lookups {
+        let register = |config: &ChannelConfig| match before.get(&config.name) {
+            Some(register) => Some(register.clone()),
+            None => Register::of(config, log).map(Arc::new),
+        };
+        Lookups::of(channels, register)
     }
 
     /// The same without a log: these keys are there, by the name of their channel.
     pub fn given(channels: &[ChannelConfig], keys: &[(Box<str>, Key)]) -> Lookups {
-        Lookups::of(channels, |config| {
+        Lookups::of(channels.iter().map(|config| (config, &config.access)), |config| {
             let own = keys.iter().filter(|(name, _)| **name == *config.name);
-            Register::given(config, own.map(|(_, key)| key))
+            Register::given(config, own.map(|(_, key)| key)).map(Arc::new)
         })
     }
 
-    fn of(channels: &[ChannelConfig], register: impl Fn(&ChannelConfig) -> Option<Register>) -> Lookups {
-        let asked = |name: &str| channels.iter().any(|other| other.access.looks_into().any(|own| own == name));
-        let asked = channels.iter().filter(|config| asked(&config.name));
-        let registers = asked.filter_map(|config| Some((config.name.as_str().into(), Arc::new(register(config)?))));
+    fn of<'c>(
+        channels: impl Iterator<Item = (&'c ChannelConfig, &'c Access)> + Clone,
+        register: impl Fn(&ChannelConfig) -> Option<Arc<Register>>,
+    ) -> Lookups {
+        let asked: HashSet<&str> = channels.clone().flat_map(|(_, access)| access.looks_into()).collect();
+        let asked = channels.filter(|(config, _)| asked.contains(&*config.name));
+        let registers = asked.filter_map(|(config, _)| Some((config.name.as_str().into(), register(config)?)));
         Lookups { registers: Arc::new(registers.collect()) }
     }
 
     /// Those that the policies of one channel look into.
-    pub(crate) fn of_channel(&self, config: &ChannelConfig) -> Lookups {
-        let own = config.access.looks_into().filter_map(|name| Some((name.into(), self.get(name)?.clone())));
+    pub(crate) fn of_access(&self, access: &Access) -> Lookups {
+        let own = access.looks_into().filter_map(|name| Some((name.into(), self.get(name)?.clone())));
         Lookups { registers: Arc::new(own.collect()) }
     }
 
@@ -85,6 +97,11 @@ impl Lookups {
     /// when this returns.
     pub fn keep_up(&self) {
         self.iter().for_each(|register| register.keep_up());
+    }
+
+    /// Reads what has not been read yet.
+    pub(crate) fn read(&self) {
+        self.iter().for_each(|register| register.catch_up());
     }
 
     /// Whether asking may read the disk.

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::keys::Keys;
 use super::pattern::Pattern;
 use super::register::{Call, Register};
+use crate::policy::Policies;
 
 /// One lookup: what was asked, and the keys as they were.
 pub(crate) struct Found {
@@ -25,9 +26,12 @@ pub(crate) struct Asked {
     found: RefCell<Vec<Arc<Found>>>,
 }
 
-/// All that a decision rests on. Cheap to clone; nothing of it is there where nothing was looked up.
+/// All that a decision rests on. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Standing {
+    /// What it was decided by; `None`: by nobody.
+    policies: Option<Arc<Policies>>,
+    /// Nothing where nothing was looked up.
     found: Option<Arc<[Arc<Found>]>>,
 }
 
@@ -115,21 +119,35 @@ impl Asked {
         self.found.get_mut().extend(other.found.into_inner());
     }
 
-    pub(crate) fn standing(self) -> Standing {
+    pub(crate) fn standing(self, policies: &Arc<Policies>) -> Standing {
         let found = self.found.into_inner();
-        Standing { found: (!found.is_empty()).then(|| found.into()) }
+        Standing { policies: Some(policies.clone()), found: (!found.is_empty()).then(|| found.into()) }
     }
 }
 
 impl Standing {
-    /// Whether nothing was looked up, so that it holds for ever.
+    /// Whether nothing was looked up, so that it holds for as long as its policies.
     pub fn is_settled(&self) -> bool {
         self.found.is_none()
     }
 
     /// Whether all of it is still so. Asked after something was read, it has missed nothing that was written before.
     pub fn holds(&self) -> bool {
-        self.iter().all(|found| found.holds())
+        self.policies.as_ref().is_none_or(|policies| !policies.are_over()) && self.iter().all(|found| found.holds())
+    }
+
+    /// The same for a watch that comes onto the list: who has other policies put in force may have been through it, and
+    /// nobody else tells it of them.
+    pub fn holds_from_now(&self) -> bool {
+        self.policies.as_ref().is_none_or(|policies| !policies.are_superseded()) && self.holds()
+    }
+
+    /// Returns when the policies that it was decided by are over.
+    pub async fn over(&self) {
+        match &self.policies {
+            Some(policies) => policies.over().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Calls whenever it may not be so any more. It is to be asked afterwards: what has changed before is not told.

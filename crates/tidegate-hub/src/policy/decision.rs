@@ -7,6 +7,7 @@ use tidegate_core::{Address, Millis, Op, Problem, Record, Target};
 
 use super::caller::Caller;
 use super::door::Entrance;
+use super::policies::Policies;
 use super::writing::{may_publish, may_write};
 use crate::config::ChannelConfig;
 use crate::lookup::Lookups;
@@ -36,12 +37,13 @@ pub fn decide(
     act: &Act,
 ) -> Result<(), Option<Problem>> {
     let target = Target::Address(address.clone());
-    let entrance = || Entrance::ask(config, lookups, &target, caller);
+    let policies = Arc::new(Policies::new(config.access.clone(), lookups.clone()));
+    let entrance = || Entrance::ask(config, &policies, &target, caller);
     let op = if config.key.is_some() { Op::Upsert } else { Op::Append };
     match act {
         Act::Read => entrance().map(|_| ()).map_err(Some),
-        Act::Publish(data) => may_publish(config, lookups, &target, caller)
-            .and_then(|()| may_write(config, lookups, caller, Millis::now(), (op, address, key, data)))
+        Act::Publish(data) => may_publish(config, &policies, &target, caller)
+            .and_then(|()| may_write(config, &policies, caller, Millis::now(), (op, address, key, data)))
             .map_err(Some),
         Act::See(data) => {
             let rows = entrance().map_err(Some)?.rows;

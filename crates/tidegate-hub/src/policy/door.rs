@@ -9,6 +9,7 @@ use tidegate_core::{Mask, Millis, Problem, Target};
 use super::access::Access;
 use super::caller::Caller;
 use super::history::Reach;
+use super::policies::Policies;
 use super::refusal;
 use super::rows::{RESIDUAL_BYTES_MAX, RowRule};
 use super::rule::{Policy, Right};
@@ -25,7 +26,7 @@ pub struct Entrance {
     pub(crate) mask: Option<Arc<Mask>>,
     /// How far back.
     pub(crate) reach: Reach,
-    /// What of it was looked up.
+    /// What it rests on.
     pub(crate) standing: Standing,
     /// When that was asked.
     pub(crate) now: Millis,
@@ -51,11 +52,12 @@ impl Entrance {
     /// Lets in, or refuses.
     pub(crate) fn ask(
         config: &ChannelConfig,
-        lookups: &Lookups,
+        policies: &Arc<Policies>,
         target: &Target,
         caller: &Caller,
     ) -> Result<Entrance, Problem> {
-        let Access { requires, read, history, rows, mask, .. } = &config.access;
+        let Policies { access, lookups, .. } = &**policies;
+        let Access { requires, read, history, rows, mask, .. } = access;
         lookups.ready()?;
         let now = Millis::now();
         let question = |policy| Question::of(config, lookups, target, Some(caller), policy, now);
@@ -102,7 +104,7 @@ impl Entrance {
         let reach = history.reach(&known);
         asked.extend(known.asked);
         let rows = both.and_then(|both| RowRule::new(both, lookups, &asked));
-        Ok(Entrance { rows, mask: mask.clone(), reach, now, standing: asked.standing() })
+        Ok(Entrance { rows, mask: mask.clone(), reach, now, standing: asked.standing(policies) })
     }
 
     /// Whether all of the channel is seen, so that nothing said of it tells what is not seen.

@@ -3,6 +3,7 @@
 use tidegate_cel::Value;
 use tidegate_core::{ErrorCode, Problem};
 
+use super::access::Access;
 use super::caller::Caller;
 use super::door::Question;
 use super::rule::{Policy, Right};
@@ -32,9 +33,9 @@ pub(super) fn door(
 }
 
 /// Of an event that may not be published.
-pub(super) fn event(config: &ChannelConfig, caller: &Caller) -> Problem {
+pub(super) fn event(config: &ChannelConfig, publish: &Policy, caller: &Caller) -> Problem {
     let name = &config.name;
-    let helps = config.access.publish.expression().is_some_and(|expression| expression.reads("claims"));
+    let helps = publish.expression().is_some_and(|expression| expression.reads("claims"));
     let detail = format!("this may not be published to the channel `{name}`{}", by(caller, helps));
     refused(caller, helps, detail, || policy_says(Right::Publish, name))
 }
@@ -47,9 +48,9 @@ pub(super) fn too_long(config: &ChannelConfig) -> Problem {
 }
 
 /// Of a watch that would begin with what came before it.
-pub(crate) fn history(config: &ChannelConfig, caller: &Caller) -> Problem {
+pub(crate) fn history(config: &ChannelConfig, access: &Access, caller: &Caller) -> Problem {
     let name = &config.name;
-    let helps = matches!(&config.access.history, super::History::Expression(own) if own.reads("claims"));
+    let helps = matches!(&access.history, super::History::Expression(own) if own.reads("claims"));
     let detail = format!("the history of the channel `{name}` may not be read{}", by(caller, helps));
     refused(caller, helps, detail, || format!("{}; leave `from` out, or `from=now`", policy_says(Right::History, name)))
 }

@@ -5,10 +5,10 @@ use tidegate_core::{Address, Millis, Op, Problem, Target};
 
 use super::caller::Caller;
 use super::door::{PARAMS, Question};
+use super::policies::Policies;
 use super::refusal;
 use super::rule::{Policy, Right};
 use crate::config::ChannelConfig;
-use crate::lookup::Lookups;
 
 const DATA: usize = 0;
 /// Of keyed channels.
@@ -24,11 +24,12 @@ struct Writing<'w> {
 /// Whether anything may be published to the target of a request, before its body is read.
 pub(crate) fn may_publish(
     config: &ChannelConfig,
-    lookups: &Lookups,
+    policies: &Policies,
     target: &Target,
     caller: &Caller,
 ) -> Result<(), Problem> {
-    let policy = &config.access.publish;
+    let Policies { access, lookups, .. } = policies;
+    let policy = &access.publish;
     let now = Millis::now();
     let allowed = match policy {
         Policy::Always => true,
@@ -43,7 +44,7 @@ pub(crate) fn may_publish(
         }
     };
     match allowed {
-        true => caller.enough(&config.access.requires, now).map(|_| ()),
+        true => caller.enough(&access.requires, now).map(|_| ()),
         false => {
             let anyone = Question::of(config, lookups, target, None, policy, now);
             Err(refusal::door(config, Right::Publish, policy, &anyone, caller))
@@ -54,22 +55,23 @@ pub(crate) fn may_publish(
 /// Whether this event may be published. The `data` of a delete is null.
 pub(crate) fn may_write(
     config: &ChannelConfig,
-    lookups: &Lookups,
+    policies: &Policies,
     caller: &Caller,
     now: Millis,
     (op, address, key, data): (Op, &Address, Option<&str>, &[u8]),
 ) -> Result<(), Problem> {
-    let Policy::When(expression) = &config.access.publish else {
+    let Policies { access, lookups, .. } = policies;
+    let Policy::When(expression) = &access.publish else {
         // Those without a condition were judged at the door.
         return Ok(());
     };
     let target = Target::Address(address.clone());
-    let question = Question::of(config, lookups, &target, Some(caller), &config.access.publish, now);
+    let question = Question::of(config, lookups, &target, Some(caller), &access.publish, now);
     let decoded = || Json::decode(data).unwrap_or(Json::Null);
     let data = if op == Op::Delete || !expression.reads("data") { Json::Null } else { decoded() };
     match expression.matches(&Writing { question, data, key }) {
         Ok(true) => Ok(()),
-        _ => Err(refusal::event(config, caller)),
+        _ => Err(refusal::event(config, &access.publish, caller)),
     }
 }
 

@@ -3,12 +3,14 @@
 //! An ETag names the last change of what a `GET` of the same URL shows: `?key=` one key, else the whole address. Only channel,
 //! epoch and offset of its cursor count, so that it does not matter over which view it came.
 
+use std::sync::Arc;
+
 use tidegate_core::{Cursor, ErrorCode, Problem, Target};
 use tidegate_log::{Condition, Expect, Standing};
 
 use super::Place;
 use crate::channel::Channel;
-use crate::policy::{Caller, Entrance, refuse_condition};
+use crate::policy::{Caller, Entrance, Policies, refuse_condition};
 
 /// An `If-Match` may name so many ETags; who writes knows one, seldom two.
 const ETAGS_MAX: usize = 16;
@@ -73,8 +75,13 @@ impl Precondition {
     ///
     /// # Errors
     /// `forbidden`, if any answer would tell whether something is there.
-    pub(super) fn tells(&self, channel: &Channel, target: &Target, caller: &Caller) -> Result<Tells, Problem> {
-        match (Entrance::ask(&channel.config, channel.lookups(), target, caller), self) {
+    pub(super) fn tells(
+        &self,
+        (channel, policies): (&Channel, &Arc<Policies>),
+        target: &Target,
+        caller: &Caller,
+    ) -> Result<Tells, Problem> {
+        match (Entrance::ask(&channel.config, policies, target, caller), self) {
             (Ok(entrance), _) if entrance.sees_all_rows() => {
                 Ok(if entrance.mask.is_none() { Tells::All } else { Tells::NoEtag })
             }

@@ -19,7 +19,7 @@ pub use key::key_text;
 
 use crate::Hub;
 use crate::channel::Channel;
-use crate::policy::{Caller, may_publish, may_write};
+use crate::policy::{Caller, Policies, may_publish, may_write};
 use crate::query::blocking;
 use crate::watch::View;
 use body::{Line, Text};
@@ -129,6 +129,17 @@ impl Hub {
     /// # Errors
     /// `invalid` for a pattern, `channel-not-found`, `method-not-allowed`, `unauthenticated`, `forbidden`, `draining`.
     pub fn publishable(&self, target: &Target, method: &str, caller: &Caller) -> Result<Arc<Channel>, Problem> {
+        self.publishable_by(target, method, caller, None).map(|(channel, _)| channel)
+    }
+
+    /// The same by these policies, or those in force: by them its events are judged, whichever are in force by then.
+    fn publishable_by(
+        &self,
+        target: &Target,
+        method: &str,
+        caller: &Caller,
+        policies: Option<Arc<Policies>>,
+    ) -> Result<(Arc<Channel>, Arc<Policies>), Problem> {
         if let Target::Pattern(pattern) = target {
             return Err(Problem::new(ErrorCode::Invalid, format!("`{}` is a pattern", pattern.as_str()))
                 .hint("a publish goes to one address: write out every segment"));
@@ -145,11 +156,12 @@ impl Hub {
             return Err(Problem::new(ErrorCode::MethodNotAllowed, format!("the channel `{name}` has no keys"))
                 .hint("publish plain events with POST"));
         }
-        may_publish(&channel.config, channel.lookups(), target, caller)?;
+        let policies = policies.unwrap_or_else(|| channel.policies());
+        may_publish(&channel.config, &policies, target, caller)?;
         if self.drain().draining() {
             return Err(self.draining_problem());
         }
-        Ok(channel.clone())
+        Ok((channel.clone(), policies))
     }
 
     /// Publishes, and returns when it is durable and visible.
@@ -159,7 +171,20 @@ impl Hub {
     /// error, nothing was accepted, but for a connection that ends before the answer: then the
     /// publisher cannot know, and repeats with the same idempotency key.
     pub async fn publish(&self, publish: Publish, caller: &Caller) -> Result<Published, Problem> {
-        let answer = self.publish_counted(publish, caller).await;
+        self.publish_by(publish, caller, None).await
+    }
+
+    /// The same by the policies of its channel as they were when it came, where somebody has asked them already.
+    ///
+    /// # Errors
+    /// Those of [`Hub::publish`].
+    pub async fn publish_by(
+        &self,
+        publish: Publish,
+        caller: &Caller,
+        policies: Option<Arc<Policies>>,
+    ) -> Result<Published, Problem> {
+        let answer = self.publish_counted(publish, caller, policies).await;
         let counters = self.counters();
         let counter = match &answer {
             Ok(published) if published.replayed => &counters.replayed,
@@ -170,9 +195,15 @@ impl Hub {
         answer
     }
 
-    async fn publish_counted(&self, publish: Publish, caller: &Caller) -> Result<Published, Problem> {
-        let channel = self.publishable(&publish.target, publish.action.method(), caller)?;
-        let told = publish.condition.as_ref().map(|condition| condition.tells(&channel, &publish.target, caller));
+    async fn publish_counted(
+        &self,
+        publish: Publish,
+        caller: &Caller,
+        policies: Option<Arc<Policies>>,
+    ) -> Result<Published, Problem> {
+        let (channel, policies) = self.publishable_by(&publish.target, publish.action.method(), caller, policies)?;
+        let told =
+            publish.condition.as_ref().map(|condition| condition.tells((&channel, &policies), &publish.target, caller));
         let tells = told.transpose()?.unwrap_or(Tells::All);
         let Publish { target: Target::Address(address), action, idempotency, condition } = publish else {
             unreachable!("a pattern is not publishable")
@@ -180,7 +211,7 @@ impl Hub {
         let large = action.body_len() > INLINE_BYTES_MAX;
         let read = {
             let (channel, condition, caller) = (channel.clone(), condition.clone(), caller.clone());
-            move || batch(&channel, &caller, address, action, idempotency, condition.as_ref())
+            move || batch((&channel, &policies), &caller, address, action, idempotency, condition.as_ref())
         };
         let (batch, place) = if large { blocking(read).await? } else { read()? };
         let count = batch.entries.len() as u64;
@@ -307,7 +338,7 @@ impl Idempotency {
 
 /// Hashes and reads the body; nothing is accepted if any line is wrong.
 fn batch(
-    channel: &Channel,
+    (channel, policies): (&Channel, &Policies),
     caller: &Caller,
     address: Address,
     action: Action,
@@ -321,13 +352,13 @@ fn batch(
         Action::Post { .. } => None,
     };
     let place = Place { address, key };
-    let entries = entries(channel, caller, &place, action, condition.is_some())?;
+    let entries = entries((channel, policies), caller, &place, action, condition.is_some())?;
     let expect = condition.map(|condition| condition.expect(channel, &place));
     Ok((Batch { entries, checkpoints: Vec::new(), idempotency, expect, tx: None }, place))
 }
 
 fn entries(
-    channel: &Channel,
+    (channel, policies): (&Channel, &Policies),
     caller: &Caller,
     place: &Place,
     action: Action,
@@ -338,7 +369,7 @@ fn entries(
     let read = |line| {
         let entry = entry(channel, place, line, now, body_len)?;
         let written = (entry.op, &entry.address, entry.key.as_deref(), &*entry.data);
-        may_write(&channel.config, channel.lookups(), caller, now, written)?;
+        may_write(&channel.config, policies, caller, now, written)?;
         Ok(entry)
     };
     let (format, body) = match action {

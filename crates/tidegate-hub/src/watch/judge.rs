@@ -11,7 +11,7 @@ use super::view::View;
 use crate::Hub;
 use crate::channel::Channel;
 use crate::lookup::Standing;
-use crate::policy::{Caller, Entrance, Reach};
+use crate::policy::{Caller, Entrance, Policies, Reach};
 use crate::watches::WatchEntry;
 
 /// What a watch sees from now on, where that is not what it saw.
@@ -52,14 +52,31 @@ impl Hub {
     /// # Errors
     /// `unauthenticated` or `forbidden`: it sees nothing any more.
     pub fn judge(&self, entry: &WatchEntry, caller: &Caller) -> Result<Judgement, Problem> {
+        self.judge_after(entry, caller, &entry.channel.policies())
+    }
+
+    /// The same after other policies were put in force than these, by which it is judged still whether less of history is
+    /// shown than before.
+    ///
+    /// # Errors
+    /// Those of [`Hub::judge`]; `invalid`, if it filters or asks for what is masked now.
+    pub fn judge_after(
+        &self,
+        entry: &WatchEntry,
+        caller: &Caller,
+        before: &Arc<Policies>,
+    ) -> Result<Judgement, Problem> {
         let WatchEntry { view, channel, principal, .. } = entry;
-        let ask = |caller: &Caller| Entrance::ask(&channel.config, channel.lookups(), &view.scope.target, caller);
-        let Entrance { rows, mask, reach, standing, .. } = ask(caller)?;
+        let ask = |policies: &Arc<Policies>, caller: &Caller| {
+            Entrance::ask(&channel.config, policies, &view.scope.target, caller)
+        };
+        let Entrance { rows, mask, reach, standing, .. } = ask(&channel.policies(), caller)?;
         let lens = Lens { rows, mask, ..view.lens.as_deref().cloned().unwrap_or_default() };
+        lens.spares_the_mask()?;
         let lens = (!lens.is_clear()).then(|| Arc::new(lens));
         let other = View { lens, ..view.clone() };
         let narrower = || {
-            let before = Caller::of(principal.clone()).ok().and_then(|before| ask(&before).ok());
+            let before = Caller::of(principal.clone()).ok().and_then(|caller| ask(before, &caller).ok());
             before.is_none_or(|before| narrows(before.reach, reach))
         };
         if other == *view && !(view.kind == Kind::History && reach != Reach::All && narrower()) {
@@ -74,19 +91,15 @@ impl Hub {
     /// # Errors
     /// `unauthenticated` or `forbidden`: it sees nothing any more.
     pub fn judge_again(&self, entry: &mut WatchEntry, anew: bool) -> Result<Judgement, Problem> {
-        let claims =
-            (!entry.principal.is_anonymous()).then(|| Caller::with_claims(entry.principal.claims().to_owned()));
-        let caller = match claims {
-            None => Caller::anonymous(),
-            Some(caller) => caller.map_err(|error| Problem::new(ErrorCode::Internal, error.to_string()))?,
-        };
+        let caller = Caller::of(entry.principal.clone());
+        let caller = caller.map_err(|error| Problem::new(ErrorCode::Internal, error.to_string()))?;
         let mut judgement = self.judge(entry, &caller)?;
         match &judgement.regard {
             Some(regard) => entry.view = regard.view.clone(),
             // What changed may have changed back, and its tail have ended in between.
             None if anew || entry.view.looks_up() => {
                 let Entrance { reach, .. } =
-                    Entrance::ask(&entry.channel.config, entry.channel.lookups(), &entry.view.scope.target, &caller)?;
+                    Entrance::ask(&entry.channel.config, &entry.channel.policies(), &entry.view.scope.target, &caller)?;
                 let (view, channel) = (entry.view.clone(), entry.channel.clone());
                 judgement.regard = Some(Regard { view, channel, reach });
             }

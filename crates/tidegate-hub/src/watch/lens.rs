@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tidegate_cel::Equality;
-use tidegate_core::{Fields, Mask, Shown, equal, json_patch, merge_patch};
+use tidegate_core::{ErrorCode, Fields, Mask, Problem, Shown, equal, json_patch, merge_patch};
 
 use super::filter::Filter;
 use super::rate::Rate;
@@ -48,6 +48,22 @@ impl Lens {
     /// Whether there is nothing in it.
     pub fn is_clear(&self) -> bool {
         *self == Lens::default()
+    }
+
+    /// Whether what the client asked for shows nothing of what is masked.
+    ///
+    /// # Errors
+    /// `invalid`: it would.
+    pub(super) fn spares_the_mask(&self) -> Result<(), Problem> {
+        let Some(mask) = &self.mask else { return Ok(()) };
+        self.filter.as_ref().map_or(Ok(()), |filter| filter.spare(mask))?;
+        match self.fields.as_ref().and_then(|fields| mask.hides(fields)) {
+            None => Ok(()),
+            Some(hidden) => {
+                Err(Problem::new(ErrorCode::Invalid, format!("`fields` asks for `{hidden}`, which is masked"))
+                    .hint("ask only for members that the channel shows"))
+            }
+        }
     }
 
     /// What decides which rows a replica holds, and with which values: names and canonical texts.

@@ -136,7 +136,7 @@ impl Hub {
     pub fn plan_blocks(&self, request: &WatchRequest) -> bool {
         let bounded = || {
             let channel = self.catalog().resolve(&request.target);
-            channel.is_ok_and(|channel| !matches!(channel.config.access.history, History::All))
+            channel.is_ok_and(|channel| !matches!(channel.policies().access.history, History::All))
         };
         if self.catalog().lookups_block(&request.target) {
             return true;
@@ -209,15 +209,9 @@ fn lens(
     }
     let filter = request.filter.as_deref().map(|text| Filter::parse(text, channel, kind)).transpose()?;
     let Entrance { rows, mask, .. } = entrance;
-    if let Some(mask) = mask {
-        filter.as_ref().map_or(Ok(()), |filter| filter.spare(mask))?;
-        if let Some(hidden) = request.fields.as_ref().and_then(|fields| mask.hides(fields)) {
-            return Err(Problem::new(ErrorCode::Invalid, format!("`fields` asks for `{hidden}`, which is masked"))
-                .hint("ask only for members that the channel shows"));
-        }
-    }
     let (rows, mask, fields) = (rows.clone(), mask.clone(), request.fields.clone());
     let lens = Lens { rows, mask, filter, fields, mode: request.mode, rate: request.rate };
+    lens.spares_the_mask()?;
     Ok((!lens.is_clear()).then(|| Arc::new(lens)))
 }
 
@@ -242,7 +236,7 @@ fn start(
     if let Some(time) = request.at {
         let hidden = matches!(entrance.reach, Reach::Nothing { .. });
         if hidden || entrance.reach.oldest(entrance.now).is_some_and(|oldest| time < oldest) {
-            return Err(refuse_history(&channel.config, caller));
+            return Err(refuse_history(&channel.config, &channel.policies().access, caller));
         }
         return as_of(channel, time).map(Start::AsOf);
     }
@@ -253,7 +247,7 @@ fn start(
         Some(From::Time(time)) => Some(time),
     };
     if let Reach::Nothing { .. } = entrance.reach {
-        return Err(refuse_history(&channel.config, caller));
+        return Err(refuse_history(&channel.config, &channel.policies().access, caller));
     }
     Ok(Start::At(match from.max(entrance.reach.oldest(entrance.now)) {
         None => channel.log.start(),

@@ -27,6 +27,7 @@ mod shape;
 mod sources;
 mod tls;
 mod values;
+mod written;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -43,6 +44,7 @@ use shape::defaults;
 pub use sources::SourceConfig;
 pub use tls::{ClientsConfig, TlsConfig};
 use values::{Complaint, ranged};
+pub use written::{Difference, Written};
 
 /// With less, hardly anybody could watch.
 const MEMORY_MIN: u64 = 16 << 20;
@@ -84,6 +86,10 @@ pub struct Config {
     pub sources: Vec<SourceConfig>,
     /// Channels in the order of the file.
     pub channels: Vec<ChannelConfig>,
+    /// The file that it was read from; one that was made has none.
+    pub file: Option<PathBuf>,
+    /// All of it as it is written.
+    pub written: Written,
 }
 
 impl Config {
@@ -144,7 +150,9 @@ impl Config {
         let unreadable = |error| ConfigError::Unreadable { path: path.to_owned(), error };
         let source = std::fs::read_to_string(path).map_err(unreadable)?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        Config::parse(&path.to_string_lossy(), &source, folder, environment).map_err(ConfigError::Mistakes)
+        let config = Config::parse(&path.to_string_lossy(), &source, folder, environment);
+        let config = config.map_err(ConfigError::Mistakes)?;
+        Ok(Config { file: Some(path.to_owned()), ..config })
     }
 
     /// Reads the text of a config; `name` stands in the report, `folder` before relative paths.
@@ -153,7 +161,9 @@ impl Config {
         let reader = Reader { source, environment, problems: &problems };
         let config = match document::parse(source) {
             Ok(root) => {
-                reader.open::<shape::File>(&root, 0..0, "the config").and_then(|fields| file(reader, &fields, folder))
+                let read = reader.open::<shape::File>(&root, 0..0, "the config");
+                let read = read.and_then(|fields| file(reader, &fields, folder));
+                read.map(|config| Config { written: Written::of(&root, source), ..config })
             }
             Err(problem) => {
                 problems.add(problem);
@@ -230,6 +240,8 @@ fn file(reader: Reader, fields: &Fields, folder: &Path) -> Option<Config> {
         audit: audit?,
         sources: declared.into_iter().filter_map(|declared| declared.config).collect(),
         channels,
+        file: None,
+        written: Written::default(),
     })
 }
 

@@ -9,6 +9,7 @@ use tidegate_sources::SourceStats;
 use tidegate_transports::{AnswerFigures, Gateway};
 use tidegate_wire::{Coding, Compressed, Step, Tails, Use, deflated};
 
+use crate::reload::Figures as Reloads;
 use crate::tls::Keeper;
 
 /// One metric.
@@ -55,6 +56,7 @@ pub(super) struct State<'s> {
     pub(super) answers: AnswerFigures,
     pub(super) sources: &'s [(String, Arc<SourceStats>)],
     pub(super) tls: Option<&'s Keeper>,
+    pub(super) reloads: &'s Reloads,
     pub(super) log: Stats,
 }
 

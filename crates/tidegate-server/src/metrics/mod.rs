@@ -6,6 +6,7 @@
 
 mod figures;
 mod gate;
+mod reloads;
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use prometheus_client::registry::Registry;
 use tidegate_sources::{Running, SourceStats};
 use tidegate_transports::Gateway;
 
+use crate::reload::Reloader;
 use crate::tls::Keeper;
 use figures::{FIGURES, Figure, Kind, Sample, State};
 
@@ -26,11 +28,16 @@ use figures::{FIGURES, Figure, Kind, Sample, State};
 pub(crate) struct Metrics(Registry);
 
 impl Metrics {
-    pub(crate) fn new(gateway: Arc<Gateway>, sources: &[Running], tls: Option<Arc<Keeper>>) -> Metrics {
+    pub(crate) fn new(
+        gateway: Arc<Gateway>,
+        sources: &[Running],
+        tls: Option<Arc<Keeper>>,
+        reloader: Arc<Reloader>,
+    ) -> Metrics {
         let sources: Vec<(String, Arc<SourceStats>)> =
             sources.iter().map(|source| (source.name().to_owned(), source.stats().clone())).collect();
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(Scrape { gateway, sources, tls }));
+        registry.register_collector(Box::new(Scrape { gateway, sources, tls, reloader }));
         Metrics(registry)
     }
 
@@ -44,7 +51,7 @@ impl Metrics {
 
 /// All metrics, in the order of the reference.
 fn all() -> impl Iterator<Item = &'static Figure> {
-    FIGURES.iter().chain(gate::FIGURES)
+    FIGURES.iter().chain(gate::FIGURES).chain(reloads::FIGURES)
 }
 
 /// The reference page.
@@ -73,6 +80,7 @@ struct Scrape {
     gateway: Arc<Gateway>,
     sources: Vec<(String, Arc<SourceStats>)>,
     tls: Option<Arc<Keeper>>,
+    reloader: Arc<Reloader>,
 }
 
 impl fmt::Debug for Scrape {
@@ -90,6 +98,7 @@ impl Collector for Scrape {
             answers: self.gateway.answers.figures(),
             sources: &self.sources,
             tls: self.tls.as_deref(),
+            reloads: self.reloader.figures(),
             log: self.gateway.hub.log().stats(),
         };
         for figure in all() {

@@ -121,9 +121,7 @@ impl Inbox {
 
 impl Keeper for Inbox {
     fn tell(&self, WatchPlace { connection, name }: WatchPlace, order: Order) {
-        let judges = matches!(order, Order::Judge);
-        let message = Message::Order(ConnectionId::of(connection), name, order);
-        if judges { self.post_urgent(message) } else { self.post(message) }
+        self.post_urgent(Message::Order(ConnectionId::of(connection), name, order));
     }
 }
 

@@ -63,7 +63,7 @@ impl Lane {
         let Some(at) = socket.watch(name) else { return };
         let listening = (!standing.is_settled()).then(|| Box::new(standing.listen(tell.clone())));
         socket.watches[at].listening = listening;
-        if !standing.holds() {
+        if !standing.holds_from_now() {
             // It has changed before anybody listened.
             tell();
         }

@@ -71,7 +71,11 @@ impl Lane {
             if ends {
                 self.look_at_rights = Some(self.now);
             }
-            self.listen_for(id, name, &standing);
+            match standing.holds_from_now() {
+                true => self.listen_for(id, name, &standing),
+                // Before its walk says anything.
+                false => self.judge(id, name),
+            }
         }
     }
 

@@ -85,7 +85,7 @@ impl ChannelTails {
     /// Gives records, all there are up to `upto`, to the tails.
     pub(crate) fn feed(&self, records: &[Arc<Record>], upto: Offset) {
         // Whoever has lost a right before these records were written hears of it first.
-        self.channel.lookups().keep_up();
+        self.channel.keep_up();
         let mut calls = Calls::default();
         {
             let mut registry = self.lock();
