@@ -65,9 +65,10 @@ impl Revision {
         self.changed.iter().map(|(channel, _)| channel)
     }
 
-    /// Whether all policies are as they were.
-    pub fn is_empty(&self) -> bool {
-        self.changed.is_empty()
+    /// Whether an application is to be asked about watching a channel that did not ask one before.
+    pub fn asks_newly(&self, channel: &Channel) -> bool {
+        let next = self.changed.iter().find(|(own, _)| own.log.id() == channel.log.id());
+        next.is_some_and(|(_, policies)| policies.access.asks.watch) && !channel.policies().access.asks.watch
     }
 }
 

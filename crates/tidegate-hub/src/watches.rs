@@ -88,7 +88,7 @@ type Refuses = Box<dyn Fn(&Principal) -> Result<(), Problem> + Send + Sync>;
 const ORDERED_AT_ONCE: usize = 64;
 
 /// Names a watch in listings: 48 random bits, in hexadecimal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct WatchId(u64);
 
 impl WatchId {

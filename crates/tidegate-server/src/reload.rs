@@ -14,11 +14,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tidegate_core::{ErrorCode, Millis, Problem};
+use tidegate_gate::Limits;
 use tidegate_transports::{Gateway, Rejudged};
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::spawn_blocking;
 
 use crate::config::{Config, Difference, Environment};
+use crate::wiring;
 
 /// Reads the config again.
 pub(crate) struct Reloader {
@@ -93,12 +96,14 @@ impl Reloader {
             Ok(reloaded) => {
                 self.figures.applied.fetch_add(1, Ordering::Relaxed);
                 self.figures.read_ms.store(Millis::now().0, Ordering::Relaxed);
+                self.gateway.audit.reloaded(Ok(reloaded));
                 tracing::info!("the config was read again: {reloaded}");
             }
             Err(problem) => {
                 let restart = problem.code == ErrorCode::Conflict;
                 let figure = if restart { &self.figures.restart } else { &self.figures.mistaken };
                 figure.fetch_add(1, Ordering::Relaxed);
+                self.gateway.audit.reloaded(Err(problem));
                 let Problem { detail, hint, .. } = problem;
                 tracing::error!("the config was read again, and nothing has changed: {detail}\n{hint}");
             }
@@ -127,10 +132,19 @@ impl Reloader {
                 "restart the server, or put these back and reload: a reload does all that the file says, or nothing",
             ));
         }
+        let Gateway { limits, allowed, audit, .. } = &*self.gateway;
+        audit.tell_share(config.audit.allows);
+        if config.origins != running.origins {
+            allowed.store(Arc::new(wiring::allowed(&config)));
+        }
+        if config.limits != running.limits {
+            limits.store(Arc::new(Limits::new(config.limits)));
+        }
         let policies = config.channels.iter().map(|channel| (&*channel.name, &channel.access)).collect();
         let revision = self.gateway.hub.revise(&policies);
         let channels = revision.channels().map(|channel| channel.config.name.clone()).collect();
-        let watches = self.gateway.put_in_force(revision);
+        let told = Handle::current().block_on(self.gateway.ask_applications(&revision));
+        let watches = self.gateway.put_in_force(revision, told);
         *running = config;
         Ok(Reloaded { changed, channels, watches })
     }
@@ -138,7 +152,7 @@ impl Reloader {
 
 /// Whether a reload changes what stands there.
 fn is_applied(path: &[&str]) -> bool {
-    matches!(path, ["channels", _, "access", ..])
+    matches!(path, ["channels", _, "access", ..] | ["gate", "limits", ..] | ["origins", ..] | ["audit", "allows"])
 }
 
 fn place(difference: &Difference) -> String {

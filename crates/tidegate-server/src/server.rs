@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use tidegate_gate::{Gate, Hooks, Limits};
 use tidegate_hub::{Drain, Hub};
@@ -122,9 +123,9 @@ impl Server {
             gate: gate.clone(),
             hooks,
             audit: Audit::new(config.audit.allows),
-            limits: Limits::new(config.limits),
+            limits: ArcSwap::from_pointee(Limits::new(config.limits)),
             proxies: config.proxies.clone(),
-            allowed,
+            allowed: ArcSwap::from_pointee(allowed),
             resource: wiring::resource(&config.gate),
             assets: assets(),
             actions,

@@ -34,7 +34,7 @@ pub(crate) fn post(gateway: &Gateway, action: &Action, request: &Request<Incomin
         answer::header(&mut answer, ALLOW, "POST");
         return Ok(answer);
     }
-    gateway.allowed.origin(request.headers())?;
+    gateway.allowed.load().origin(request.headers())?;
     (action.run)();
     Ok(answer::empty(204))
 }

@@ -40,13 +40,13 @@ pub(crate) enum Act {
 /// Counts decisions and tells of them. Cheap to clone; all clones count together.
 #[derive(Clone, Default)]
 pub struct Audit {
-    /// Of 2^32 allowed decisions so many are told.
-    allows: u64,
     counts: Arc<Counts>,
 }
 
 #[derive(Default)]
 struct Counts {
+    /// Of 2^32 allowed decisions so many are told.
+    told: AtomicU64,
     allowed: AtomicU64,
     denied: [AtomicU64; DENIALS.len()],
 }
@@ -63,7 +63,27 @@ pub(crate) struct Asked<'a> {
 impl Audit {
     /// Tells a share of what is allowed, from 0 to 1, and all that is not.
     pub fn new(allows: f64) -> Audit {
-        Audit { allows: (allows.clamp(0.0, 1.0) * 2f64.powi(32)) as u64, counts: Arc::default() }
+        let audit = Audit::default();
+        audit.tell_share(allows);
+        audit
+    }
+
+    /// Tells another share from now on.
+    pub fn tell_share(&self, allows: f64) {
+        self.counts.told.store((allows.clamp(0.0, 1.0) * 2f64.powi(32)) as u64, Relaxed);
+    }
+
+    /// The config was read again: what came of it, and what that was to those who watched.
+    pub fn reloaded(&self, result: Result<&dyn std::fmt::Display, &Problem>) {
+        let (decision, code) = match result {
+            Ok(_) => ("allow", None),
+            Err(problem) => ("deny", Some(problem.code.as_str())),
+        };
+        let detail = match result {
+            Ok(changed) => changed.to_string(),
+            Err(problem) => problem.detail.clone(),
+        };
+        tracing::info!(target: AUDIT, decision, act = "reload", code, detail);
     }
 
     /// How many decisions allowed something so far. Answers that are kept for everyone are not counted.
@@ -86,7 +106,8 @@ impl Audit {
 
     fn allow(&self, caller: &Caller, asked: &Asked<'_>) {
         self.counts.allowed.fetch_add(1, Relaxed);
-        if self.allows == 0 || u64::from(rand::random::<u32>()) >= self.allows {
+        let told = self.counts.told.load(Relaxed);
+        if told == 0 || u64::from(rand::random::<u32>()) >= told {
             return;
         }
         tell("allow", caller, asked, None);

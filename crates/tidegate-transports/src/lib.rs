@@ -48,7 +48,7 @@ pub use page::{Asset, Assets};
 pub use proxies::{ForwardedBy, IpNet, Proxies};
 pub use read::{AnswerFigures, Answers};
 pub use resource::Resource;
-pub use revise::Rejudged;
+pub use revise::{Rejudged, Told};
 pub use tls::{Clients, server_config};
 #[cfg(any(test, feature = "fuzzed"))]
 #[doc(hidden)]
@@ -56,6 +56,7 @@ pub use websocket::fuzzed;
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use tidegate_gate::{Gate, Limits};
 use tidegate_hub::Hub;
 use tidegate_wire::Tails;
@@ -73,11 +74,11 @@ pub struct Gateway {
     /// What the gate decides, counted and told.
     pub audit: Audit,
     /// How fast they may be.
-    pub limits: Limits,
+    pub limits: ArcSwap<Limits>,
     /// Whom a request is from.
     pub proxies: Proxies,
     /// Host names and origins.
-    pub allowed: Allowed,
+    pub allowed: ArcSwap<Allowed>,
     /// Where tokens come from.
     pub resource: Resource,
     /// The page and its parts.

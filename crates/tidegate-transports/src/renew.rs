@@ -28,7 +28,7 @@ pub(crate) async fn answer(
     };
     match *request.method() {
         Method::POST => {
-            gateway.allowed.origin(request.headers())?;
+            gateway.allowed.load().origin(request.headers())?;
             renew(gateway, id, request.headers(), visitor).await.map(|()| answer::empty(204))
         }
         Method::OPTIONS => Ok(answer::preflight("POST, OPTIONS")),

@@ -52,10 +52,10 @@ pub(crate) async fn route(gateway: &Gateway, mut request: Request<Incoming>, pee
         outcome = Outcome::Answer(compress(gateway, &wish, answer).await);
     }
     if let Outcome::Answer(answer) = &mut outcome
-        && !gateway.allowed.origins.is_empty()
+        && !gateway.allowed.load().origins.is_empty()
     {
         answer::varies_by_origin(answer);
-        if let Some(origin) = origin.filter(|origin| gateway.allowed.lists(origin)) {
+        if let Some(origin) = origin.filter(|origin| gateway.allowed.load().lists(origin)) {
             answer::readable_by(answer, &origin);
         }
     }
@@ -64,14 +64,14 @@ pub(crate) async fn route(gateway: &Gateway, mut request: Request<Incoming>, pee
 }
 
 async fn admit(gateway: &Gateway, request: &mut Request<Incoming>, visitor: &Visitor) -> Result<Outcome, Problem> {
-    gateway.allowed.host(request.headers())?;
+    gateway.allowed.load().host(request.headers())?;
     let path = request.uri().path().to_owned();
     let ticket = shown_in(request.uri().query().unwrap_or_default())?;
     if path == tickets::PATH {
         return tickets::answer(gateway, request, visitor).await.map(Outcome::Answer);
     }
     if path == "/v1/_ws" && websocket::wanted(request) {
-        gateway.allowed.origin(request.headers())?;
+        gateway.allowed.load().origin(request.headers())?;
         if gateway.hub.drain().draining() {
             return Err(gateway.hub.draining_problem());
         }
@@ -114,7 +114,7 @@ pub(crate) fn kept(gateway: &Gateway, request: &Request<Incoming>) -> Option<Ans
         || [ORIGIN, AUTHORIZATION, COOKIE].iter().any(shows)
         || websocket::wanted(request)
         // Who is behind it, and what is left to them, is not known here.
-        || gateway.limits.has(Limit::Requests)
+        || gateway.limits.load().has(Limit::Requests)
         || request.extensions().get::<Encrypted>().is_some_and(|encrypted| encrypted.client.is_some())
     {
         return None;
@@ -123,7 +123,7 @@ pub(crate) fn kept(gateway: &Gateway, request: &Request<Incoming>) -> Option<Ans
     if coding.ok()? != Coding::Identity {
         return None;
     }
-    gateway.allowed.host(headers).ok()?;
+    gateway.allowed.load().host(headers).ok()?;
     let path = address_path(request.uri().path())?;
     let options = Options::read(request.uri().query(), headers).ok()?;
     let polls = options.after.is_some() || options.wait.is_some();
@@ -131,7 +131,7 @@ pub(crate) fn kept(gateway: &Gateway, request: &Request<Incoming>) -> Option<Ans
         return None;
     }
     let mut answer = read::kept(gateway, Target::parse(path).ok()?, &options, request)?;
-    if !gateway.allowed.origins.is_empty() {
+    if !gateway.allowed.load().origins.is_empty() {
         answer::varies_by_origin(&mut answer);
     }
     Some(answer)
@@ -222,7 +222,7 @@ async fn address(
     match *request.method() {
         Method::GET | Method::HEAD => watch(gateway, target, request, caller).await,
         Method::POST | Method::PUT | Method::DELETE => {
-            gateway.allowed.origin(request.headers())?;
+            gateway.allowed.load().origin(request.headers())?;
             publish::publish(gateway, target, request, caller).await.map(Outcome::Answer)
         }
         Method::OPTIONS => Ok(Outcome::Answer(answer::preflight(allow(gateway, &target)))),
@@ -242,7 +242,7 @@ async fn watch(
     let headers = request.headers();
     let options = Options::read(request.uri().query(), headers)?;
     if websocket::wanted(request) {
-        gateway.allowed.origin(headers)?;
+        gateway.allowed.load().origin(headers)?;
         return websocket::open(gateway, target, options, request, caller).await;
     }
     Accepted::read(headers).choose(gateway.tails.options().compress, Coding::Identity)?;

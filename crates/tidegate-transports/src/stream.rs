@@ -81,7 +81,7 @@ pub(crate) async fn open(
     match prepare(gateway, target, options, encoding, caller).await {
         Ok((watcher, entry)) => {
             let origin = request.headers().get(ORIGIN).and_then(|value| value.to_str().ok());
-            let mut fields = fields(gateway, &watcher, origin.filter(|origin| gateway.allowed.lists(origin)));
+            let mut fields = fields(gateway, &watcher, origin.filter(|origin| gateway.allowed.load().lists(origin)));
             fields.extend(visitor::told(&caller.account).into_iter().flatten());
             if request.method() == http::Method::HEAD {
                 let mut answer = answer::with_body(200, media_type(encoding), Bytes::new());

@@ -50,7 +50,7 @@ pub(crate) async fn answer(
             return Ok(answer);
         }
     }
-    gateway.allowed.origin(request.headers())?;
+    gateway.allowed.load().origin(request.headers())?;
     let caller = Caller::of(gateway, request.headers(), visitor).await?;
     if caller.principal().is_anonymous() {
         return Err(Problem::new(ErrorCode::Unauthenticated, "a ticket says who asks, and this is not said here")
@@ -96,7 +96,7 @@ pub(crate) fn caller(
         return Err(Problem::new(ErrorCode::Invalid, "the request shows a ticket and another credential")
             .hint("leave the ticket out where headers or cookies can be sent"));
     }
-    gateway.allowed.origin(headers)?;
+    gateway.allowed.load().origin(headers)?;
     let refused = |refusal| {
         gateway.audit.stranger(&refusal, headers, visitor.address);
         caller::refused(&refusal)

@@ -26,14 +26,14 @@ impl Visitor {
     pub(crate) fn of<B>(gateway: &Gateway, peer: SocketAddr, request: &http::Request<B>) -> Visitor {
         let address = gateway.proxies.client(peer, request.headers());
         let client = request.extensions().get::<Encrypted>().and_then(|encrypted| encrypted.client.clone());
-        Visitor { address, account: gateway.limits.of_address(address.ip()), client }
+        Visitor { address, account: gateway.limits.load().of_address(address.ip()), client }
     }
 
     /// Counts a connection. One of a proxy is of many clients, each of whom is counted by its requests.
     pub(crate) fn connects(gateway: &Gateway, peer: SocketAddr) -> Result<(), Problem> {
         match gateway.proxies.lists(peer.ip()) {
             true => Ok(()),
-            false => gateway.limits.of_address(peer.ip()).take(Limit::Connects, 1),
+            false => gateway.limits.load().of_address(peer.ip()).take(Limit::Connects, 1),
         }
     }
 }
@@ -53,7 +53,7 @@ impl Meter for Sent {
 
 /// Where what its watches are told is counted, if anybody's is.
 pub(crate) fn meter(gateway: &Gateway, account: &Account) -> Option<Arc<dyn Meter>> {
-    gateway.limits.has(Limit::SentBytes).then(|| Arc::new(Sent(account.clone())) as Arc<dyn Meter>)
+    gateway.limits.load().has(Limit::SentBytes).then(|| Arc::new(Sent(account.clone())) as Arc<dyn Meter>)
 }
 
 /// What an answer says of the limits that were looked at for it.

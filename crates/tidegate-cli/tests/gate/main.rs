@@ -3,6 +3,8 @@
 mod callers;
 mod keys;
 mod metadata;
+mod reload_file;
+mod reload_storm;
 mod reloading;
 mod renewing;
 mod revoking;

@@ -56,7 +56,7 @@ pub(super) struct File {
 
 /// A certificate and its key. Connections speak TLS 1.3 or 1.2, and HTTP/2 or HTTP/1.1 inside; every suite has forward
 /// secrecy (ECDHE) and authenticated encryption (AES-GCM, ChaCha20-Poly1305). The
-/// files are read again when they change, and at SIGHUP; connections that are open go on.
+/// files are read again when they change, and at SIGHUP, whatever the config is like by then; connections that are open go on.
 #[derive(JsonSchema)]
 #[schemars(extend("required" = ["cert", "key"], "additionalProperties" = false))]
 pub(super) struct Tls {

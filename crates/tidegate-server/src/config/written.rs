@@ -17,6 +17,9 @@ struct Value {
     line: usize,
 }
 
+/// Sections of which fields are told one by one, also where the whole section is new: a reload changes some of them alone.
+const PARTS: [&str; 2] = ["audit", "gate"];
+
 /// A field, or all below it, that is written otherwise than before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
@@ -47,7 +50,8 @@ impl Written {
     /// As much of a path as says what is new: all of a channel that is not here at all is told by its name.
     fn known_part(&self, path: &[String]) -> Vec<String> {
         let has = |part: &[String]| self.0.range(part.to_vec()..).next().is_some_and(|(own, _)| own.starts_with(part));
-        let known = (1..path.len()).find(|length| !has(&path[..*length])).unwrap_or(path.len());
+        let least = if PARTS.contains(&path[0].as_str()) { 2 } else { 1 };
+        let known = (least..path.len()).find(|length| !has(&path[..*length])).unwrap_or(path.len());
         path[..known].to_vec()
     }
 
@@ -130,17 +134,18 @@ mod tests {
         let before = "listen: 127.0.0.1:1\nchannels:\n  a: { address: a, key: id }\n  b: { address: b, access: { read: \"true\" } }\n";
         assert_eq!(differences(before, before), []);
         let after = "# the same\nchannels:\n  b:\n    access:\n      read: 'true'\n      mask: [ x,y ]\n    address: b\n  \
-                     c: { address: c, key: id }\n  a: { address: a, key: [id, no] }\ntls:\n";
+                     c: { address: c, key: id }\n  a: { address: a, key: [id, no] }\ntls:\ngate:\n  limits: { subject: { requests: 1/s } }\n";
         let told = [
             ("channels.a.key", Some(9)),
             ("channels.b.access.mask", Some(6)),
             ("channels.c", Some(8)),
+            ("gate.limits", Some(12)),
             ("listen", None),
         ];
         assert_eq!(differences(before, after), told.map(|(path, line)| (path.to_owned(), line)));
         // Back again it is the same.
         let back = differences(after, before);
         let gone: Vec<&str> = back.iter().filter(|(_, line)| line.is_none()).map(|(path, _)| path.as_str()).collect();
-        assert_eq!(gone, ["channels.b.access.mask", "channels.c"]);
+        assert_eq!(gone, ["channels.b.access.mask", "channels.c", "gate.limits"]);
     }
 }

@@ -175,7 +175,7 @@ pub(super) const FIGURES: &[Figure] = &[
         help: "Times that a limit of `gate.limits` was reached, by whose it is: of an `address`, a `subject` or an `api-key`.",
         labels: &["by", "limit"],
         read: Read::State(|state| {
-            let limited = state.gateway.limits.refused().into_iter();
+            let limited = state.gateway.limits.load().refused().into_iter();
             limited
                 .map(|(who, limit, times)| {
                     Sample::Value(vec![who.as_str().to_owned(), limit.as_str().to_owned()], times as f64)
@@ -189,7 +189,7 @@ pub(super) const FIGURES: &[Figure] = &[
         help: "Addresses, subjects and API keys of which is remembered what is left to them.",
         labels: &["by"],
         read: Read::State(|state| {
-            let parties = state.gateway.limits.parties().into_iter();
+            let parties = state.gateway.limits.load().parties().into_iter();
             parties.map(|(who, count)| Sample::Value(vec![who.as_str().to_owned()], count as f64)).collect()
         }),
     },

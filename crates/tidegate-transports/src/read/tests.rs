@@ -20,7 +20,7 @@ use tidegate_wire::{StreamOptions, Tails};
 use super::made::Made;
 use super::{Asked, HISTORY, Reading};
 use crate::options::Options;
-use crate::{Allowed, Answers, Assets, Audit, Budget, Gateway, Hooked, Multiplexed};
+use crate::{Answers, Assets, Audit, Budget, Gateway, Hooked, Multiplexed};
 
 /// Name, template, key; each durable and `retain: none`.
 const CHANNELS: [(&str, &str, &[&str], bool); 7] = [
@@ -68,10 +68,10 @@ impl Rig {
             audit: Audit::default(),
             hooks: Hooked::none(),
             gate: Arc::new(Gate::new(&GateConfig::default(), Arc::default()).expect("a gate")),
-            limits: tidegate_gate::Limits::default(),
+            limits: Default::default(),
             proxies: crate::Proxies::default(),
             resource: crate::Resource::default(),
-            allowed: Allowed::default(),
+            allowed: Default::default(),
             assets: Assets::default(),
             actions: Vec::new(),
             budget: Budget::of(memory.clone()),
