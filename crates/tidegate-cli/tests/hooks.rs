@@ -105,8 +105,13 @@ impl Application {
     }
 
     fn server(&self, more: &str) -> Server {
+        Server::start(Path::new(env!("CARGO_BIN_EXE_tidegate")), &self.config(more, ""))
+    }
+
+    /// `halls`: what more the access of `halls` says.
+    fn config(&self, more: &str, halls: &str) -> String {
         let at = self.address;
-        let config = format!(
+        format!(
             r#"
 hooks: {{ secret: {SECRET}, connect: "http://{at}/connect", watch: "http://{at}/watch", publish: "http://{at}/publish", forward: cookie, cache: 60s, {more} }}
 channels:
@@ -116,9 +121,11 @@ channels:
   own:
     address: own/{{user}}
     access: {{ read: "claims.sub == params.user", publish: "claims.sub == params.user" }}
+  halls:
+    address: halls/{{hall}}
+    access: {{ read: "has(claims.sub)", publish: "true", {halls} }}
 "#
-        );
-        Server::start(Path::new(env!("CARGO_BIN_EXE_tidegate")), &config)
+        )
     }
 }
 
@@ -257,4 +264,37 @@ async fn a_hook_that_is_down_denies_or_allows_as_the_config_says() {
         });
         back.await.expect("it is asked again");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reload_asks_about_watches_of_a_channel_that_asks_from_then_on() {
+    let application = Application::start().await;
+    let server = application.server("");
+    let mut watches = Vec::new();
+    for hall in ["ann", "ben"] {
+        for transport in [Transport::Sse, Transport::Ndjson, Transport::WebSocket] {
+            let mut ask = Ask::new(&format!("halls/{hall}"), false, Kind::History);
+            ask.headers = vec!["cookie: session=ann".to_owned()];
+            let mut watch = Watch::open(server.address(), transport, &ask).await.expect("let in");
+            assert_eq!(watch.next_frame().await.expect("a frame")["op"], "begin");
+            watches.push((hall, watch));
+        }
+    }
+    assert_eq!(kinds(&application.asked()), ["connect"]);
+    server.rewrite(&application.config("", "ask: watch"));
+    let mut wire = Wire::connect(server.admin(), None).await.expect("connected");
+    wire.send(&request(server.admin(), "POST", "/reload", &[], b"")).await.expect("sent");
+    let answer = wire.answer().await.expect("an answer");
+    assert_eq!(answer.body["watches"], json!({ "judged": 6, "changed": 0, "closed": 3 }), "{answer:?}");
+    // Each question once, and the answers hold.
+    assert_eq!(kinds(&application.asked()), ["watch", "watch"]);
+    assert_eq!(send(&server, "POST", "/v1/halls/ann", Some("ann"), "{}").await.head.status, 200);
+    for (hall, watch) in &mut watches {
+        let frame = watch.next_frame().await.expect("a frame");
+        match *hall {
+            "ann" => assert_eq!(frame["op"], "append", "{frame}"),
+            _ => assert_eq!((&frame["op"], &frame["code"]), (&json!("close"), &json!("forbidden")), "{frame}"),
+        }
+    }
+    assert!(application.asked().is_empty());
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 use tidegate_core::Kind;
@@ -14,6 +14,8 @@ use crate::reloading::{OWN, Policies, ann, reload, start};
 use crate::rig::{STREAMS, Stream, ask};
 
 const RELOADS: usize = 50;
+/// At least so many are published from one to the next.
+const BATCHES: u64 = 4;
 const ANNS: Policies = Policies {
     orders: r#"read: "has(claims.sub)", rows: "data.owner in ['ann', 'all']""#,
     talk: r#"read: "has(claims.sub)", rows: "data.owner in ['ann', 'all']""#,
@@ -92,8 +94,9 @@ async fn nothing_is_lost_or_shown_to_others_over_fifty_reloads() {
         }
     }
     let over = Arc::new(AtomicBool::new(false));
+    let made = Arc::new(AtomicU64::new(0));
     let publishing = {
-        let (over, at) = (over.clone(), server.address());
+        let (over, made, at) = (over.clone(), made.clone(), server.address());
         tokio::spawn(async move {
             let (mut publisher, token, mut n) = (Publisher::new(at), ann(), 0u64);
             loop {
@@ -110,11 +113,16 @@ async fn nothing_is_lost_or_shown_to_others_over_fifty_reloads() {
                     return n;
                 }
                 n += 1;
+                made.store(n, Ordering::SeqCst);
             }
         })
     };
     for round in 0..RELOADS {
+        let before = made.load(Ordering::SeqCst);
         reload(&server, if round % 2 == 0 { &BOBS } else { &ANNS }).await;
+        while made.load(Ordering::SeqCst) < before + BATCHES {
+            tokio::task::yield_now().await;
+        }
     }
     over.store(true, Ordering::SeqCst);
     let n = publishing.await.expect("published");

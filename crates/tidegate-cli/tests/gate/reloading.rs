@@ -203,18 +203,21 @@ async fn a_poll_that_waits_is_judged_anew() {
     let server = start(&OWN);
     put(&server, "orders", "1", "ann", 1).await;
     put(&server, "wide", "1", "ann", 1).await;
-    let poll = async |path: &str, keyed: bool, kind: Kind| {
+    let begun = async |path: &str, keyed: bool, kind: Kind| {
         let mut poll = Poll::new(server.address(), ask(path, keyed, kind, Some(&ann()))).wait("60s");
         poll.round().await.expect("a cursor");
         while poll.pop().is_some() {}
+        poll
+    };
+    let waits = |mut poll: Poll| {
         tokio::spawn(async move {
             let came = poll.round().await;
             (came, poll.pop())
         })
     };
-    let orders = poll("orders/eu", true, Kind::State).await;
-    let wide = poll("wide/eu", true, Kind::State).await;
-    let talk = poll("talk/eu", false, Kind::History).await;
+    let orders = waits(begun("orders/eu", true, Kind::State).await);
+    let wide = waits(begun("wide/eu", true, Kind::State).await);
+    let talk = waits(begun("talk/eu", false, Kind::History).await);
     let all = r#"read: "has(claims.sub)""#;
     reload(&server, &Policies { orders: all, talk: r#"read: "false""#, ..OWN }).await;
     type Waiting = tokio::task::JoinHandle<(Result<(), Ended>, Option<Value>)>;

@@ -4,6 +4,7 @@ mod door;
 mod leaks;
 mod lookups;
 mod publish;
+mod revision;
 
 use tidegate_core::{Frame, Mask, Offset, Problem};
 use tidegate_log::ReadLimit;
