@@ -248,7 +248,7 @@ impl Watches {
                 return;
             }
             for place in from..upto {
-                if let Some(live) = shared.live.get_mut(place).filter(|live| wanted(&live.entry)) {
+                if let Some(live) = shared.live.get_mut(place).filter(|live| !live.ended && wanted(&live.entry)) {
                     let order = change(&mut live.entry);
                     self.tell(live, order);
                 }
