@@ -231,7 +231,7 @@ fn encryption(config: &Config, keeper: Option<Arc<Keeper>>) -> Result<Option<Arc
         let authorities = authorities(&clients.ca)?;
         Ok::<_, StartError>(Clients { authorities, required: clients.required })
     });
-    Ok(Some(tidegate_transports::server_config(keeper, tls.min_version, clients.transpose()?)?))
+    Ok(Some(tidegate_transports::server_config(keeper, tls.min_version, tls.ciphers.clone(), clients.transpose()?)?))
 }
 
 /// A source reads the view before it starts, which may take a while.

@@ -41,7 +41,8 @@ impl Raw {
         Raw::at(server.admin())
     }
 
-    fn at(address: SocketAddr) -> Raw {
+    /// Connects to an address.
+    pub fn at(address: SocketAddr) -> Raw {
         let socket = TcpStream::connect(address).expect("connect");
         socket.set_read_timeout(Some(PATIENCE)).expect("timeout");
         socket.set_nodelay(true).expect("nodelay");

@@ -49,7 +49,7 @@ pub use proxies::{ForwardedBy, IpNet, Proxies};
 pub use read::{AnswerFigures, Answers};
 pub use resource::Resource;
 pub use revise::{Rejudged, Told};
-pub use tls::{Clients, server_config};
+pub use tls::{Clients, server_config, suite_name, suites};
 #[cfg(any(test, feature = "fuzzed"))]
 #[doc(hidden)]
 pub use websocket::fuzzed;

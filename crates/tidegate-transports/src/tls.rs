@@ -14,10 +14,12 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Once};
 use std::time::{Duration, SystemTime};
 
-use rustls::crypto::aws_lc_rs;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::{ResolvesServerCert, WebPkiClientVerifier};
 use rustls::version::{TLS12, TLS13};
-use rustls::{ProtocolVersion, RootCertStore, ServerConfig, SupportedProtocolVersion};
+use rustls::{
+    CipherSuite, ProtocolVersion, RootCertStore, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion,
+};
 use tidegate_core::{ErrorCode, Problem};
 use tidegate_wire::Line;
 use tokio::net::TcpStream;
@@ -61,18 +63,31 @@ pub struct Clients {
     pub required: bool,
 }
 
-/// What connections speak: TLS 1.3, and 1.2 unless the `oldest` is 1.3, with the suites of aws-lc-rs, all of which have
-/// forward secrecy and authenticate what they encrypt, and HTTP/2 or HTTP/1.1 inside. There is no renegotiation and no
-/// compression. The crypto provider is named here, so that nothing depends on what the process has installed.
+/// The suites that there are, the better first: those of aws-lc-rs, all of which have forward secrecy and authenticate
+/// what they encrypt.
+pub fn suites() -> &'static [SupportedCipherSuite] {
+    aws_lc_rs::DEFAULT_CIPHER_SUITES
+}
+
+/// Its name in the registry of IANA; rustls names those of TLS 1.3 differently.
+pub fn suite_name(suite: CipherSuite) -> String {
+    suite.as_str().unwrap_or_default().replacen("TLS13_", "TLS_", 1)
+}
+
+/// What connections speak: TLS 1.3, and 1.2 unless the `oldest` is 1.3, with these of the [`suites`], and HTTP/2 or
+/// HTTP/1.1 inside. There is no renegotiation and no compression. The crypto provider is named here, so that nothing
+/// depends on what the process has installed.
 ///
 /// # Errors
-/// If the provider does not work on this machine, or there is no authority of clients.
+/// If the provider does not work on this machine, no suite is of a version that is spoken, or there is no authority of
+/// clients.
 pub fn server_config(
     certificates: Arc<dyn ResolvesServerCert>,
     oldest: ProtocolVersion,
+    suites: Vec<SupportedCipherSuite>,
     clients: Option<Clients>,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
+    let provider = Arc::new(CryptoProvider { cipher_suites: suites, ..aws_lc_rs::default_provider() });
     let versions: &[&SupportedProtocolVersion] =
         if oldest == ProtocolVersion::TLSv1_3 { &[&TLS13] } else { &[&TLS13, &TLS12] };
     let builder = ServerConfig::builder_with_provider(provider.clone()).with_protocol_versions(versions)?;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   sample, four a second: CPU time of the process, how late passes end, memory
-//!      │ over a threshold for a second           all well below for a while
+//!      │ over a threshold for a second           all well below for a while, and less to tell
 //!      ▼                                                 ▼
 //!   calm ─────────► the low give way ─────────► the normal, too
 //!        ◄─────────                  ◄─────────
@@ -26,8 +26,8 @@ use tokio::sync::watch;
 use crate::tail::TailKey;
 use crate::tails::{Hold, Shared};
 use judge::Judge;
-use sample::Cpu;
 pub(crate) use sample::Sample;
+use sample::{Cpu, Growth};
 
 /// How often it is looked.
 const SAMPLE_EVERY: Duration = Duration::from_millis(250);
@@ -241,7 +241,7 @@ impl Load {
 
 /// Looks at the load for as long as there are tails.
 pub(crate) async fn monitor(tails: Weak<Shared>) {
-    let (mut cpu, mut judge) = (Cpu::new(), Judge::new(Instant::now()));
+    let (mut cpu, mut given, mut judge) = (Cpu::new(), Growth::new(), Judge::new(Instant::now()));
     let mut ticks = tokio::time::interval(SAMPLE_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -250,7 +250,7 @@ pub(crate) async fn monitor(tails: Weak<Shared>) {
         let load = tails.load();
         let lag = Duration::from_micros(load.lag_us.swap(0, Ordering::Relaxed));
         let Some(cpu) = cpu.part() else { continue };
-        let sample = Sample { cpu, lag, memory: tails.memory_part() };
+        let sample = Sample { cpu, lag, memory: tails.memory_part(), demand: given.rate(tails.given()) };
         load.figures.cpu_permille.store((cpu * 1_000.0) as u32, Ordering::Relaxed);
         load.figures.lag_us.store(lag.as_micros() as u64, Ordering::Relaxed);
         load.admission(sample.lag >= load.options.lag_max * CROWDED);

@@ -242,6 +242,11 @@ impl Shared {
         used as f64 / self.memory.max().max(1) as f64
     }
 
+    /// How often a record was given to a tail.
+    pub(crate) fn given(&self) -> u64 {
+        self.channels.values().map(|tails| tails.given()).sum()
+    }
+
     pub(crate) fn channels(&self) -> impl Iterator<Item = &Arc<ChannelTails>> {
         self.channels.values()
     }

@@ -51,6 +51,24 @@ fn tls_1_2_is_refused_where_1_3_is_the_oldest() {
     assert!(!good && said.contains("alert protocol version"), "{said}");
 }
 
+#[test]
+fn of_the_ciphers_only_those_of_the_config_are_spoken_and_the_first_wins() {
+    let config = "tls: { cert: cert.pem, key: key.pem, ciphers: [TLS_CHACHA20_POLY1305_SHA256, TLS_AES_256_GCM_SHA384, \
+                  TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384] }\nchannels: { a: { address: a } }\n";
+    let rig = Rig::start_as("chosen", config);
+    let (good, said) = handshake(&rig, &["-tls1_3"]);
+    assert!(good && said.contains("Cipher is TLS_CHACHA20_POLY1305_SHA256"), "{said}");
+    let (good, said) = handshake(&rig, &["-tls1_2"]);
+    assert!(good && said.contains("Cipher is ECDHE-ECDSA-AES256-GCM-SHA384"), "{said}");
+    for other in [
+        ["-tls1_3", "-ciphersuites", "TLS_AES_128_GCM_SHA256"],
+        ["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256"],
+    ] {
+        let (good, said) = handshake(&rig, &other);
+        assert!(!good && said.contains("handshake failure"), "{other:?}: {said}");
+    }
+}
+
 /// Nothing is compressed (CRIME), and nobody begins a handshake within a connection (CVE-2009-3555, and a cheap load).
 #[test]
 fn there_is_neither_compression_nor_renegotiation() {

@@ -68,6 +68,9 @@ pub(super) struct Tls {
     /// The oldest version that is spoken, `"1.2"` or `"1.3"`.
     #[schemars(default = "defaults::min_version", extend("enum" = ["1.2", "1.3"]))]
     min_version: Option<String>,
+    /// The cipher suites that are spoken, the better first, by the names of IANA; all of them are safe, so leave this out
+    /// unless a policy of yours names some: `[TLS_AES_256_GCM_SHA384, TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384]`.
+    ciphers: Option<Vec<String>>,
     /// Certificates of clients, which say who they are to those who show no token.
     clients: Option<Clients>,
 }
@@ -143,8 +146,9 @@ pub(super) struct Stream {
 
 /// When the server has more to do than it can: first the watches of channels with `priority: low` give way, then those with
 /// `normal`. A watch of the state is told less often, each change with its newest value (`notice degraded`), until there is room again
-/// (`notice restored`); events of a history are written later, in larger pieces. Nobody is cut, and nothing that counts is lost. While
-/// events are twice as late as `lag`, at most 100 new watches a second are let in; others are told when to come back.
+/// (`notice restored`); events of a history are written later, in larger pieces. Nobody is cut, and nothing that counts is lost. They
+/// go back when all is well below its threshold for five seconds (longer each time that this was too soon) and there is less to tell
+/// than when they gave way; if there is not, after two minutes it is tried. While events are twice as late as `lag`, at most 100 new watches a second are let in; others are told when to come back.
 #[derive(JsonSchema)]
 #[schemars(extend("required" = [] as [&str; 0], "additionalProperties" = false))]
 pub(super) struct Overload {

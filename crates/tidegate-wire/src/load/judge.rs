@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::sample::Sample;
+use super::sample::{CALM_PART, Sample};
 use super::{Level, LoadOptions};
 
 /// It has to be over a threshold for so long before anybody gives way, or more do.
@@ -10,6 +10,9 @@ const OVER: Duration = Duration::from_secs(1);
 /// It has to be calm for so long before anybody goes back; longer each time that this was too soon.
 const CALM: Duration = Duration::from_secs(5);
 const CALM_MAX: Duration = Duration::from_secs(120);
+/// While there is as much to tell as when they gave way, going back would only bring the load back. But perhaps it was
+/// something else: after this time it is tried.
+const TRY_AFTER: Duration = CALM_MAX;
 /// When it is over again within this time, it was too soon.
 const TOO_SOON: Duration = Duration::from_secs(60);
 
@@ -18,6 +21,10 @@ pub(super) struct Judge {
     /// When it was last not over, and last not calm.
     fine: Instant,
     busy: Instant,
+    /// When there was last as much to tell as when the load came.
+    pressed: Instant,
+    /// What there was to tell then, a second.
+    demand: f64,
     calm: Duration,
     /// When somebody last went back.
     went_back: Option<Instant>,
@@ -25,7 +32,7 @@ pub(super) struct Judge {
 
 impl Judge {
     pub(super) fn new(now: Instant) -> Judge {
-        Judge { level: Level::Calm, fine: now, busy: now, calm: CALM, went_back: None }
+        Judge { level: Level::Calm, fine: now, busy: now, pressed: now, demand: 0.0, calm: CALM, went_back: None }
     }
 
     pub(super) fn judge(&mut self, sample: &Sample, options: &LoadOptions, now: Instant) -> Level {
@@ -35,18 +42,30 @@ impl Judge {
         if !sample.is_calm(options) {
             self.busy = now;
         }
+        if sample.demand > 0.0 && sample.demand >= self.demand * CALM_PART {
+            self.pressed = now;
+        }
         if now - self.fine >= OVER && self.level < Level::Normal {
             let too_soon = self.went_back.take().is_some_and(|then| now - then < TOO_SOON);
             self.calm = if too_soon { (self.calm * 2).min(CALM_MAX) } else { self.calm };
+            // What was told at once then was too much; what is told less often is not known to be.
+            if self.level == Level::Calm {
+                self.demand = sample.demand;
+            }
             self.level = if self.level == Level::Calm { Level::Low } else { Level::Normal };
             self.fine = now;
-        } else if now - self.busy >= self.calm && self.level > Level::Calm {
+        } else if self.may_go_back(now) {
             self.level = if self.level == Level::Normal { Level::Low } else { Level::Calm };
             (self.busy, self.went_back) = (now, Some(now));
         } else if self.level == Level::Calm && now - self.busy >= TOO_SOON {
             self.calm = CALM;
         }
         self.level
+    }
+
+    fn may_go_back(&self, now: Instant) -> bool {
+        let calm = now - self.busy;
+        self.level > Level::Calm && calm >= self.calm && (now - self.pressed >= self.calm || calm >= TRY_AFTER)
     }
 }
 
@@ -69,10 +88,15 @@ mod tests {
 
         /// How long it takes with this CPU until the level is another one.
         fn until_change(&mut self, cpu: f64, max: Duration) -> Option<(Level, Duration)> {
+            self.until_change_with(cpu, 0.0, max)
+        }
+
+        /// The same with so much to tell.
+        fn until_change_with(&mut self, cpu: f64, demand: f64, max: Duration) -> Option<(Level, Duration)> {
             let (before, began) = (self.judge.level, self.now);
             while self.now - began < max {
                 self.now += STEP;
-                let sample = Sample { cpu, lag: Duration::ZERO, memory: 0.0 };
+                let sample = Sample { cpu, lag: Duration::ZERO, memory: 0.0, demand };
                 let level = self.judge.judge(&sample, &LoadOptions::default(), self.now);
                 if level != before {
                     return Some((level, self.now - began));
@@ -94,6 +118,19 @@ mod tests {
         assert_eq!(course.until_change(0.8, hour), None);
         assert_eq!(course.until_change(0.2, hour), Some((Level::Low, CALM)));
         assert_eq!(course.until_change(0.2, hour), Some((Level::Calm, CALM)));
+    }
+
+    #[test]
+    fn while_there_is_as_much_to_tell_nobody_goes_back_for_long() {
+        let mut course = Course::new();
+        let (hour, second) = (Duration::from_secs(3_600), Duration::from_secs(1));
+        assert_eq!(course.until_change_with(0.95, 1_000.0, hour), Some((Level::Low, second)));
+        // Those who gave way have made it calm.
+        assert_eq!(course.until_change_with(0.3, 900.0, TRY_AFTER / 2), None);
+        assert_eq!(course.until_change_with(0.3, 600.0, hour), Some((Level::Calm, CALM)));
+        // It may be something else that has gone.
+        assert_eq!(course.until_change_with(0.95, 1_000.0, hour), Some((Level::Low, second)));
+        assert_eq!(course.until_change_with(0.3, 1_000.0, hour), Some((Level::Calm, TRY_AFTER)));
     }
 
     #[test]

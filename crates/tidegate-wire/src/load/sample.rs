@@ -6,8 +6,8 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::LoadOptions;
 
-/// Well below a threshold is this part of it.
-const CALM_PART: f64 = 0.7;
+/// Well below something is this part of it.
+pub(super) const CALM_PART: f64 = 0.7;
 
 /// What is under load, and how much.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +15,8 @@ pub(crate) struct Sample {
     pub(crate) cpu: f64,
     pub(crate) lag: Duration,
     pub(crate) memory: f64,
+    /// What there would be to tell if nobody gave way: records given to tails, a second.
+    pub(crate) demand: f64,
 }
 
 impl Sample {
@@ -28,6 +30,24 @@ impl Sample {
         self.cpu < options.cpu_max * CALM_PART
             && self.lag < options.lag_max.mul_f64(CALM_PART)
             && self.memory < options.memory_max
+    }
+}
+
+/// How fast something grows.
+pub(super) struct Growth {
+    before: (Instant, u64),
+}
+
+impl Growth {
+    pub(super) fn new() -> Growth {
+        Growth { before: (Instant::now(), 0) }
+    }
+
+    /// A second, since the last call.
+    pub(super) fn rate(&mut self, count: u64) -> f64 {
+        let now = Instant::now();
+        let (then, before) = std::mem::replace(&mut self.before, (now, count));
+        count.saturating_sub(before) as f64 / (now - then).as_secs_f64().max(f64::MIN_POSITIVE)
     }
 }
 

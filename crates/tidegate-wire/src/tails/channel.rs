@@ -4,7 +4,7 @@
 //! `upto` and the ends of all tails belong together.
 
 use std::cmp::Reverse;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,8 @@ pub(crate) struct ChannelTails {
     memory: Arc<Memory>,
     registry: Mutex<Registry>,
     progressed: Notify,
+    /// How often a record was given to a tail.
+    given: AtomicU64,
     /// A tick may be due sooner than any that was.
     sooner: Notify,
 }
@@ -31,7 +33,8 @@ impl ChannelTails {
     pub(super) fn new(channel: Arc<Channel>, memory: Arc<Memory>) -> ChannelTails {
         let upto = channel.log.head();
         let registry = Mutex::new(Registry::new(upto));
-        ChannelTails { channel, memory, registry, progressed: Notify::new(), sooner: Notify::new() }
+        let (progressed, sooner, given) = (Notify::new(), Notify::new(), AtomicU64::new(0));
+        ChannelTails { channel, memory, registry, progressed, given, sooner }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Registry> {
@@ -41,6 +44,11 @@ impl ChannelTails {
     /// How many tails there are.
     pub(super) fn count(&self) -> usize {
         self.lock().len()
+    }
+
+    /// How often a record was given to a tail, whether it is told at once or with others.
+    pub(super) fn given(&self) -> u64 {
+        self.given.load(Ordering::Relaxed)
     }
 
     /// Ends when the tails have got further.
@@ -94,6 +102,7 @@ impl ChannelTails {
                 registry.push(&Sight::new(record, &self.channel.config), &mut fed);
             }
             registry.upto = upto;
+            self.given.fetch_add(fed.given, Ordering::Relaxed);
             for tail in fed.dirty {
                 tail.seal(&mut calls);
             }

@@ -38,6 +38,8 @@ pub(super) struct Fed {
     pub(super) ticks: Vec<(Instant, u64)>,
     /// Tails that have retired.
     pub(super) retired: Vec<Arc<Tail>>,
+    /// How often a record was given to a tail.
+    pub(super) given: u64,
 }
 
 impl Registry {
@@ -120,6 +122,7 @@ impl Registry {
                 fed.retired.push(tail.clone());
                 return;
             }
+            fed.given += 1;
             let Pushed { fresh, tick } = tail.push(sight, self.upto);
             if fresh {
                 fed.dirty.push(tail.clone());
