@@ -82,6 +82,10 @@ pub struct Value {
 
 /// The log's error as a client may see it; the operator's text goes to the server's log.
 pub(crate) fn read_problem(error: ReadError) -> Problem {
+    // A request that was accepted before the drain may come this far after it.
+    if matches!(error, ReadError::Closed) {
+        return Problem::new(ErrorCode::Draining, error.to_string());
+    }
     tracing::error!(%error, "a read of the log failed");
     Problem::new(ErrorCode::Internal, "the log could not be read")
 }

@@ -75,6 +75,9 @@ pub enum ReadError {
     /// The view store failed.
     #[error("the view store failed: {0}")]
     State(String),
+    /// The log was closed.
+    #[error("the log is closed")]
+    Closed,
     /// Rows were asked of a channel without a view.
     #[error("the channel is not keyed")]
     NotKeyed,

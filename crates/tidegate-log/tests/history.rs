@@ -38,6 +38,18 @@ impl Bench {
     }
 }
 
+/// Whoever still reads when a server stops is told so, and not that the disk is broken.
+#[test]
+fn rows_of_a_closed_log_are_refused_as_such() {
+    let bench = Bench::new(vec![ChannelSpec::keyed("rows")]);
+    let log = bench.open();
+    log.append(batch([upsert("rows", "k", "1", b"1".to_vec())])).expect("appended");
+    let rows = log.channel("rows").expect("rows");
+    assert_eq!(rows.rows(&scope("k"), None, ALL).expect("rows").rows.len(), 1);
+    log.close();
+    assert!(matches!(rows.rows(&scope("k"), None, ALL), Err(ReadError::Closed)));
+}
+
 #[test]
 fn age_and_bytes_trim_history_and_never_state() {
     let mut specs = vec![ChannelSpec::plain("old"), ChannelSpec::keyed("large")];

@@ -37,6 +37,7 @@ pub(crate) struct State {
     sync_failed: Arc<AtomicBool>,
     /// Something failed since the last opening.
     failed: AtomicBool,
+    closed: AtomicBool,
 }
 
 /// The state after one commit.
@@ -82,7 +83,10 @@ impl From<io::Error> for StateError {
 
 impl From<StateError> for ReadError {
     fn from(error: StateError) -> ReadError {
-        ReadError::State(error.to_string())
+        match &*error.0 {
+            redb::Error::DatabaseClosed => ReadError::Closed,
+            _ => ReadError::State(error.to_string()),
+        }
     }
 }
 
@@ -121,6 +125,7 @@ impl State {
             db: Mutex::new(None),
             sync_failed: Arc::default(),
             failed: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
         };
         if !names.iter().any(|name| name == FILE) {
             state.make()?;
@@ -184,7 +189,7 @@ impl State {
 
     pub(crate) fn snapshot(&self) -> Result<Snapshot, StateError> {
         let db = self.lock();
-        let read = db.as_ref().ok_or_else(closed)?.begin_read()?;
+        let read = db.as_ref().ok_or_else(|| self.gone())?.begin_read()?;
         Ok(Snapshot {
             rows: read.open_table(ROWS)?,
             touched: read.open_table(TOUCHED)?,
@@ -199,13 +204,13 @@ impl State {
 
     /// Begins a change of the state.
     pub(crate) fn begin(&self) -> Result<WriteTransaction, StateError> {
-        begin(self.lock().as_ref().ok_or_else(closed)?)
+        begin(self.lock().as_ref().ok_or_else(|| self.gone())?)
     }
 
     /// Has redb verify the checksums of the whole file.
     pub(crate) fn check(&self) -> Result<(), StateError> {
         let mut db = self.lock();
-        if db.as_mut().ok_or_else(closed)?.check_integrity()? {
+        if db.as_mut().ok_or_else(|| self.gone())?.check_integrity()? {
             return Ok(());
         }
         Err(StateError::damaged("the view store needed a repair"))
@@ -213,7 +218,17 @@ impl State {
 
     /// Closes the file in order.
     pub(crate) fn close(&self) {
-        drop(self.lock().take());
+        let mut db = self.lock();
+        self.closed.store(true, Ordering::Release);
+        drop(db.take());
+    }
+
+    /// Why there is no database: it was closed, or could not be opened anew after a failure.
+    fn gone(&self) -> StateError {
+        StateError(Arc::new(match self.closed.load(Ordering::Acquire) {
+            true => redb::Error::DatabaseClosed,
+            false => redb::Error::PreviousIo,
+        }))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Database>> {
@@ -226,10 +241,6 @@ fn begin(db: &Database) -> Result<WriteTransaction, StateError> {
     // Opening after a crash must not walk a large file.
     write.set_quick_repair(true);
     Ok(write)
-}
-
-fn closed() -> StateError {
-    StateError(Arc::new(redb::Error::DatabaseClosed))
 }
 
 impl Snapshot {
