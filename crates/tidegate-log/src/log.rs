@@ -122,7 +122,7 @@ impl Log {
     }
 
     /// Finishes what is queued, drains, releases the folder. Other clones find it closed; reads go on from memory and
-    /// open files as long as a clone lives.
+    /// open files as long as a clone lives, and those that need the view store end with [`ReadError::Closed`](crate::ReadError).
     pub fn close(self) {
         self.running.close();
     }

@@ -43,11 +43,16 @@ impl Bench {
 fn rows_of_a_closed_log_are_refused_as_such() {
     let bench = Bench::new(vec![ChannelSpec::keyed("rows")]);
     let log = bench.open();
-    log.append(batch([upsert("rows", "k", "1", b"1".to_vec())])).expect("appended");
+    // More than is held in memory.
+    for n in 0..2_000 {
+        log.append(batch([upsert("rows", "k", &n.to_string(), vec![b'1'; 4_000])])).expect("appended");
+    }
+    log.drain().expect("drained");
     let rows = log.channel("rows").expect("rows");
-    assert_eq!(rows.rows(&scope("k"), None, ALL).expect("rows").rows.len(), 1);
+    assert_eq!(rows.rows(&scope("k"), None, ALL).expect("rows").rows.len(), 2_000);
     log.close();
-    assert!(matches!(rows.rows(&scope("k"), None, ALL), Err(ReadError::Closed)));
+    let read = rows.rows(&scope("k"), None, ALL).map(|page| page.rows.len());
+    assert!(matches!(read, Err(ReadError::Closed)), "{read:?}");
 }
 
 #[test]
