@@ -1,27 +1,55 @@
 //! What a conflated watch is told at once: every key that changed, once, with its newest value.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use bytes::Bytes;
-use tidegate_core::{Frame, Key, Offset, Record};
+use tidegate_core::{Frame, Offset, Record};
 
 use super::sight::Sight;
 use super::view::View;
 use crate::config::ChannelConfig;
 use crate::frames::shown;
 
+/// So many changes wait to be merged by key. An event goes to thousands of conflated tails one after another, and to look a
+/// key up in the table of each would find none of them in the processor's cache; so each tail merges many at a time.
+const MERGED_AT_ONCE: usize = 256;
+
 /// Changes since the last tick, merged by key: of plain channels by address.
 #[derive(Default)]
 pub struct Tick {
-    keys: HashMap<(Arc<str>, Option<Key>), Pending>,
+    /// Those that are not merged yet, in their order.
+    came: Vec<Arc<Record>>,
+    keys: HashMap<First, Pending>,
     /// The last of the changes.
     last: Offset,
 }
 
+/// The first change of a key in the tick, by its key; it knows what the key had before.
+struct First(Arc<Record>);
+
+impl First {
+    fn name(&self) -> (&str, Option<&str>) {
+        (self.0.address.as_str(), self.0.key.as_deref())
+    }
+}
+
+impl PartialEq for First {
+    fn eq(&self, other: &First) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl Eq for First {}
+
+impl Hash for First {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name().hash(state);
+    }
+}
+
 struct Pending {
-    /// What the key had before the first of the changes.
-    before: Option<Bytes>,
     newest: Arc<Record>,
     count: u32,
 }
@@ -29,12 +57,12 @@ struct Pending {
 impl Tick {
     /// Whether nothing has changed.
     pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+        self.came.is_empty() && self.keys.is_empty()
     }
 
-    /// How many keys have changed.
+    /// How many keys have changed, or a few more.
     pub fn len(&self) -> usize {
-        self.keys.len()
+        self.keys.len() + self.came.len()
     }
 
     /// Adds a change, later than those before, if the view sees it; not one that concerns the whole channel, which has
@@ -54,13 +82,25 @@ impl Tick {
             return;
         }
         self.last = record.offset;
-        self.keys
-            .entry((record.address.shared(), record.key.clone()))
-            .and_modify(|pending| {
-                pending.newest = record.clone();
-                pending.count += 1;
-            })
-            .or_insert_with(|| Pending { before: record.before.clone(), newest: record.clone(), count: 1 });
+        self.came.push(record.clone());
+        if self.came.len() >= MERGED_AT_ONCE {
+            self.merge();
+        }
+    }
+
+    fn merge(&mut self) {
+        for record in self.came.drain(..) {
+            match self.keys.entry(First(record.clone())) {
+                Entry::Occupied(mut known) => {
+                    let pending = known.get_mut();
+                    pending.newest = record;
+                    pending.count += 1;
+                }
+                Entry::Vacant(free) => {
+                    free.insert(Pending { newest: record, count: 1 });
+                }
+            }
+        }
     }
 
     /// Ends the tick: its frames in the order of the newest changes. The last one has the cursor, since between two of
@@ -70,12 +110,13 @@ impl Tick {
         if self.is_empty() {
             return;
         }
-        let Tick { keys, last } = std::mem::take(self);
-        let mut changed: Vec<Pending> = keys.into_values().collect();
-        changed.sort_unstable_by_key(|pending| pending.newest.offset);
+        self.merge();
+        let Tick { keys, last, .. } = std::mem::take(self);
+        let mut changed: Vec<(First, Pending)> = keys.into_iter().collect();
+        changed.sort_unstable_by_key(|(_, pending)| pending.newest.offset);
         let mut held = None;
-        for Pending { before, newest, count } in changed {
-            let sight = Sight::since(&newest, before.as_ref(), config);
+        for (First(first), Pending { newest, count }) in changed {
+            let sight = Sight::since(&newest, first.before.as_ref(), config);
             let Some(shown) = shown(&sight, view, true) else { continue };
             let frame = |cursor| Frame::Change { record: newest.clone(), shown, conflated: Some(count), cursor };
             if let Some(before) = held.replace(frame(None)) {
