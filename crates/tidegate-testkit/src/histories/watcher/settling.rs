@@ -30,6 +30,8 @@ impl Watcher {
         self.report.catch_up_max = truth.since.elapsed();
         self.note("-- settling".to_owned());
         self.manner.rate = None;
+        // What the connection still had to say of other rights, nobody hears.
+        self.before = None;
         self.show_what_lasts();
         let deadline = Instant::now() + CATCH_UP;
         let mut poll = None;
