@@ -388,7 +388,7 @@ struct Allowed<'s, S> {
 
 impl<S: Sink> Sink for Allowed<'_, S> {
     async fn write(&mut self, chunks: &[Bytes], stands: Option<Cursor>) -> io::Result<()> {
-        if !self.rights.holds() && !self.rights.hold_what_is_told() {
+        if self.rights.reins.stops() || !self.rights.holds() && !self.rights.hold_what_is_told() {
             return Err(NOT_ALLOWED.into());
         }
         self.begun = true;

@@ -1,5 +1,6 @@
 //! By what a watch on the general path is reached from outside: a place for what it is told, and a bell.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tidegate_hub::{Keeper, Order, Standing, WatchHandle, WatchPlace};
@@ -10,6 +11,8 @@ use tokio::sync::Notify;
 pub struct Reins {
     held: Mutex<Held>,
     told: Notify,
+    /// The order that waits ends it, or says that it sees something else.
+    stops: AtomicBool,
 }
 
 /// What it has not heard yet.
@@ -42,9 +45,16 @@ impl Reins {
         }
     }
 
+    /// Whether it is to say nothing more before it has heard the next order: whoever was told that the order is given
+    /// relies on that.
+    pub(crate) fn stops(&self) -> bool {
+        self.stops.load(Ordering::Acquire)
+    }
+
     /// The next order, if it is there.
     pub(crate) fn take(&self) -> Option<Order> {
         let mut held = self.lock();
+        self.stops.store(false, Ordering::Release);
         match held.order.take() {
             Some(order) => Some(order),
             None => std::mem::take(&mut held.judge).then_some(Order::Judge),
@@ -83,7 +93,32 @@ impl Keeper for Reins {
             }
             (_, order) => Some(order),
         };
+        let stops = match &held.order {
+            Some(Order::End(_)) => true,
+            Some(Order::Renew(renewal)) => renewal.regard.is_some(),
+            Some(Order::Judge) | None => false,
+        };
+        self.stops.store(stops, Ordering::Release);
         drop(held);
         self.told.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_core::{ErrorCode, Problem};
+
+    use super::*;
+
+    #[test]
+    fn what_waits_for_an_end_says_nothing_more() {
+        let reins = Reins::new();
+        let place = WatchPlace { connection: 0, name: 0 };
+        reins.tell(place, Order::Judge);
+        assert!(!reins.stops(), "whether it is judged to see the same is not known yet");
+        reins.tell(place, Order::End(Problem::new(ErrorCode::TokenRevoked, "revoked")));
+        assert!(reins.stops());
+        assert!(matches!(reins.take(), Some(Order::End(_))));
+        assert!(!reins.stops());
     }
 }
