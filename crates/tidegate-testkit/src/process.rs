@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rand::Rng;
 use tidegate_bench::Process;
 
 /// A start that takes longer has failed, however slow the machine.
@@ -74,7 +75,8 @@ impl Server {
     }
 
     fn launch(binary: &Path, folder: Folder, config: &str, environment: &[(&str, &str)]) -> Result<Server, StartError> {
-        std::fs::write(folder.path().join("tidegate.yaml"), complete(config)).expect("write the config");
+        let completed = complete(config, port_that_stays(), port_that_stays());
+        std::fs::write(folder.path().join("tidegate.yaml"), completed).expect("write the config");
         let environment: Vec<(String, String)> =
             environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let (child, address, admin, output) = spawn(binary, folder.path(), &environment)?;
@@ -115,7 +117,8 @@ impl Server {
 
     /// Writes another config, for a reload: completed as for the start.
     pub fn rewrite(&self, config: &str) {
-        std::fs::write(self.folder().join("tidegate.yaml"), complete(config)).expect("write the config");
+        let completed = complete(config, self.address, self.admin);
+        std::fs::write(self.folder().join("tidegate.yaml"), completed).expect("write the config");
     }
 
     /// SIGTERM. Does not wait.
@@ -190,20 +193,31 @@ impl Folder {
     }
 }
 
-fn complete(config: &str) -> String {
+fn complete(config: &str, listen: SocketAddr, admin: SocketAddr) -> String {
     let has = |name: &str| config.lines().any(|line| line.starts_with(name));
     let mut text = String::new();
     for (name, line) in [
-        ("listen:", "listen: 127.0.0.1:0\n"),
-        ("admin:", "admin: { listen: 127.0.0.1:0 }\n"),
-        ("log:", "log: { path: ./data }\n"),
+        ("listen:", format!("listen: {listen}\n")),
+        ("admin:", format!("admin: {{ listen: {admin} }}\n")),
+        ("log:", "log: { path: ./data }\n".to_owned()),
     ] {
         if !has(name) {
-            text.push_str(line);
+            text.push_str(&line);
         }
     }
     text.push_str(config.trim_start_matches('\n'));
     text
+}
+
+/// A port of loopback that is free, and still is when its server comes back after a death: the system gives none from
+/// here to those who connect, least of all to a client of ours that tries to connect to it.
+fn port_that_stays() -> SocketAddr {
+    loop {
+        let address = SocketAddr::from(([127, 0, 0, 1], rand::rng().random_range(10_000..32_000)));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
 }
 
 /// Writes a real port where the config let the system choose.

@@ -1,6 +1,6 @@
 //! One server, all its histories at once, and its deaths.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -25,18 +25,15 @@ pub(super) async fn run(options: &Options, first: u64, count: u64) -> Report {
     let plans: Vec<Arc<Plan>> =
         (first..first + count).map(|number| Arc::new(Plan::new(options.seed, number))).collect();
     let mut rng = rng(options.seed, first, 1_000);
-    // Below the ports that the system hands out: while the server is down nobody else may get its
-    // port, least of all a client of ours that tries to connect to it.
-    let (listen, admin) = (fixed_port(&mut rng), fixed_port(&mut rng));
     let journal = if rng.random_bool(0.7) { "1MiB" } else { "64MiB" };
     let channels: String = plans.iter().map(|plan| plan.config()).collect();
     let config = format!(
-        "listen: {listen}\nadmin: {{ listen: {admin} }}\nheartbeat: 5s\n\
+        "heartbeat: 5s\n\
          log: {{ path: ./data, journal_bytes: {journal}, segment_bytes: 1MiB }}\n{GATE}channels:\n{channels}"
     );
     let binary = options.binary.clone();
     let server = tokio::task::spawn_blocking(move || Server::start(&binary, &config)).await.expect("the server starts");
-    let address = server.address();
+    let servers = (server.address(), server.admin());
     let progress = Arc::new(AtomicU64::new(0));
     let (over, until) = watch::channel(false);
     let planned = plans.iter().map(|plan| plan.batches as u64).sum();
@@ -45,7 +42,7 @@ pub(super) async fn run(options: &Options, first: u64, count: u64) -> Report {
 
     let mut histories = JoinSet::new();
     for plan in plans {
-        histories.spawn(Box::pin(history((address, admin), plan, options.seed, progress.clone())));
+        histories.spawn(Box::pin(history(servers, plan, options.seed, progress.clone())));
     }
     let mut report = Report::default();
     while let Some(done) = histories.join_next().await {
@@ -152,13 +149,4 @@ async fn reap(
         }
     }
     (server, report)
-}
-
-fn fixed_port(rng: &mut impl Rng) -> SocketAddr {
-    loop {
-        let address = SocketAddr::from(([127, 0, 0, 1], rng.random_range(10_000..32_000)));
-        if TcpListener::bind(address).is_ok() {
-            return address;
-        }
-    }
 }
