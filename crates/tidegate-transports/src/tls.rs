@@ -74,8 +74,8 @@ pub fn suite_name(suite: CipherSuite) -> String {
     suite.as_str().unwrap_or_default().replacen("TLS13_", "TLS_", 1)
 }
 
-/// What connections speak: TLS 1.3, and 1.2 unless the `oldest` is 1.3, with these of the [`suites`], and HTTP/2 or
-/// HTTP/1.1 inside. There is no renegotiation and no compression. The crypto provider is named here, so that nothing
+/// What connections speak: TLS 1.3, and 1.2 unless the `oldest` is 1.3, with the first of `chosen` that the client has,
+/// or where nothing was chosen with the one of the [`suites`] that it likes best, and HTTP/2 or HTTP/1.1 inside. There is no renegotiation and no compression. The crypto provider is named here, so that nothing
 /// depends on what the process has installed.
 ///
 /// # Errors
@@ -84,10 +84,12 @@ pub fn suite_name(suite: CipherSuite) -> String {
 pub fn server_config(
     certificates: Arc<dyn ResolvesServerCert>,
     oldest: ProtocolVersion,
-    suites: Vec<SupportedCipherSuite>,
+    chosen: Option<Vec<SupportedCipherSuite>>,
     clients: Option<Clients>,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
-    let provider = Arc::new(CryptoProvider { cipher_suites: suites, ..aws_lc_rs::default_provider() });
+    let own_order = chosen.is_some();
+    let cipher_suites = chosen.unwrap_or_else(|| suites().to_vec());
+    let provider = Arc::new(CryptoProvider { cipher_suites, ..aws_lc_rs::default_provider() });
     let versions: &[&SupportedProtocolVersion] =
         if oldest == ProtocolVersion::TLSv1_3 { &[&TLS13] } else { &[&TLS13, &TLS12] };
     let builder = ServerConfig::builder_with_provider(provider.clone()).with_protocol_versions(versions)?;
@@ -101,6 +103,7 @@ pub fn server_config(
         }
     };
     let mut config = builder.with_cert_resolver(certificates);
+    config.ignore_client_order = own_order;
     config.alpn_protocols = ALPN.map(<[u8]>::to_vec).into();
     // Tickets, so that thousands who come back do not cost a signature each, and no memory.
     config.ticketer = aws_lc_rs::Ticketer::new()?;

@@ -19,8 +19,8 @@ pub struct TlsConfig {
     pub key: PathBuf,
     /// The oldest version that is spoken.
     pub min_version: ProtocolVersion,
-    /// What is spoken with, the better first; at least one of a version that is spoken.
-    pub ciphers: Vec<SupportedCipherSuite>,
+    /// What is spoken with, the better first; at least one of a version that is spoken. `None`: as clients like it.
+    pub ciphers: Option<Vec<SupportedCipherSuite>>,
     /// What is asked of clients.
     pub clients: Option<ClientsConfig>,
 }
@@ -47,10 +47,8 @@ pub(super) fn read(reader: Reader, field: Option<Field>, folder: &Path) -> Optio
             Err(Complaint::new("no version that is spoken").help("write `\"1.2\"` or `\"1.3\"`; older ones are broken"))
         }
     });
-    let ciphers = match fields.get("ciphers") {
-        Some(field) => field.list(true, cipher).filter(|ciphers| speaks(&field, ciphers, min_version)),
-        None => Some(suites().to_vec()),
-    };
+    let ciphers = fields
+        .optional("ciphers", |field| field.list(true, cipher).filter(|ciphers| speaks(field, ciphers, min_version)));
     let clients = fields.optional("clients", |field| clients(reader, field, folder));
     fields.finish();
     let cert = cert.and_then(|field| field.parse(file));
