@@ -24,10 +24,15 @@ pub struct Catalog {
 
 /// Of the channels that policies look into.
 struct Registers {
-    lookups: ArcSwap<Lookups>,
-    by_id: ArcSwap<HashMap<ChannelId, Arc<Register>>>,
+    now: ArcSwap<Looked>,
     /// There are others.
     replaced: Notify,
+}
+
+/// What policies look into at one time. Both are replaced at once, so that nobody sees one of them older than the other.
+struct Looked {
+    lookups: Lookups,
+    by_id: HashMap<ChannelId, Arc<Register>>,
 }
 
 impl Catalog {
@@ -83,21 +88,19 @@ impl Catalog {
 
     /// Whether deciding about a target may read the disk, for what is looked up.
     pub(crate) fn lookups_block(&self, target: &Target) -> bool {
-        !self.registers.lookups.load().is_empty()
+        !self.registers.now.load().lookups.is_empty()
             && self.resolve(target).is_ok_and(|channel| channel.policies().lookups.blocks())
     }
 
     /// What policies look into now.
-    pub(crate) fn lookups(&self) -> Arc<Lookups> {
-        self.registers.lookups.load_full()
+    pub(crate) fn lookups(&self) -> Lookups {
+        self.registers.now.load().lookups.clone()
     }
 
     /// They look into these from now on.
     pub(crate) fn look_into(&self, lookups: Lookups) {
-        let Registers { lookups: own, by_id, replaced } = &*self.registers;
-        by_id.store(Arc::new(Registers::named(&lookups)));
-        own.store(Arc::new(lookups));
-        replaced.notify_one();
+        self.registers.now.store(Arc::new(Looked::at(lookups)));
+        self.registers.replaced.notify_one();
     }
 
     /// Calls those who have looked something up whenever it changes. Runs for the life of the hub.
@@ -113,7 +116,7 @@ impl Catalog {
     /// Those that there are now, for ever.
     async fn keep_these(&self) {
         let mut keeping = tokio::task::JoinSet::new();
-        for register in self.registers.by_id.load().values().cloned() {
+        for register in self.registers.now.load().by_id.values().cloned() {
             keeping.spawn(async move {
                 loop {
                     // The first time it reads all rows, before somebody has to wait for that.
@@ -131,7 +134,7 @@ impl Catalog {
         if let Some(channel) = self.by_id.get(&id) {
             channel.notify();
         }
-        if let Some(register) = self.registers.by_id.load().get(&id) {
+        if let Some(register) = self.registers.now.load().by_id.get(&id) {
             register.moved.notify_one();
         }
     }
@@ -149,12 +152,14 @@ impl Catalog {
 
 impl Registers {
     fn new(lookups: Lookups) -> Registers {
-        let by_id = ArcSwap::from_pointee(Registers::named(&lookups));
-        Registers { lookups: ArcSwap::from_pointee(lookups), by_id, replaced: Notify::new() }
+        Registers { now: ArcSwap::from_pointee(Looked::at(lookups)), replaced: Notify::new() }
     }
+}
 
-    fn named(lookups: &Lookups) -> HashMap<ChannelId, Arc<Register>> {
-        lookups.iter().map(|register| (ChannelId::of(register.name()), register.clone())).collect()
+impl Looked {
+    fn at(lookups: Lookups) -> Looked {
+        let by_id = lookups.iter().map(|register| (ChannelId::of(register.name()), register.clone())).collect();
+        Looked { lookups, by_id }
     }
 }
 
