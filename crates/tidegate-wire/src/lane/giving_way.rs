@@ -99,11 +99,8 @@ impl Lane {
             (Turn::Back, None) => return false,
         };
         let (voice, channel) = (watch.voice(), hold.channel().clone());
-        let stands = Box::new(hold.cursor(upto));
-        let left = std::mem::replace(
-            &mut watch.state,
-            State::Walking(Walking { walk: None, stands: Some(stands), unsaid: None }),
-        );
+        let stands = hold.cursor(upto);
+        let left = std::mem::replace(&mut watch.state, State::Walking(Walking::said(Some(stands), None)));
         self.release(left);
         let said =
             Said { watch: Some(voice), bytes: notice_frame(encoding, code, message), stands: None, written: None };

@@ -91,7 +91,7 @@ impl Lane {
         let over = Over { regard, stands, encoding, chain: watch.chain };
         let sink = connection.sink(Voice { name: watch.name, life: watch.life });
         let walk = runtime.spawn(go_over(tails, over, sink)).abort_handle();
-        let walking = State::Walking(Walking { walk: Some(walk), stands: stands.map(Box::new), unsaid: None });
+        let walking = State::Walking(Walking::said(stands, Some(walk)));
         let before = std::mem::replace(&mut watch.state, walking);
         self.release(before);
     }

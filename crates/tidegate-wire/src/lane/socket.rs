@@ -105,6 +105,13 @@ pub(super) struct Walking {
     pub(super) unsaid: Option<Box<Unsaid>>,
 }
 
+impl Walking {
+    /// Of one that has said how it began.
+    pub(super) fn said(stands: Option<Cursor>, walk: Option<AbortHandle>) -> Walking {
+        Walking { walk, stands: stands.map(Box::new), unsaid: None }
+    }
+}
+
 /// A watch that has still to say how it began.
 #[derive(Default)]
 pub(super) struct Unsaid {

@@ -315,9 +315,9 @@ impl Lane {
         let State::Late(seat, _) = std::mem::replace(&mut watch.state, State::Walking(Walking::default())) else {
             return;
         };
-        let (tail, stands) = (seat.tail, Box::new(seat.hold.cursor(place.upto)));
+        let (tail, stands) = (seat.tail, seat.hold.cursor(place.upto));
         let walk = self.runtime.spawn(catch_up(tails, seat.hold, place, sink(voice)));
-        watch.state = State::Walking(Walking { walk: Some(walk.abort_handle()), stands: Some(stands), unsaid: None });
+        watch.state = State::Walking(Walking::said(Some(stands), Some(walk.abort_handle())));
         self.let_go(tail);
     }
 
