@@ -13,6 +13,16 @@ impl Millis {
         Millis(since.as_millis() as u64)
     }
 
+    /// That many seconds after 1970; as late as can be said where that is more.
+    pub fn of_seconds(seconds: u64) -> Millis {
+        Millis(seconds.saturating_mul(1_000))
+    }
+
+    /// Whole seconds since 1970, as tokens have them.
+    pub fn seconds(self) -> u64 {
+        self.0 / 1_000
+    }
+
     /// Reads RFC 3339 text with any offset, such as `2026-11-21T21:08:13.123Z` or
     /// `2026-11-22T11:08:13+14:00`. Digits below the millisecond are dropped; a time before 1970 is
     /// taken as 1970, since no record is older.

@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde_json::json;
+use tidegate_core::Millis;
 use tidegate_core::principal::{Principal, Shown, Vouched};
 
 use crate::cache::IDLE_SECONDS;
@@ -67,7 +68,7 @@ impl Gate {
     /// # Errors
     /// Why it is nobody.
     pub async fn identify(&self, credential: &Credential) -> Result<Principal, Refusal> {
-        self.identify_at(credential, now()).await
+        self.identify_at(credential, Millis::now().seconds()).await
     }
 
     /// The same, in a given second since 1970.
@@ -93,7 +94,7 @@ impl Gate {
     pub fn check(&self, principal: &Principal) -> Result<(), Refusal> {
         self.keys.check(principal)?;
         self.issuers.check(principal)?;
-        self.revocations.check(principal, now())
+        self.revocations.check(principal, Millis::now().seconds())
     }
 
     /// How often [`forget_idle`](Gate::forget_idle) is worth calling.
@@ -101,7 +102,7 @@ impl Gate {
 
     /// Forgets tokens that nobody has shown for a while. Returns with nothing done where it is called too often.
     pub fn forget_idle(&self) {
-        self.issuers.forget_idle(now());
+        self.issuers.forget_idle(Millis::now().seconds());
     }
 
     /// Whether issuers are asked about tokens.
@@ -112,7 +113,7 @@ impl Gate {
     /// Asks issuers again about tokens by whose digests somebody goes on, those whose answers end within `soon`. Returns how
     /// many are not active any more: [`check`](Gate::check) refuses whose they are, and long-polls hear of it.
     pub async fn ask_again(&self, live: &HashSet<[u8; 32]>, soon: Duration) -> usize {
-        let lost = self.issuers.ask_again(live, soon.as_secs(), now()).await;
+        let lost = self.issuers.ask_again(live, soon.as_secs(), Millis::now().seconds()).await;
         if lost > 0 {
             self.revocations.tell();
         }
@@ -145,9 +146,4 @@ impl Gate {
         };
         Ok(vouched.into())
     }
-}
-
-/// Seconds since 1970.
-pub(crate) fn now() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -24,13 +24,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tidegate_core::Millis;
 
 use crate::cache::Cache;
 use crate::config::{ConfigError, FetchConfig};
 use crate::digest::Digest;
 use crate::fetch::Fetcher;
 use crate::flight::Flights;
-use crate::gate::now;
 use crate::secret::Secret;
 use breaker::Breaker;
 use sign::Signer;
@@ -170,7 +170,7 @@ impl Hooks {
     pub async fn ask(&self, hook: Hook, data: String) -> Result<Allowed, Denied> {
         match self.asker(hook) {
             None => Ok(Allowed::default()),
-            Some(asker) => asker.ask(data, hook != Hook::Publish, now()).await,
+            Some(asker) => asker.ask(data, hook != Hook::Publish, Millis::now().seconds()).await,
         }
     }
 
@@ -223,7 +223,7 @@ impl Application {
         if !self.breaker.admits(Instant::now()) {
             return Err(Denied::Down("it has failed several times in a row; it is tried again in a moment".into()));
         }
-        let timestamp = now();
+        let timestamp = Millis::now().seconds();
         let body = format!(r#"{{"type":"tidegate.{name}","timestamp":{timestamp},"data":{data}}}"#);
         let headers = self.signer.headers(timestamp, &body);
         let answer = self.fetcher.post_json(&self.url, &headers, body).await;

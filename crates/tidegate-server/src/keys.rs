@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use tidegate_core::{ErrorCode, Problem};
+use tidegate_core::{ErrorCode, Millis, Problem};
 use tidegate_gate::{ApiKeys, CreatedKey, KeyError, NewKey};
 use tidegate_hub::Hub;
 use tidegate_log::{Batch, ReadError};
-
-use crate::revoked::now;
 
 /// Under what the log keeps them.
 const KIND: &str = "keys";
@@ -27,7 +25,7 @@ pub(crate) async fn restore(hub: &Hub) -> Result<Arc<ApiKeys>, ReadError> {
 
 /// Makes a key. It is durable, and taken, when this returns.
 pub(crate) async fn create(hub: &Hub, keys: &ApiKeys, new: &NewKey) -> Result<CreatedKey, Problem> {
-    let created = keys.create(new, now()).map_err(refused)?;
+    let created = keys.create(new, Millis::now().seconds()).map_err(refused)?;
     hub.keep(Batch::keeping(KIND, &created.id, created.entry.clone())).await?;
     keys.load(&created.entry).map_err(refused)?;
     tracing::info!(id = created.id, name = new.name, "an API key was made");
@@ -37,7 +35,7 @@ pub(crate) async fn create(hub: &Hub, keys: &ApiKeys, new: &NewKey) -> Result<Cr
 /// Ends a key: for whoever asks and who watches at once, and then durably. Returns how many watches it ends; `None`: there
 /// is no such key.
 pub(crate) async fn revoke(hub: &Hub, keys: &ApiKeys, id: &str) -> Result<Option<usize>, Problem> {
-    let Some(entry) = keys.revoke(id, now()).map_err(refused)? else { return Ok(None) };
+    let Some(entry) = keys.revoke(id, Millis::now().seconds()).map_err(refused)? else { return Ok(None) };
     let ended = hub.watches().end_refused();
     hub.keep(Batch::keeping(KIND, id, entry)).await.map_err(|problem| {
         problem.hint("the key is refused now, but a restart would take it again: repeat this when the log is well")

@@ -29,10 +29,10 @@ pub(crate) async fn revoke(
     revocations: &Revocations,
     new: NewRevocation,
 ) -> Result<(Arc<Revocation>, usize), Problem> {
-    for id in revocations.purge(now()) {
+    for id in revocations.purge(Millis::now().seconds()) {
         hub.keep(Batch::forgetting(KIND, &id)).await?;
     }
-    let (revocation, entry) = revocations.create(new, now()).map_err(refused)?;
+    let (revocation, entry) = revocations.create(new, Millis::now().seconds()).map_err(refused)?;
     hub.keep(Batch::keeping(KIND, &revocation.id, entry.clone())).await?;
     revocations.load(&entry).map_err(refused)?;
     let ended = hub.watches().end_refused();
@@ -42,16 +42,11 @@ pub(crate) async fn revoke(
 
 /// Takes a revocation back. Returns whether it was there.
 pub(crate) async fn take_back(hub: &Hub, revocations: &Revocations, id: &str) -> Result<bool, Problem> {
-    if !revocations.list(now()).iter().any(|own| &*own.id == id) {
+    if !revocations.list(Millis::now().seconds()).iter().any(|own| &*own.id == id) {
         return Ok(false);
     }
     hub.keep(Batch::forgetting(KIND, id)).await?;
     Ok(revocations.remove(id))
-}
-
-/// Seconds since 1970.
-pub(crate) fn now() -> u64 {
-    Millis::now().0 / 1_000
 }
 
 fn refused(error: RevocationError) -> Problem {

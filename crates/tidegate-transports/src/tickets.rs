@@ -67,13 +67,13 @@ pub(crate) async fn answer(
     let target =
         address.map(|text| Target::parse(&text).map_err(|error| invalid(format!("`{text}` is no address: {error}"))));
     let target = target.transpose()?;
-    let now = now();
+    let now = Millis::now().seconds();
     let issued = gateway
         .gate
         .tickets()
         .issue(caller.principal(), target.as_ref().map(Target::as_str), now)
         .map_err(|refusal| caller::refused(&refusal))?;
-    let expires = Millis(issued.ends.saturating_mul(1_000)).to_string();
+    let expires = Millis::of_seconds(issued.ends).to_string();
     let ticket =
         json!({ "ticket": issued.text.expose(), "expires": expires, "expires_in": issued.ends.saturating_sub(now) });
     Ok(answer::with_body(201, "application/json", ticket.to_string()))
@@ -101,7 +101,7 @@ pub(crate) fn caller(
         gateway.audit.stranger(&refusal, headers, visitor.address);
         caller::refused(&refusal)
     };
-    let shown = gateway.gate.tickets().show(&Secret::new(ticket), now()).map_err(refused)?;
+    let shown = gateway.gate.tickets().show(&Secret::new(ticket), Millis::now().seconds()).map_err(refused)?;
     Caller::with_ticket(gateway, visitor, shown)
 }
 
@@ -121,14 +121,14 @@ pub(crate) fn seat(
         resumed: after.map(named),
         watch: id.to_string().into(),
     };
-    let replaced = gateway.gate.tickets().seat(ticket, wanted, now()).map_err(|refusal| caller::refused(&refusal))?;
+    let replaced = gateway
+        .gate
+        .tickets()
+        .seat(ticket, wanted, Millis::now().seconds())
+        .map_err(|refusal| caller::refused(&refusal))?;
     let Some(replaced) = replaced.and_then(|id| id.parse().ok()) else { return Ok(()) };
     if let Some((_, handle)) = gateway.hub.watches().find(replaced) {
         handle.tell(Order::End(Problem::new(ErrorCode::TicketUsed, "the watch goes on elsewhere with its ticket")));
     }
     Ok(())
-}
-
-fn now() -> u64 {
-    Millis::now().0 / 1_000
 }

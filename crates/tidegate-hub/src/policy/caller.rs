@@ -80,8 +80,8 @@ impl Caller {
             return Ok(());
         }
         let checked = match &self.principal {
-            Some(principal) => requires.check(principal, now.0 / 1_000),
-            None => requires.check(&Principal::anonymous(), now.0 / 1_000),
+            Some(principal) => requires.check(principal, now.seconds()),
+            None => requires.check(&Principal::anonymous(), now.seconds()),
         };
         checked.map_err(|refusal| {
             let problem = refusal.problem();
@@ -95,7 +95,7 @@ impl Caller {
     /// When its sign-in is too old.
     pub(crate) fn sign_in_ends(&self, requires: &StepUp) -> Option<Millis> {
         let until = requires.until(self.principal.as_ref()?)?;
-        Some(Millis(until.saturating_mul(1_000)))
+        Some(Millis::of_seconds(until))
     }
 
     pub(super) fn claims(&self) -> Value<'_> {

@@ -13,7 +13,6 @@ use tidegate_gate::{ListedKey, NewKey};
 use super::writing::{body, no_page};
 use super::{Admin, problem, with_type};
 use crate::keys;
-use crate::revoked::now;
 
 /// What may be sent.
 const SHOWN: &str = r#"{"name":"billing","subject":"shop","scopes":["orders"],"expires":"2030-01-01T00:00:00Z"}"#;
@@ -58,7 +57,7 @@ impl Admin {
         let Asked { name, subject, scopes, expires } = body(request, SHOWN).await?;
         let wrong = |detail: &str| Problem::new(ErrorCode::Invalid, detail).hint(format!("send such as {SHOWN}"));
         let expires = expires.map(|text| match Millis::parse_rfc3339(&text) {
-            Some(time) if time.0 / 1_000 > now() => Ok(time.0 / 1_000),
+            Some(time) if time.seconds() > Millis::now().seconds() => Ok(time.seconds()),
             Some(_) => Err(wrong("`expires` is over")),
             None => Err(wrong("`expires` is no time of RFC 3339")),
         });
@@ -93,7 +92,7 @@ impl Admin {
 
 fn shown(key: &ListedKey) -> Value {
     let ListedKey { id, name, subject, scopes, created, expires, revoked } = key;
-    let time = |seconds: u64| Millis(seconds.saturating_mul(1_000)).to_string();
+    let time = |seconds: u64| Millis::of_seconds(seconds).to_string();
     json!({
         "id": id,
         "name": name,

@@ -13,7 +13,7 @@ use tidegate_hub::{Order, WatchId};
 
 use super::writing::{body, no_page};
 use super::{Admin, problem, with_type};
-use crate::revoked::{now, revoke, take_back};
+use crate::revoked::{revoke, take_back};
 
 /// What may be sent.
 const SHOWN: &str = r#"{"subject":"ann","issuer":"https://id.example.org","until":"2030-01-01T00:00:00Z"}"#;
@@ -50,7 +50,7 @@ impl Admin {
     }
 
     fn list_revocations(&self) -> Response<Full<Bytes>> {
-        let list: Vec<Value> = self.revocations.list(now()).iter().map(|own| shown(own)).collect();
+        let list: Vec<Value> = self.revocations.list(Millis::now().seconds()).iter().map(|own| shown(own)).collect();
         json_of(&json!({ "count": list.len(), "revocations": list }))
     }
 
@@ -60,7 +60,7 @@ impl Admin {
         let Asked { subject, token_id, api_key, watch, issuer, until } = asked;
         let wrong = |detail: &str| Problem::new(ErrorCode::Invalid, detail).hint(format!("send such as {SHOWN}"));
         let until = until.map(|text| match Millis::parse_rfc3339(&text) {
-            Some(time) => Ok(time.0 / 1_000),
+            Some(time) => Ok(time.seconds()),
             None => Err(wrong("`until` is no time of RFC 3339")),
         });
         let until = until.transpose()?;
@@ -112,7 +112,7 @@ impl Admin {
 
 fn shown(revocation: &Revocation) -> Value {
     let Revocation { id, what, name, issuer, since, until } = revocation;
-    let time = |seconds: u64| Millis(seconds.saturating_mul(1_000)).to_string();
+    let time = |seconds: u64| Millis::of_seconds(seconds).to_string();
     let mut shown = json!({ "id": id, "issuer": issuer, "since": time(*since), "until": until.map(time) });
     shown[what.as_str()] = (**name).into();
     shown
