@@ -5,10 +5,17 @@
 //! read others, so the schema cannot fall behind the reader. Nothing constructs them.
 #![allow(dead_code, reason = "the derive reads the shapes; nothing constructs them")]
 
+mod channel;
+pub(super) mod defaults;
+mod gate;
+
 use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Value, json};
+
+pub(super) use channel::{Access, Channel, Idempotency, Requires, Retain};
+pub(super) use gate::{AddressLimits, CallerLimits, Gate, Introspection, Issuer, Limits};
 
 /// The config of one Tidegate. `${NAME}` in any value is replaced by that environment variable;
 /// `$${` stands for a literal `${`.
@@ -241,295 +248,6 @@ pub(super) struct Hooks {
     down: Option<String>,
 }
 
-/// How callers say who they are.
-#[derive(JsonSchema)]
-#[schemars(extend("required" = [] as [&str; 0], "additionalProperties" = false))]
-pub(super) struct Gate {
-    /// Whose access tokens are accepted, by a name for people.
-    issuers: Option<BTreeMap<String, Issuer>>,
-    /// The URL of this server as clients know it, where it is not the one that they ask (behind a proxy that changes it):
-    /// told to who is refused, with where to get a token (RFC 9728).
-    resource: Option<String>,
-    /// How long a ticket is good, which a browser takes for a watch whose request cannot have headers: 5s to 10m.
-    #[schemars(default = "defaults::ticket_age")]
-    ticket_age: Option<String>,
-    /// Hosts of issuers, as `host` or `host:port`, that may be at private addresses and without TLS. What is fetched
-    /// may lead to no other place inside; loopback, where a URL names it literally, needs no entry.
-    allow_hosts: Option<Vec<String>>,
-    /// How much one caller may do. Without it everybody may do as much as there is room for.
-    limits: Option<Limits>,
-}
-
-/// How much each network address (of IPv6 each /64), each subject, from wherever, and each API key may do. Who does more is
-/// answered with 429 and `Retry-After`.
-#[derive(JsonSchema)]
-#[schemars(extend("required" = [] as [&str; 0], "additionalProperties" = false))]
-pub(super) struct Limits {
-    /// Of all who come from one network address.
-    address: Option<AddressLimits>,
-    /// Of one subject of one issuer.
-    subject: Option<CallerLimits>,
-    /// Of one API key.
-    api_key: Option<CallerLimits>,
-}
-
-/// Limits of one network address, subject or API key. A rate is an amount in a second, a minute or an hour, `600/m`, which
-/// may come all at once from who has been quiet; or so many at once: `600/m burst 50`. What is not given is not limited.
-#[derive(JsonSchema)]
-#[schemars(extend("required" = [] as [&str; 0], "additionalProperties" = false))]
-pub(super) struct CallerLimits {
-    /// Requests of HTTP: reads, polls, publishes, and those that begin a watch or a WebSocket.
-    requests: Option<String>,
-    /// Watches begun, also on a WebSocket.
-    watches: Option<String>,
-    /// Publishes, also on a WebSocket; a batch is one.
-    publishes: Option<String>,
-    /// Bytes of the bodies of publishes: `1MB/s burst 16MB`. A body that is larger than the burst takes all of it.
-    published_bytes: Option<String>,
-    /// Bytes that watches are told live. Who is told more is not refused: its watches of the state are told as with `overload.rate`
-    /// (`notice throttled`) until half of the burst is free again. Histories, of which every event counts, are told all.
-    sent_bytes: Option<String>,
-    /// Watches at once.
-    #[schemars(extend("type" = ["string", "integer", "null"]))]
-    watches_max: Option<String>,
-}
-
-/// The same, and what only an address has.
-#[derive(JsonSchema)]
-#[schemars(extend("required" = [] as [&str; 0], "additionalProperties" = false))]
-pub(super) struct AddressLimits {
-    /// Connections. Those of a proxy that does not introduce its clients by the PROXY protocol do not count.
-    connects: Option<String>,
-    /// Requests of HTTP: reads, polls, publishes, and those that begin a watch or a WebSocket.
-    requests: Option<String>,
-    /// Watches begun, also on a WebSocket.
-    watches: Option<String>,
-    /// Publishes, also on a WebSocket; a batch is one.
-    publishes: Option<String>,
-    /// Bytes of the bodies of publishes: `1MB/s burst 16MB`. A body that is larger than the burst takes all of it.
-    published_bytes: Option<String>,
-    /// Bytes that watches are told live. Who is told more is not refused: its watches of the state are told as with `overload.rate`
-    /// (`notice throttled`) until half of the burst is free again. Histories, of which every event counts, are told all.
-    sent_bytes: Option<String>,
-    /// Watches at once.
-    #[schemars(extend("type" = ["string", "integer", "null"]))]
-    watches_max: Option<String>,
-}
-
-/// An issuer of access tokens. Its keys come from one place: `discovery`, `jwks_url`, `keys_file` or `secret`; or it is
-/// asked about each token by its `introspection`; or both.
-#[derive(JsonSchema)]
-#[schemars(extend("required" = ["issuer"], "additionalProperties" = false))]
-pub(super) struct Issuer {
-    /// `iss` of its tokens, to the letter.
-    issuer: String,
-    /// `aud` of tokens that are for this server: one of these.
-    #[schemars(schema_with = "key")]
-    audience: Option<Value>,
-    /// What its tokens may be signed with: `HS256`, `HS384`, `HS512`, `RS256`, `RS384`, `RS512`, `PS256`, `PS384`,
-    /// `PS512`, `ES256`, `ES384`, `EdDSA`. There is no default.
-    #[schemars(schema_with = "key")]
-    algorithms: Option<Value>,
-    /// `true`: its OpenID Connect discovery document says where its keys are.
-    #[schemars(extend("default" = false))]
-    discovery: Option<bool>,
-    /// Where its JWK set is.
-    jwks_url: Option<String>,
-    /// A file of its public keys, as JWK set or PEM, seen from the folder of the config file.
-    keys_file: Option<String>,
-    /// A secret that it shares with this server, for `HS…` alone; at least 32 bytes. Take it from the environment:
-    /// `${TOKEN_SECRET}`.
-    secret: Option<String>,
-    /// How it is asked about tokens.
-    introspection: Option<Introspection>,
-    /// Which JWTs are access tokens: `access-token` are those with `typ: at+jwt` (RFC 9068), `any` also `JWT` and none.
-    #[schemars(default = "defaults::token_types", extend("enum" = ["access-token", "any"]))]
-    types: Option<String>,
-    /// How far its clock may be from this server's: 1s to 5m.
-    #[schemars(default = "defaults::leeway")]
-    leeway: Option<String>,
-}
-
-/// Asking an issuer whether a token is active (RFC 7662).
-#[derive(JsonSchema)]
-#[schemars(extend("required" = ["client_id", "client_secret"], "additionalProperties" = false))]
-pub(super) struct Introspection {
-    /// Where; without it, where the issuer's discovery document says.
-    url: Option<String>,
-    /// As whom this server asks.
-    client_id: String,
-    /// Its password; take it from the environment.
-    client_secret: String,
-    /// How long an answer holds, and how late a revocation may be noticed: 1s to 1h.
-    #[schemars(default = "defaults::introspection_cache")]
-    cache: Option<String>,
-    /// `true`: tokens that do not name their issuer are this one's.
-    #[schemars(extend("default" = false))]
-    opaque: Option<bool>,
-}
-
-/// A channel.
-#[derive(JsonSchema)]
-#[schemars(extend("required" = ["address"], "additionalProperties" = false))]
-pub(super) struct Channel {
-    /// Where its events are: `rooms/{room}/messages`. A parameter in braces stands for one whole
-    /// segment and is taken from the member of that name in the data.
-    address: String,
-    /// One line for people, shown in the list of channels.
-    title: Option<String>,
-    /// The source that writes it. Without one, applications publish to it.
-    source: Option<String>,
-    /// The table whose rows it takes, where the source has tables, as SQL names it: `public.orders`,
-    /// `sales."Order Items"`. Two channels may take one table. The columns are the members of the data.
-    table: Option<String>,
-    /// `true`: it takes, instead of rows, what the source could neither place nor read, each with its
-    /// reason. Such a channel has one address and no key.
-    #[schemars(extend("default" = false))]
-    dead_letters: Option<bool>,
-    /// How the source writes numbers: `json` with all their digits, or `string` for wide integers and
-    /// decimals as strings, which JavaScript does not round.
-    #[schemars(schema_with = "numbers")]
-    numbers: Option<String>,
-    /// The member of the data that is the key, or several. A channel with a key keeps the last
-    /// value per key and serves snapshots; one without is a plain series of events. Required with a
-    /// `table`.
-    #[schemars(schema_with = "key")]
-    key: Option<Value>,
-    /// By which member the items of arrays in the rows are known, so that `mode=json-patch` compares each item with
-    /// itself: `items: { lines: sku, shipping.parcels: id }`. The name is the path of the array in the data.
-    items: Option<std::collections::BTreeMap<String, String>>,
-    /// How much history is kept: by age, by size, by both, or `none` for nothing on disk.
-    #[schemars(schema_with = "retain")]
-    retain: Option<Value>,
-    /// Who may do what. What is not allowed is denied.
-    access: Option<Access>,
-    /// Whether its watches give way under load (`overload`): `low` first, then `normal`, `high` never.
-    #[schemars(schema_with = "priority")]
-    priority: Option<String>,
-    /// For how long a repeated `Idempotency-Key` is recognised.
-    idempotency: Option<Idempotency>,
-    /// The largest body of one publish: 1KiB to 32MiB.
-    #[schemars(default = "defaults::batch_bytes_max", extend("type" = ["string", "integer", "null"]))]
-    batch_bytes_max: Option<String>,
-}
-
-/// How much history is kept.
-#[derive(JsonSchema)]
-#[schemars(extend("required" = [] as [&str; 0], "additionalProperties" = false))]
-pub(super) struct Retain {
-    /// Records older than this are dropped.
-    age: Option<String>,
-    /// The oldest records are dropped beyond this size.
-    #[schemars(extend("type" = ["string", "integer", "null"]))]
-    bytes: Option<String>,
-}
-
-/// Who may do what: policies in CEL, of which those that are not given say no. What a policy cannot say, such as of a
-/// claim that is not there, is a no. `exists("members", [params.room, claims.sub])` looks into another keyed channel:
-/// whether it has this key; who was let in by a key is judged again when it comes or goes.
-#[derive(JsonSchema)]
-#[schemars(extend("required" = [] as [&str; 0], "additionalProperties" = false))]
-pub(super) struct Access {
-    /// How strongly and how recently who reads or publishes has to have signed in (RFC 9470). API keys and certificates
-    /// are no sign-in.
-    requires: Option<Requires>,
-    /// Who may watch: over `claims`, `params` and `now`, such as `claims.org == params.org`.
-    #[schemars(schema_with = "rule")]
-    read: Option<String>,
-    /// Who may publish what: over `claims`, `params`, `now`, `data` (null on a delete) and `key`; not on a channel with a
-    /// source.
-    #[schemars(schema_with = "rule")]
-    publish: Option<String>,
-    /// How far back a watch may begin: a duration, or an expression over `claims`, `params` and `now` that is true, false
-    /// or a duration. Left out, as far back as is kept.
-    #[schemars(schema_with = "history")]
-    history: Option<String>,
-    /// Which rows a caller sees: over `claims`, `data`, `params` and `key`. Left out, all.
-    #[schemars(schema_with = "rows")]
-    rows: Option<String>,
-    /// Members of the data that nobody is shown, such as `ssn` or `pay.iban`; row rules may read them.
-    #[schemars(extend("type" = ["array", "string", "null"]))]
-    mask: Option<Vec<String>>,
-    /// What the application of `hooks` is asked about, once the policies have allowed it: `watch`, `publish`, or both. Where
-    /// it is asked and `read` or `publish` is left out, it decides alone.
-    #[schemars(extend("type" = ["array", "string", "null"]))]
-    ask: Option<Vec<String>>,
-}
-
-/// What a channel asks of a sign-in.
-#[derive(JsonSchema)]
-#[schemars(extend("required" = [] as [&str; 0], "additionalProperties" = false))]
-pub(super) struct Requires {
-    /// `acr` of its token is one of these, of which the first is preferred.
-    #[schemars(schema_with = "key")]
-    acr: Option<Value>,
-    /// It was at most so long ago (`auth_time` of its token): 1s to 365d. A watch ends when it is longer ago.
-    max_age: Option<String>,
-}
-
-/// For how long a repeated `Idempotency-Key` is recognised.
-#[derive(JsonSchema)]
-#[schemars(extend("required" = [] as [&str; 0], "additionalProperties" = false))]
-pub(super) struct Idempotency {
-    /// At least as long as publishers retry.
-    #[schemars(default = "defaults::idempotency_age")]
-    age: Option<String>,
-    /// The oldest are forgotten beyond this number.
-    #[schemars(default = "defaults::idempotency_keys", extend("type" = ["string", "integer", "null"]))]
-    keys: Option<String>,
-}
-
-/// What a field is when it is not given, as it would be written.
-pub(super) mod defaults {
-    macro_rules! default_text {
-        ($($name:ident = $text:literal;)*) => {$(
-            pub(in crate::config) fn $name() -> &'static str {
-                $text
-            }
-        )*};
-    }
-    default_text! {
-        listen = "127.0.0.1:8080";
-        admin = "127.0.0.1:8081";
-        heartbeat = "15s";
-        hook_timeout = "2s";
-        hook_cache = "10s";
-        hook_down = "deny";
-        allows = "0%";
-        batch_delay_ms = "1";
-        io_uring = "true";
-        compress = "true";
-        write_timeout_ms = "300000";
-        lag_max = "1h";
-        age_max = "6h";
-        memory_max = "2GiB";
-        path = "./tidegate-data";
-        journal_bytes = "64MiB";
-        segment_bytes = "128MiB";
-        retain_age = "7d";
-        retain_bytes = "1GiB";
-        idempotency_age = "10m";
-        idempotency_keys = "1M";
-        batch_bytes_max = "8MiB";
-        dead_letters = "false";
-        numbers = "json";
-        token_types = "any";
-        ticket_age = "60s";
-        min_version = "1.2";
-        required = "false";
-        leeway = "30s";
-        discovery = "false";
-        introspection_cache = "10s";
-        opaque = "false";
-        proxy_protocol = "false";
-        overload_rate = "2/s";
-        overload_cpu = "90%";
-        overload_lag = "500ms";
-        overload_memory = "85%";
-        priority = "high";
-    }
-}
-
 fn sources(_: &mut SchemaGenerator) -> Schema {
     let kinds: Vec<Value> = tidegate_sources::KINDS
         .iter()
@@ -550,42 +268,14 @@ fn sources(_: &mut SchemaGenerator) -> Schema {
     into_schema(json!({ "type": "object", "additionalProperties": { "oneOf": kinds } }))
 }
 
-fn key(_: &mut SchemaGenerator) -> Schema {
+fn one_or_more(_: &mut SchemaGenerator) -> Schema {
     into_schema(
         json!({ "oneOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" }, "minItems": 1 }] }),
     )
 }
 
-fn retain(generator: &mut SchemaGenerator) -> Schema {
-    let table = generator.subschema_for::<Retain>();
-    into_schema(json!({
-        "oneOf": [table, { "const": "none" }],
-        "default": { "age": defaults::retain_age(), "bytes": defaults::retain_bytes() },
-    }))
-}
-
-fn priority(_: &mut SchemaGenerator) -> Schema {
-    into_schema(json!({ "enum": ["high", "normal", "low"], "default": defaults::priority() }))
-}
-
 fn forwarded_by(_: &mut SchemaGenerator) -> Schema {
     into_schema(json!({ "enum": ["forwarded", "x-forwarded-for"] }))
-}
-
-fn numbers(_: &mut SchemaGenerator) -> Schema {
-    into_schema(json!({ "enum": ["json", "string"], "default": defaults::numbers() }))
-}
-
-fn rule(_: &mut SchemaGenerator) -> Schema {
-    into_schema(json!({ "type": ["string", "boolean"], "default": "false" }))
-}
-
-fn history(_: &mut SchemaGenerator) -> Schema {
-    into_schema(json!({ "type": ["string", "boolean"], "default": "true" }))
-}
-
-fn rows(_: &mut SchemaGenerator) -> Schema {
-    into_schema(json!({ "type": ["string", "boolean"], "default": "true" }))
 }
 
 fn into_schema(value: Value) -> Schema {
