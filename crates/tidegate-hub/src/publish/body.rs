@@ -5,8 +5,8 @@ use tidegate_core::json::{self, Elements, JsonError};
 use tidegate_core::suggest::nearest;
 use tidegate_core::{ErrorCode, Op, Problem};
 
-use super::EVENTS_MAX;
-
+/// One batch may have this many events.
+const EVENTS_MAX: usize = 100_000;
 const ENVELOPE_MEMBERS: [&str; 4] = ["op", "address", "key", "data"];
 /// A problem shows no more characters of a name that it does not know; comparing costs their square.
 const NAME_SHOWN_MAX: usize = 40;

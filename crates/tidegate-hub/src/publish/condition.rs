@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tidegate_core::{Cursor, ErrorCode, Problem, Target};
 use tidegate_log::{Condition, Expect, Standing};
 
-use super::Place;
+use super::place::Place;
 use crate::channel::Channel;
 use crate::policy::{Caller, Entrance, Policies, refuse_condition};
 
