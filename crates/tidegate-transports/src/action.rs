@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use http::header::ALLOW;
 use http::{Method, Request};
 use hyper::body::Incoming;
 use tidegate_core::{ErrorCode, Problem};
@@ -30,9 +29,7 @@ impl fmt::Debug for Action {
 pub(crate) fn post(gateway: &Gateway, action: &Action, request: &Request<Incoming>) -> Result<Answer, Problem> {
     if request.method() != Method::POST {
         let problem = Problem::new(ErrorCode::MethodNotAllowed, format!("`{}` is an action", action.path));
-        let mut answer = answer::problem(&problem.hint("set it off with a POST"));
-        answer::header(&mut answer, ALLOW, "POST");
-        return Ok(answer);
+        return Ok(answer::not_allowed(&problem.hint("set it off with a POST"), "POST"));
     }
     gateway.allowed.load().origin(request.headers())?;
     (action.run)();

@@ -79,6 +79,13 @@ pub(crate) fn problem(problem: &Problem) -> Answer {
     answer
 }
 
+/// Refuses a method, and says which there are (RFC 9110, section 15.5.6).
+pub(crate) fn not_allowed(refused: &Problem, methods: &str) -> Answer {
+    let mut answer = problem(refused);
+    header(&mut answer, ALLOW, methods);
+    answer
+}
+
 /// Says when to come back, in whole seconds.
 pub(crate) fn retry_after(answer: &mut Answer, problem: &Problem) {
     if let Some(ms) = problem.retry_ms {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderName, IF_MATCH, IF_NONE_MATCH};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderName, IF_MATCH, IF_NONE_MATCH};
 use http::{Method, Request};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -90,9 +90,7 @@ pub(crate) async fn write(gateway: &Gateway, caller: &Caller, publish: Publish) 
 
 /// The refusal of a method, with those that the address does take.
 pub(crate) fn refused(gateway: &Gateway, target: &Target, problem: &Problem) -> Answer {
-    let mut answer = answer::problem(problem);
-    answer::header(&mut answer, ALLOW, allow(gateway, target));
-    answer
+    answer::not_allowed(problem, allow(gateway, target))
 }
 
 fn key(request: &Request<Incoming>) -> Result<Option<String>, Problem> {

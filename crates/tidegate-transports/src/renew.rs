@@ -2,7 +2,6 @@
 //!
 //! It has to be of the same caller. What the watch sees is judged anew with its claims.
 
-use http::header::{ALLOW, HeaderValue};
 use http::{HeaderMap, Method, Request};
 use hyper::body::Incoming;
 use tidegate_core::{ErrorCode, Principal, Problem, Target};
@@ -14,6 +13,9 @@ use crate::answer::{self, Answer};
 use crate::audit::{Act, Asked};
 use crate::caller::Caller;
 use crate::visitor::Visitor;
+
+/// What is done at `/v1/_watches/{id}/token`.
+const METHODS: &str = "POST, OPTIONS";
 
 /// `/v1/_watches/{id}/token`, whose path below `_watches/` this is.
 pub(crate) async fn answer(
@@ -31,12 +33,10 @@ pub(crate) async fn answer(
             gateway.allowed.load().origin(request.headers())?;
             renew(gateway, id, request.headers(), visitor).await.map(|()| answer::empty(204))
         }
-        Method::OPTIONS => Ok(answer::preflight("POST, OPTIONS")),
+        Method::OPTIONS => Ok(answer::preflight(METHODS)),
         _ => {
             let problem = Problem::new(ErrorCode::MethodNotAllowed, "a watch is given a fresh token by a POST");
-            let mut answer = answer::problem(&problem.hint("send it as `Authorization: Bearer TOKEN`"));
-            answer.headers_mut().insert(ALLOW, HeaderValue::from_static("POST, OPTIONS"));
-            Ok(answer)
+            Ok(answer::not_allowed(&problem.hint("send it as `Authorization: Bearer TOKEN`"), METHODS))
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use http::header::{ACCEPT, ALLOW, AUTHORIZATION, COOKIE, ORIGIN, WWW_AUTHENTICATE};
+use http::header::{ACCEPT, AUTHORIZATION, COOKIE, ORIGIN, WWW_AUTHENTICATE};
 use http::{HeaderMap, Method, Request};
 use hyper::body::Incoming;
 use tidegate_core::{Address, ErrorCode, Problem, Target};
@@ -165,9 +165,7 @@ async fn own(gateway: &Gateway, path: &str, request: &Request<Incoming>, visitor
     if !absent && !matches!(*request.method(), Method::GET | Method::HEAD) {
         let problem = Problem::new(ErrorCode::MethodNotAllowed, format!("`{path}` is only read, not written"))
             .hint("publish to an address below /v1/, such as /v1/rooms/lobby/messages; GET /v1/ lists them");
-        let mut answer = answer::problem(&problem);
-        answer::header(&mut answer, ALLOW, "GET, HEAD");
-        return Ok(answer);
+        return Ok(answer::not_allowed(&problem, "GET, HEAD"));
     }
     read
 }

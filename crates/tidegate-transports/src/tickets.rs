@@ -1,6 +1,5 @@
 //! `/v1/_tickets`: for browsers whose watches cannot send headers; and the watches that are opened with one.
 
-use http::header::{ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ALLOW};
 use http::{Method, Request};
 use hyper::body::Incoming;
 use serde::Deserialize;
@@ -17,6 +16,8 @@ use crate::visitor::Visitor;
 
 /// Where they are taken.
 pub(crate) const PATH: &str = "/v1/_tickets";
+/// What is done there.
+const METHODS: &str = "POST, OPTIONS";
 /// A body names an address.
 const BODY_BYTES_MAX: usize = 4 * 1024;
 /// What a body looks like.
@@ -36,18 +37,10 @@ pub(crate) async fn answer(
 ) -> Result<Answer, Problem> {
     match *request.method() {
         Method::POST => {}
-        Method::OPTIONS => {
-            let mut answer = answer::empty(204);
-            answer::header(&mut answer, ALLOW, "POST, OPTIONS");
-            answer::header(&mut answer, ACCESS_CONTROL_ALLOW_METHODS, "POST");
-            answer::header(&mut answer, ACCESS_CONTROL_ALLOW_HEADERS, "authorization, content-type");
-            return Ok(answer);
-        }
+        Method::OPTIONS => return Ok(answer::preflight(METHODS)),
         _ => {
             let problem = Problem::new(ErrorCode::MethodNotAllowed, "a ticket is taken with POST").hint(SHOWN);
-            let mut answer = answer::problem(&problem);
-            answer::header(&mut answer, ALLOW, "POST, OPTIONS");
-            return Ok(answer);
+            return Ok(answer::not_allowed(&problem, METHODS));
         }
     }
     gateway.allowed.load().origin(request.headers())?;

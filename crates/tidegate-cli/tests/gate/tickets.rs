@@ -167,3 +167,20 @@ async fn a_page_of_another_site_neither_takes_nor_uses_a_ticket() {
     assert_eq!((socket.head.status, socket.code()), (403, Some("forbidden")));
     assert!(opened(at, Transport::Sse, &with(&ticket, None)).await.is_ok(), "it was not used by that");
 }
+
+/// A browser asks the same before it takes a ticket as before it gives a watch a fresh token.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_page_asks_before_a_post_is_answered_alike() {
+    let server = start();
+    for path in ["/v1/_tickets", "/v1/_watches/0/token"] {
+        let preflight = answered(server.address(), "OPTIONS", path, None, &[], "").await;
+        assert_eq!(preflight.head.status, 204, "{path}: {preflight:?}");
+        for name in ["allow", "access-control-allow-methods"] {
+            assert_eq!(preflight.head.header(name), Some("POST, OPTIONS"), "{path}: {preflight:?}");
+        }
+        let headers = preflight.head.header("access-control-allow-headers").unwrap_or_default();
+        assert!(headers.starts_with("authorization, content-type"), "{path}: {headers}");
+        let put = answered(server.address(), "PUT", path, None, &[], "").await;
+        assert_eq!((put.head.status, put.head.header("allow")), (405, Some("POST, OPTIONS")), "{path}: {put:?}");
+    }
+}
