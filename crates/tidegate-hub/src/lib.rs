@@ -36,7 +36,7 @@ pub use watch::{
     Filter, From, Image, Judgement, Lens, Mode, PAST_BYTES_MAX, Piece, Plan, Rate, RateError, Reader, Regard, Renewal,
     Sight, Start, Tick, View, WatchRequest,
 };
-pub use watches::{Keeper, Order, WatchEntry, WatchGuard, WatchHandle, WatchId, WatchPlace, Watches};
+pub use watches::{FoundWatch, Keeper, Order, WatchEntry, WatchGuard, WatchHandle, WatchId, WatchPlace, Watches};
 
 pub use tidegate_cel::{CelError, Equality, FieldPath, IndexKey, LookedUp};
 

@@ -140,6 +140,15 @@ impl Live {
     }
 }
 
+/// A watch as it was when it was looked for, and where it is.
+pub struct FoundWatch {
+    /// What it was on the list.
+    pub entry: WatchEntry,
+    /// By what it is reached.
+    pub handle: WatchHandle,
+    place: usize,
+}
+
 /// Takes its watch off the list when dropped.
 pub struct WatchGuard {
     shared: Arc<Mutex<Shared>>,
@@ -197,24 +206,26 @@ impl Watches {
     }
 
     /// A watch by its id. It looks at all of them, which takes a millisecond for a hundred thousand.
-    pub fn find(&self, id: WatchId) -> Option<(WatchEntry, WatchHandle)> {
+    pub fn find(&self, id: WatchId) -> Option<FoundWatch> {
         let shared = lock(&self.shared);
-        let found = shared.live.iter().find(|live| live.is(id))?;
-        Some((found.entry.clone(), found.handle.clone()))
+        let at = |place: usize| Some((place, shared.live.get(place).filter(|live| live.is(id))?));
+        let (place, live) = (0..shared.live.end()).find_map(at)?;
+        Some(FoundWatch { entry: live.entry.clone(), handle: live.handle.clone(), place })
     }
 
-    /// Changes the entry of a watch and tells its keeper what that comes to: whoever changes it at the same time does so
-    /// before or after, there and here. `None`: there is no such watch.
+    /// Changes the entry of a watch that was found and tells its keeper what that comes to: whoever changes it at the same
+    /// time does so before or after, there and here. `None`: it is over by now.
     ///
     /// # Errors
     /// Those of `change`; then nothing was told.
     pub fn order(
         &self,
-        id: WatchId,
+        found: &FoundWatch,
         change: impl FnOnce(&mut WatchEntry) -> Result<Order, Problem>,
     ) -> Option<Result<(), Problem>> {
         let mut shared = lock(&self.shared);
-        let live = shared.live.iter_mut().find(|live| live.is(id))?;
+        // Its place may be another watch's by now.
+        let live = shared.live.get_mut(found.place).filter(|live| live.is(found.entry.id))?;
         Some(change(&mut live.entry).map(|order| self.tell(live, order)))
     }
 
@@ -310,3 +321,6 @@ impl Drop for WatchGuard {
         lock(&self.shared).live.remove(self.place);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -52,18 +52,18 @@ async fn renew(gateway: &Gateway, id: &str, headers: &HeaderMap, visitor: &Visit
             .hint("the id is in `begin`; a watch that has ended goes on by another one with its last cursor")
     };
     let id = id.parse::<WatchId>().map_err(|_| unknown())?;
-    let (entry, _) = gateway.hub.watches().find(id).ok_or_else(unknown)?;
+    let found = gateway.hub.watches().find(id).ok_or_else(unknown)?;
     let mut decisions = Decisions { gateway, caller: &caller, headers: Some(headers), made: Vec::new() };
-    let renewed = match same(&entry.principal, &caller) {
+    let renewed = match same(&found.entry.principal, &caller) {
         Err(problem) => Err(problem),
         Ok(()) => {
-            let denied = asked(gateway, &caller, &entry).await?;
+            let denied = asked(gateway, &caller, &found.entry).await?;
             // Its principal may be another by now, but one of the same caller.
-            gateway.hub.watches().order(id, |entry| Ok(decisions.judge(entry, denied))).ok_or_else(unknown)?
+            gateway.hub.watches().order(&found, |entry| Ok(decisions.judge(entry, denied))).ok_or_else(unknown)?
         }
     };
     if let Err(problem) = &renewed {
-        decisions.made.push((entry.view.scope.target, Some(problem.clone())));
+        decisions.made.push((found.entry.view.scope.target, Some(problem.clone())));
     }
     decisions.tell();
     renewed

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tidegate_core::{Cursor, ErrorCode, Millis, Problem, Target};
 use tidegate_gate::{Secret, Use};
-use tidegate_hub::{Order, Plan, WatchId};
+use tidegate_hub::{FoundWatch, Order, Plan, WatchId};
 
 use crate::Gateway;
 use crate::answer::{self, Answer};
@@ -120,7 +120,7 @@ pub(crate) fn seat(
         .seat(ticket, wanted, Millis::now().seconds())
         .map_err(|refusal| caller::refused(&refusal))?;
     let Some(replaced) = replaced.and_then(|id| id.parse().ok()) else { return Ok(()) };
-    if let Some((_, handle)) = gateway.hub.watches().find(replaced) {
+    if let Some(FoundWatch { handle, .. }) = gateway.hub.watches().find(replaced) {
         handle.tell(Order::End(Problem::new(ErrorCode::TicketUsed, "the watch goes on elsewhere with its ticket")));
     }
     Ok(())

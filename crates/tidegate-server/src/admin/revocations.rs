@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tidegate_core::{ErrorCode, Millis, Problem};
 use tidegate_gate::{NewRevocation, Revocation, Revoked};
-use tidegate_hub::{Order, WatchId};
+use tidegate_hub::{FoundWatch, Order, WatchId};
 
 use super::writing::{body, no_page};
 use super::{Admin, problem, with_type};
@@ -89,7 +89,7 @@ impl Admin {
     /// What a watch showed; one that showed nothing is ended here.
     fn watched(&self, id: &str, until: Option<u64>) -> Result<Option<NewRevocation>, Problem> {
         let found = id.parse::<WatchId>().ok().and_then(|id| self.hub.watches().find(id));
-        let (entry, handle) = found.ok_or_else(|| {
+        let FoundWatch { entry, handle, .. } = found.ok_or_else(|| {
             Problem::new(ErrorCode::KeyNotFound, format!("there is no watch `{id}`"))
                 .hint("GET /watches lists them; one that has ended can be revoked by its subject")
         })?;
