@@ -126,14 +126,23 @@ async fn a_subject_has_so_many_watches_at_once_from_wherever() {
     let mut second = second;
     let changed = Ask { filter: Some("data.n > 1".into()), ..ask("ann") };
     assert!(second.change(&changed).await.expect("changed"));
+    assert!(refused(at, Transport::Sse, &ask("ann")).await.is_some(), "it has its place still");
+    // They are off the list when the server has seen the end of their connections.
     drop(first);
-    // It is off the list when the server has seen the end of its connection.
     let again = async {
         while refused(at, Transport::Sse, &ask("ann")).await.is_some() {
             tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(PATIENCE, again).await.expect("a place that was given back");
+    assert!(second.change(&ask("ann")).await.expect("changed again"));
+    drop(second);
+    let forgotten = async {
+        while metric(&server, "tidegate_limited_parties{by=\"subject\"}") != 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, forgotten).await.expect("both are given back, and nothing is left of anybody");
 }
 
 #[test]

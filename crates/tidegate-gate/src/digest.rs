@@ -27,12 +27,6 @@ impl Digest {
         Digest(bytes)
     }
 
-    /// 128 of its bits: enough where who finds two alike gains a neighbour's limits.
-    pub(crate) fn to_u128(self) -> u128 {
-        let [bytes, _] = self.0.as_chunks::<16>().0 else { unreachable!("a digest has 32 bytes") };
-        u128::from_be_bytes(*bytes)
-    }
-
     /// 64 of its bits, in hexadecimal: enough for names that are given, not guessed.
     pub(crate) fn short(&self) -> String {
         self.0.iter().take(8).map(|byte| format!("{byte:02x}")).collect()

@@ -7,31 +7,33 @@
 //!                     and API key: a `Party` each                        RateLimit fields say
 //! ```
 //!
-//! A bucket is GCRA of the `governor` crate. Parties are held in memory, at most [`PARTIES_MAX`] of a kind; one that
-//! has nothing under way is forgotten when its buckets are full again, which is as if it had never come. Where
-//! nothing is configured, an account is empty and costs a branch.
+//! A party is a name of 64 bits, and nothing is kept of it but what each limit remembers: how full its bucket is, or
+//! how many watches it has. A bucket is GCRA of the `governor` crate; one that is full again is forgotten, which is as if
+//! its party had never come. Each limit remembers at most [`PARTIES_MAX`]. Where nothing is configured, an account is empty
+//! and costs a branch.
 
 mod account;
 mod bucket;
-mod parties;
+mod party;
+mod places;
 mod rate;
+mod table;
 mod told;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use governor::clock::MonotonicClock;
-use tidegate_core::Principal;
-
-pub use account::{Account, Place};
+pub use account::Account;
 use bucket::Bucket;
-use parties::Parties;
-pub use parties::{PARTIES_MAX, network};
+use governor::clock::MonotonicClock;
+use party::Names;
+pub use party::network;
+pub use places::Place;
+use places::Places;
 pub use rate::Rate;
+pub use table::PARTIES_MAX;
 pub use told::Told;
-
-use crate::digest::Digest;
 
 /// What is limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -199,10 +201,9 @@ struct Shared {
     config: LimitsConfig,
     /// Of each kind of party, by its limits.
     buckets: [[Option<Bucket>; Limit::BUCKETS]; Who::ALL.len()],
-    addresses: Parties<IpAddr>,
-    /// By the hash of who it is: of the name itself there may be kilobytes.
-    subjects: Parties<u128>,
-    api_keys: Parties<Box<str>>,
+    /// On its own, for watches that go on with it when other limits are in force.
+    places: Arc<Places>,
+    names: Names,
     refused: [[AtomicU64; Limit::ALL.len()]; Who::ALL.len()],
 }
 
@@ -215,9 +216,8 @@ impl Limits {
         let shared = Shared {
             config,
             buckets: Who::ALL.map(|who| buckets(config.of(who))),
-            addresses: Parties::new(Who::Address, &config.address),
-            subjects: Parties::new(Who::Subject, &config.subject),
-            api_keys: Parties::new(Who::ApiKey, &config.api_key),
+            places: Arc::new(Places::new(&config)),
+            names: Names::new(&config),
             refused: Default::default(),
         };
         Limits { shared: Some(Arc::new(shared)) }
@@ -227,7 +227,7 @@ impl Limits {
     pub fn of_address(&self, address: IpAddr) -> Account {
         match &self.shared {
             None => Account::default(),
-            Some(shared) => Account::new(shared.clone(), shared.addresses.get(&network(address))),
+            Some(shared) => Account::new(shared.clone(), shared.names.address(address)),
         }
     }
 
@@ -249,24 +249,27 @@ impl Limits {
         Who::ALL.into_iter().flat_map(|who| Limit::ALL.map(|limit| (who, limit, count(who, limit)))).collect()
     }
 
-    /// How many parties of each kind are remembered.
+    /// How many parties of each kind are remembered: by that one of its limits that remembers most, at most
+    /// [`PARTIES_MAX`], and all others as one more.
     pub fn parties(&self) -> [(Who, usize); 3] {
-        let counts = self
-            .shared
-            .as_ref()
-            .map_or([0; 3], |shared| [shared.addresses.count(), shared.subjects.count(), shared.api_keys.count()]);
-        [(Who::Address, counts[0]), (Who::Subject, counts[1]), (Who::ApiKey, counts[2])]
+        Who::ALL.map(|who| (who, self.shared.as_ref().map_or(0, |shared| shared.parties(who))))
+    }
+
+    /// Forgets parties to which everything is left again, and gives back the memory that was for them.
+    pub fn forget_idle(&self) {
+        let Some(shared) = &self.shared else { return };
+        for bucket in shared.buckets.iter().flatten().flatten() {
+            bucket.forget_full();
+            bucket.shrink();
+        }
+        shared.places.shrink();
     }
 }
 
 impl Shared {
-    /// The parties that a principal is beside its address.
-    fn of(&self, principal: &Principal) -> impl Iterator<Item = Arc<parties::Party>> {
-        let named = !principal.is_anonymous() && self.subjects.are_limited();
-        let subject =
-            named.then(|| self.subjects.get(&Digest::of(&[principal.identity().as_bytes()]).to_u128())).flatten();
-        let api_key = principal.api_key_id().and_then(|id| self.api_keys.get(id));
-        [subject, api_key].into_iter().flatten()
+    fn parties(&self, who: Who) -> usize {
+        let levels = self.buckets[who as usize].iter().flatten().map(Bucket::parties);
+        levels.chain([self.places.parties(who)]).max().unwrap_or_default()
     }
 
     /// The bucket of all such parties; `None` where they are not limited so.

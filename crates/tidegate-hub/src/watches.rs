@@ -5,6 +5,7 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use tidegate_core::{Millis, Principal, Problem, Shelves};
+use tidegate_gate::Place;
 
 use crate::channel::Channel;
 use crate::watch::{Renewal, View};
@@ -26,8 +27,6 @@ pub struct WatchEntry {
     pub peer: Option<std::net::SocketAddr>,
     /// When it began.
     pub since: Millis,
-    /// What is given back when the watch is off the list: its place among those that somebody may have at once.
-    pub place: Option<Arc<dyn std::any::Any + Send + Sync>>,
 }
 
 /// Who keeps watches, and is told when something is to happen to one of them.
@@ -132,6 +131,8 @@ struct Live {
     ended: bool,
     entry: WatchEntry,
     handle: WatchHandle,
+    /// Given back when the watch is off the list.
+    allowed: Option<Place>,
 }
 
 impl Live {
@@ -175,6 +176,11 @@ impl WatchGuard {
         lock(&self.shared).live[self.place].ended = true;
     }
 
+    /// Its place among those that somebody may have at once, for a watch that goes on in its place.
+    pub fn take_place(&self) -> Option<Place> {
+        lock(&self.shared).live[self.place].allowed.take()
+    }
+
     /// Its watch, as it is on the list.
     pub fn entry(&self) -> WatchEntry {
         lock(&self.shared).live[self.place].entry.clone()
@@ -189,14 +195,14 @@ impl Watches {
         let _ = self.refuses.set(Box::new(refuses));
     }
 
-    /// Puts a watch on the list.
-    pub fn enter(&self, entry: WatchEntry, handle: WatchHandle) -> WatchGuard {
+    /// Puts a watch on the list, which has its place among those that somebody may have at once until it is off again.
+    pub fn enter(&self, entry: WatchEntry, allowed: Option<Place>, handle: WatchHandle) -> WatchGuard {
         let principal = entry.principal.clone();
         let guard = {
             let mut shared = lock(&self.shared);
             shared.next += 1;
             let number = shared.next;
-            let place = shared.live.insert(Live { number, ended: false, entry, handle: handle.clone() });
+            let place = shared.live.insert(Live { number, ended: false, entry, handle: handle.clone(), allowed });
             WatchGuard { shared: self.shared.clone(), place }
         };
         if let Some(problem) = self.refused(&principal) {
@@ -318,7 +324,9 @@ fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
 
 impl Drop for WatchGuard {
     fn drop(&mut self) {
-        lock(&self.shared).live.remove(self.place);
+        let gone = lock(&self.shared).live.remove(self.place);
+        // Not with the list at hand: its place is given back under another lock.
+        drop(gone);
     }
 }
 

@@ -161,12 +161,12 @@ impl Server {
             hosts,
         };
         let secure = encryption.is_some();
-        let asked_again = asked::again(gate.clone(), hub.clone());
+        let (asked_again, idle) = (asked::again(gate, hub.clone()), trim::idle(gateway.clone()));
         let mut tasks = vec![
             tokio::spawn(tidegate_transports::serve(clients, gateway, encryption)),
             tokio::spawn(admin.serve(operators)),
             tokio::spawn(trim::after_storms(tails.clone())),
-            tokio::spawn(trim::idle_tokens(gate)),
+            tokio::spawn(idle),
             tokio::spawn(asked_again),
             tokio::spawn(reloader.run()),
         ];

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tidegate_gate::Gate;
+use tidegate_transports::Gateway;
 use tidegate_wire::Tails;
 
 /// So many streams began since the last time: less is not worth the look at everything that is free.
@@ -18,12 +19,14 @@ const CALM: usize = 50;
 /// How often is looked while it may be a storm; nothing is done while nobody comes.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Forgets tokens that were shown once, for a watch that lasts. Runs for the life of a server.
-pub(crate) async fn idle_tokens(gate: Arc<Gate>) {
+/// Forgets tokens that were shown once, for a watch that lasts, and whom nothing is held against any more. Runs for the life of a server.
+pub(crate) async fn idle(gateway: Arc<Gateway>) {
     let mut ticks = tokio::time::interval(Gate::IDLE);
     loop {
         ticks.tick().await;
-        gate.forget_idle();
+        gateway.gate.forget_idle();
+        // Those that are in force now.
+        gateway.limits.load().forget_idle();
     }
 }
 

@@ -119,6 +119,11 @@ impl Caller {
         Caller { ticket: self.ticket.map(|_| Seat::Taken), ..self }
     }
 
+    /// The same on a connection that stays, with its head sent.
+    pub(crate) fn answered(self) -> Caller {
+        Caller { account: self.account.answered(), ..self }
+    }
+
     /// Whether it may do more than watch: a ticket was in a URL.
     ///
     /// # Errors

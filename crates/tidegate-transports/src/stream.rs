@@ -115,7 +115,7 @@ pub(crate) async fn prepare(
     prepare_at(gateway, target, options, encoding, caller, caller.account.place()).await
 }
 
-/// The same for who has a place among the watches at once already.
+/// The same for who has a place among the watches at once already, or will have that of another watch.
 pub(crate) async fn prepare_at(
     gateway: &Gateway,
     target: Target,
@@ -143,11 +143,11 @@ pub(crate) async fn prepare_at(
         transport: encoding.as_str(),
         peer: Some(caller.peer),
         since: Millis::now(),
-        place,
     };
     let (id, until) = (id.to_string(), caller.until_of(&plan.channel));
     let meter = visitor::meter(gateway, &caller.account);
-    let watcher = Watcher { plan, encoding, chain: options.chain, id, options: options.given, until, meter };
+    let (chain, options) = (options.chain, options.given);
+    let watcher = Watcher { plan, encoding, chain, id, options, until, meter, place };
     Ok((watcher, entry))
 }
 

@@ -53,7 +53,7 @@ impl Meter for Sent {
 
 /// Where what its watches are told is counted, if anybody's is.
 pub(crate) fn meter(gateway: &Gateway, account: &Account) -> Option<Arc<dyn Meter>> {
-    gateway.limits.load().has(Limit::SentBytes).then(|| Arc::new(Sent(account.clone())) as Arc<dyn Meter>)
+    gateway.limits.load().has(Limit::SentBytes).then(|| Arc::new(Sent(account.clone().answered())) as Arc<dyn Meter>)
 }
 
 /// What an answer says of the limits that were looked at for it.

@@ -27,7 +27,7 @@ mod walk;
 pub use blocks::BlockFigures;
 pub use encoding::{Coding, Compressed, DEFLATE_WINDOW_BITS, Encoding, deflated, websocket_text};
 pub use follow::{End, follow};
-pub use lane::{Connection, Ear, Hearing, Lanes, Line, Over, Terms, WatchName};
+pub use lane::{Connection, Ear, Hearing, Lanes, Left, Line, Over, Terms, WatchName};
 pub use load::{Level, LoadFigures, LoadOptions};
 pub use memory::{Held, Memory, Step, Use};
 pub use meter::{Balance, Meter};

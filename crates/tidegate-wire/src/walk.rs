@@ -47,12 +47,15 @@ pub struct Watcher {
     pub until: Option<std::time::Instant>,
     /// Where what it is told is counted, if it is.
     pub meter: Option<std::sync::Arc<dyn Meter>>,
+    /// Its place among the watches that its caller may have at once, until it is on the list.
+    pub place: Option<tidegate_gate::Place>,
 }
 
 impl Watcher {
     /// One that goes on with another view, and has been told how it began.
     pub(crate) fn over(plan: Plan, encoding: Encoding, chain: bool) -> Watcher {
-        Watcher { plan, encoding, chain, id: String::new(), options: Vec::new(), until: None, meter: None }
+        let (id, options) = (String::new(), Vec::new());
+        Watcher { plan, encoding, chain, id, options, until: None, meter: None, place: None }
     }
 }
 

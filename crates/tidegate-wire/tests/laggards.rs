@@ -72,7 +72,7 @@ impl World {
         let target = Target::parse(ADDRESS).expect("target");
         let request = WatchRequest { from: Some(From::Now), ..WatchRequest::new(target) };
         let plan = self.tails.hub().plan(&request, &Caller::anonymous()).expect("plan");
-        Watcher { plan, encoding, chain, id: "w".into(), options: Vec::new(), until: None, meter: None }
+        Watcher { plan, encoding, chain, id: "w".into(), options: Vec::new(), until: None, meter: None, place: None }
     }
 
     fn check_figures(&self, per_block: u64) {
@@ -298,7 +298,6 @@ fn enter(world: &World, listener: &TcpListener, places: &Arc<Semaphore>) -> TcpS
         transport: "ndjson",
         peer: None,
         since: Millis(0),
-        place: None,
     };
     connection.watch(&world.tails, 1, watcher, entry);
     client

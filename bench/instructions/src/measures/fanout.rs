@@ -97,5 +97,6 @@ fn watcher(hub: &Hub) -> Watcher {
         options: Vec::new(),
         until: None,
         meter: None,
+        place: None,
     }
 }

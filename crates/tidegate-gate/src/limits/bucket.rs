@@ -1,44 +1,73 @@
 //! One token bucket of each party of a kind: governor's GCRA, in cells of one or of some bytes.
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::Mutex;
 use std::time::Duration;
 
-use governor::clock::{Clock, MonotonicClock};
+use governor::clock::{Clock, MonotonicClock, Reference};
 use governor::middleware::StateInformationMiddleware;
 use governor::nanos::Nanos;
-use governor::state::{NotKeyed, StateStore};
+use governor::state::StateStore;
+use governor::state::keyed::ShrinkableKeyedStateStore;
 use governor::{Quota, RateLimiter};
 
 use super::Limit;
-use super::parties::Party;
+use super::party::Party;
 use super::rate::Rate;
+use super::table::{PARTIES_MAX, Table};
 
 /// Bytes are counted in cells of so many: governor counts whole nanoseconds from one to the next, of which a byte at
 /// 1 GB/s has one.
 const BYTES_A_CELL: u64 = 64;
+/// Where there is no room for more parties, those whose buckets are full are looked for at most this often.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
-/// The bucket of a limit. How full it is, each party knows of its own.
+/// The bucket of a limit, of all parties of a kind.
 pub(super) struct Bucket<C: Clock = MonotonicClock> {
-    limiter: RateLimiter<Arc<Party>, Levels, C, StateInformationMiddleware>,
-    clock: C,
+    limiter: RateLimiter<Party, Levels, C, StateInformationMiddleware>,
     rate: Rate,
     /// What one cell stands for.
     unit: u64,
     cells: NonZeroU32,
+    swept: Mutex<Option<C::Instant>>,
 }
 
-/// Where governor finds the level of a party.
-struct Levels(Limit);
+/// How full each bucket is: when it will be full. One that is full need not be remembered.
+///
+/// Not governor's own table, whose size has no limit.
+struct Levels(Table<Nanos>);
 
 impl StateStore for Levels {
-    type Key = Arc<Party>;
+    type Key = Party;
 
-    fn measure_and_replace<T, F, E>(&self, party: &Arc<Party>, decide: F) -> Result<T, E>
+    fn measure_and_replace<T, F, E>(&self, party: &Party, decide: F) -> Result<T, E>
     where
         F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
     {
-        party.levels[self.0 as usize].measure_and_replace(&NotKeyed::NonKey, decide)
+        let measure = |level: &mut Option<Nanos>| {
+            let (made, next) = decide(*level)?;
+            *level = Some(next);
+            Ok(made)
+        };
+        self.0.change(*party, measure).1
+    }
+}
+
+impl ShrinkableKeyedStateStore<Party> for Levels {
+    fn retain_recent(&self, drop_below: Nanos) {
+        self.0.retain(|level| level > drop_below);
+    }
+
+    fn shrink_to_fit(&self) {
+        self.0.shrink();
+    }
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 }
 
@@ -51,14 +80,14 @@ pub(super) struct Taken {
     pub(super) again: Duration,
 }
 
-impl<C: Clock + Clone> Bucket<C> {
+impl<C: Clock> Bucket<C> {
     pub(super) fn new(limit: Limit, rate: Rate, clock: C) -> Bucket<C> {
         let unit = if limit.counts_bytes() { BYTES_A_CELL } else { 1 };
         let cells = cells(rate.burst, unit);
         let every = rate.per.mul_f64(unit as f64 / rate.amount.max(1) as f64).max(Duration::from_nanos(1));
         let quota = Quota::with_period(every).expect("a period of a nanosecond or more").allow_burst(cells);
-        let limiter = RateLimiter::new(quota, Levels(limit), clock.clone());
-        Bucket { limiter, clock, rate, unit, cells }
+        let limiter = RateLimiter::new(quota, Levels(Table::new()), clock);
+        Bucket { limiter, rate, unit, cells, swept: Mutex::default() }
     }
 
     pub(super) fn rate(&self) -> Rate {
@@ -66,16 +95,44 @@ impl<C: Clock + Clone> Bucket<C> {
     }
 
     /// Takes so much, or nothing. What is more than the bucket holds takes all of it: else it could never be.
-    pub(super) fn take(&self, party: &Arc<Party>, amount: u64) -> Result<Taken, Taken> {
+    pub(super) fn take(&self, party: Party, amount: u64) -> Result<Taken, Taken> {
+        if self.parties() >= PARTIES_MAX {
+            self.make_room();
+        }
         let wanted = cells(amount, self.unit).min(self.cells);
-        match self.limiter.check_key_n(party, wanted) {
+        match self.limiter.check_key_n(&party, wanted) {
             Ok(Ok(state)) => {
                 let left = u64::from(state.remaining_burst_capacity()) * self.unit;
                 let gone = self.rate.burst.saturating_sub(left) as f64 / self.rate.burst.max(1) as f64;
                 Ok(Taken { left, again: self.rate.window().mul_f64(gone) })
             }
-            Ok(Err(until)) => Err(Taken { left: 0, again: until.wait_time_from(self.clock.now()) }),
+            Ok(Err(until)) => Err(Taken { left: 0, again: until.wait_time_from(self.limiter.clock().now()) }),
             Err(_) => unreachable!("no more is asked for than a burst"),
+        }
+    }
+
+    /// Parties of which a level is remembered.
+    pub(super) fn parties(&self) -> usize {
+        self.limiter.len()
+    }
+
+    /// Forgets whose bucket is full again, since the time that one cell takes: it is as if they had never come.
+    pub(super) fn forget_full(&self) {
+        self.limiter.retain_recent();
+    }
+
+    /// Gives back memory that was for more.
+    pub(super) fn shrink(&self) {
+        self.limiter.shrink_to_fit();
+    }
+
+    fn make_room(&self) {
+        // Another is at it.
+        let Ok(mut swept) = self.swept.try_lock() else { return };
+        let now = self.limiter.clock().now();
+        if swept.is_none_or(|before| now.duration_since(before) >= SWEEP_EVERY.into()) {
+            self.forget_full();
+            *swept = Some(now);
         }
     }
 }
@@ -88,36 +145,43 @@ fn cells(amount: u64, unit: u64) -> NonZeroU32 {
 mod tests {
     use governor::clock::FakeRelativeClock;
 
-    use super::super::Who;
+    use super::super::LimitsConfig;
+    use super::super::party::Names;
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
+
+    /// So many.
+    fn parties<const COUNT: usize>() -> [Party; COUNT] {
+        let names = Names::new(&LimitsConfig::default());
+        std::array::from_fn(|number| names.party(number))
+    }
 
     #[test]
     fn a_bucket_is_full_at_first_and_fills_at_its_rate() {
         let clock = FakeRelativeClock::default();
         let bucket = Bucket::new(Limit::Requests, Rate { amount: 10, per: SECOND, burst: 3 }, clock.clone());
-        let party = Arc::new(Party::new(Who::Address));
-        let left = (0..3).map(|_| bucket.take(&party, 1).expect("left").left).collect::<Vec<_>>();
+        let [party] = parties();
+        let left = (0..3).map(|_| bucket.take(party, 1).expect("left").left).collect::<Vec<_>>();
         assert_eq!(left, [2, 1, 0]);
-        let refused = bucket.take(&party, 1).expect_err("empty");
+        let refused = bucket.take(party, 1).expect_err("empty");
         assert_eq!(refused, Taken { left: 0, again: Duration::from_millis(100) });
         clock.advance(Duration::from_millis(99));
-        assert!(bucket.take(&party, 1).is_err());
+        assert!(bucket.take(party, 1).is_err());
         clock.advance(Duration::from_millis(1));
-        assert!(bucket.take(&party, 1).is_ok());
-        assert!(bucket.take(&party, 1).is_err());
+        assert!(bucket.take(party, 1).is_ok());
+        assert!(bucket.take(party, 1).is_err());
     }
 
     #[test]
     fn what_is_larger_than_the_bucket_takes_all_of_it() {
         let clock = FakeRelativeClock::default();
         let bucket = Bucket::new(Limit::SentBytes, Rate::new(64_000, SECOND), clock.clone());
-        let party = Arc::new(Party::new(Who::Address));
-        assert_eq!(bucket.take(&party, 1 << 40).map(|taken| taken.left), Ok(0));
-        assert!(bucket.take(&party, 1).is_err());
+        let [party] = parties();
+        assert_eq!(bucket.take(party, 1 << 40).map(|taken| taken.left), Ok(0));
+        assert!(bucket.take(party, 1).is_err());
         clock.advance(SECOND);
-        assert_eq!(bucket.take(&party, 32_000).map(|taken| (taken.left, taken.again)), Ok((32_000, SECOND / 2)));
+        assert_eq!(bucket.take(party, 32_000).map(|taken| (taken.left, taken.again)), Ok((32_000, SECOND / 2)));
     }
 
     #[test]
@@ -126,13 +190,13 @@ mod tests {
             let clock = FakeRelativeClock::default();
             let limit = if amount > 1_000 { Limit::SentBytes } else { Limit::Requests };
             let bucket = Bucket::new(limit, Rate::new(amount, SECOND * per), clock.clone());
-            let party = Arc::new(Party::new(Who::Address));
-            bucket.take(&party, amount).expect("full");
+            let [party] = parties();
+            bucket.take(party, amount).expect("full");
             clock.advance(SECOND * per / 2);
-            let half = bucket.take(&party, amount / 2).is_ok();
+            let half = bucket.take(party, amount / 2).is_ok();
             assert_eq!(half, amount > 1, "{amount}");
             clock.advance(SECOND * per);
-            assert!(bucket.take(&party, amount).is_ok(), "{amount}");
+            assert!(bucket.take(party, amount).is_ok(), "{amount}");
         }
     }
 
@@ -141,10 +205,69 @@ mod tests {
         let clock = FakeRelativeClock::default();
         let bucket = |limit| Bucket::new(limit, Rate::new(1, SECOND), clock.clone());
         let (requests, watches) = (bucket(Limit::Requests), bucket(Limit::Watches));
-        let [one, other] = [Who::Address, Who::Address].map(|who| Arc::new(Party::new(who)));
-        assert!(requests.take(&one, 1).is_ok() && requests.take(&one, 1).is_err());
-        assert!(watches.take(&one, 1).is_ok());
+        let [one, other] = parties();
+        assert!(requests.take(one, 1).is_ok() && requests.take(one, 1).is_err());
+        assert!(watches.take(one, 1).is_ok());
         clock.advance(SECOND / 2);
-        assert!(requests.take(&other, 1).is_ok() && requests.take(&one, 1).is_err());
+        assert!(requests.take(other, 1).is_ok() && requests.take(one, 1).is_err());
+    }
+
+    /// A level that is full again and one that was never there are the same.
+    #[test]
+    fn forgetting_changes_no_decision() {
+        let (mut random, mut refused, mut forgotten) = (1u64, 0, 0);
+        for (amount, burst, limit) in
+            [(1, 1, Limit::Requests), (20, 5, Limit::Watches), (3_000, 9_000, Limit::SentBytes)]
+        {
+            let clock = FakeRelativeClock::default();
+            let bucket = || Bucket::new(limit, Rate { amount, per: SECOND, burst }, clock.clone());
+            let (forgets, keeps, parties) = (bucket(), bucket(), parties::<8>());
+            for step in 0..20_000u64 {
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(step | 1);
+                let (party, wanted) = (parties[(random >> 33) as usize % 8], (random >> 40) % (burst + 2));
+                clock.advance(Duration::from_micros((random >> 20) % 400_000));
+                if (random >> 50) % 4 == 0 {
+                    let before = forgets.parties();
+                    forgets.forget_full();
+                    forgotten += before - forgets.parties();
+                }
+                let taken = forgets.take(party, wanted);
+                assert_eq!(taken, keeps.take(party, wanted), "step {step} at {amount} a second");
+                refused += usize::from(taken.is_err());
+            }
+            assert_eq!(keeps.parties(), 8);
+        }
+        assert!(refused > 1_000 && forgotten > 1_000, "{refused} refused, {forgotten} forgotten");
+    }
+
+    /// When all are active, others share one; when they are not any more, there is room.
+    #[test]
+    fn room_is_made_when_there_is_none() {
+        let clock = FakeRelativeClock::default();
+        let bucket = Bucket::new(Limit::Requests, Rate::new(1, SECOND), clock.clone());
+        let names = Names::new(&LimitsConfig::default());
+        assert!((0..PARTIES_MAX).all(|number| bucket.take(names.party(number), 1).is_ok()));
+        let others = [PARTIES_MAX, PARTIES_MAX + 1].map(|number| names.party(number));
+        assert_eq!(others.map(|party| bucket.take(party, 1).is_ok()), [true, false]);
+        assert_eq!(bucket.parties(), PARTIES_MAX + 1);
+        clock.advance(2 * SECOND);
+        assert_eq!(others.map(|party| bucket.take(party, 1).is_ok()), [true, true]);
+        assert_eq!(bucket.parties(), 2);
+    }
+
+    #[test]
+    fn what_is_full_again_is_forgotten_with_its_memory() {
+        let clock = FakeRelativeClock::default();
+        let bucket = Bucket::new(Limit::Requests, Rate::new(2, SECOND), clock.clone());
+        for party in parties::<1_000>() {
+            assert!(bucket.take(party, 2).is_ok());
+        }
+        clock.advance(SECOND / 2);
+        bucket.forget_full();
+        assert_eq!(bucket.parties(), 1_000, "they have half of it");
+        clock.advance(SECOND);
+        bucket.forget_full();
+        assert_eq!(bucket.parties(), 0);
+        bucket.shrink();
     }
 }

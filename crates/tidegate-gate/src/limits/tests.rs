@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tidegate_core::Principal;
 use tidegate_core::principal::{Shown, Vouched};
 
 use super::*;
@@ -82,6 +83,17 @@ fn the_fields_of_an_answer_say_all_that_was_looked_at() {
 }
 
 #[test]
+fn an_account_that_was_answered_for_limits_and_notes_nothing() {
+    let limits = Limits::new(LimitsConfig { subject: requests(2), ..LimitsConfig::default() });
+    let account = limits.of_address(at("::1")).with(&principal("ann", None));
+    account.take(Limit::Requests, 1).expect("left");
+    let stays = account.clone().answered();
+    stays.take(Limit::Requests, 1).expect("left");
+    assert!(stays.take(Limit::Requests, 1).is_err() && stays.told().is_empty());
+    assert!(Told::fields(&account.told()).1.starts_with("\"subject-requests\";r=1;"));
+}
+
+#[test]
 fn a_place_is_given_back_with_its_watch_also_by_who_was_refused_elsewhere() {
     let max = |max| PartyLimits { watches_max: Some(max), ..PartyLimits::default() };
     let limits = Limits::new(LimitsConfig { address: max(3), subject: max(1), ..LimitsConfig::default() });
@@ -101,7 +113,7 @@ fn a_place_is_given_back_with_its_watch_also_by_who_was_refused_elsewhere() {
 
 /// Else who has many addresses would have the server's memory.
 #[test]
-fn parties_are_bounded_and_the_idle_ones_are_forgotten() {
+fn parties_are_bounded() {
     let slow = Limits::new(LimitsConfig { address: requests(1), ..LimitsConfig::default() });
     let four = |number: u32| IpAddr::from(number.to_be_bytes());
     for number in 0..PARTIES_MAX as u32 {
@@ -111,7 +123,29 @@ fn parties_are_bounded_and_the_idle_ones_are_forgotten() {
     // More share one account.
     assert!(slow.of_address(four(1 << 30)).take(Limit::Requests, 1).is_ok());
     assert!(slow.of_address(four(1 << 31)).take(Limit::Requests, 1).is_err());
-    assert_eq!(slow.parties()[0].1, PARTIES_MAX);
+    slow.forget_idle();
+    assert_eq!(slow.parties()[0].1, PARTIES_MAX + 1, "an hour has not gone by");
+}
+
+#[test]
+fn who_has_everything_left_is_forgotten() {
+    let fast = Some(Rate::new(1_000_000, Duration::from_secs(1)));
+    let subject = PartyLimits { publishes: fast, watches_max: Some(3), ..requests(10) };
+    let limits = Limits::new(LimitsConfig { subject, ..LimitsConfig::default() });
+    let account = |name: &str| limits.of_address(at("::1")).with(&principal(name, None));
+    for name in ["ann", "bob"] {
+        account(name).take(Limit::Publishes, 1).expect("left");
+    }
+    account("ann").take(Limit::Requests, 1).expect("left");
+    let places = ["ann", "bob", "cy"].map(|name| account(name).place().expect("left"));
+    let remembered = || limits.parties().map(|(_, count)| count);
+    assert_eq!(remembered(), [0, 3, 0]);
+    drop(places);
+    // A bucket of a second is full again in some microseconds; that of an hour is not.
+    while remembered() != [0, 1, 0] {
+        limits.forget_idle();
+    }
+    assert_eq!(limits.of_address(at("::1")).take(Limit::Requests, 100).map_err(|problem| problem.code), Ok(()));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What the list does when watches come and go.
 
+mod places;
+
 use std::sync::{Arc, Mutex};
 
 use tidegate_core::{ErrorCode, Principal, Problem};
@@ -31,10 +33,9 @@ async fn who_has_the_place_of_a_watch_that_was_found_is_not_taken_for_it() {
             transport: "sse",
             peer: None,
             since: tidegate_core::Millis::now(),
-            place: None,
         };
         let id = entry.id;
-        (id, watches.enter(entry, WatchHandle::new(notes.clone(), WatchPlace { connection: 0, name })))
+        (id, watches.enter(entry, None, WatchHandle::new(notes.clone(), WatchPlace { connection: 0, name })))
     };
     let end = |_: &mut WatchEntry| Ok(Order::End(Problem::new(ErrorCode::TokenRevoked, "over")));
     let (_, _before) = enter(0);

@@ -186,7 +186,7 @@ pub(super) const FIGURES: &[Figure] = &[
     Figure {
         name: "tidegate_limited_parties",
         kind: Kind::Gauge,
-        help: "Addresses, subjects and API keys of which is remembered what is left to them.",
+        help: "Addresses, subjects and API keys to which not everything is left, or that have watches at once: by the limit of which they are most.",
         labels: &["by"],
         read: Read::State(|state| {
             let parties = state.gateway.limits.load().parties().into_iter();

@@ -67,9 +67,9 @@ impl Body {
         let reins = Reins::new();
         let Stream { watch, head, .. } = stream;
         // Before its head is sent, which names it.
-        let listed = watch.map(|(watcher, entry)| {
-            let id = entry.id;
-            (watcher, id, gateway.hub.watches().enter(entry, reins.handle()))
+        let listed = watch.map(|(mut watcher, entry)| {
+            let (id, place) = (entry.id, watcher.place.take());
+            (watcher, id, gateway.hub.watches().enter(entry, place, reins.handle()))
         });
         let life = async move {
             let Some((watcher, id, listed)) = listed else { return };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tidegate_core::{ErrorCode, Problem, Target};
 use tidegate_gate::Place;
 use tidegate_hub::WatchEntry;
-use tidegate_wire::{Connection, Encoding, Over, WatchName, Watcher};
+use tidegate_wire::{Connection, Encoding, Left, Over, WatchName, Watcher};
 use tokio::sync::oneshot;
 
 use super::command::{self, Change, Token, Watch};
@@ -69,12 +69,13 @@ impl Begin {
         let over = |Over| {
             Problem::new(ErrorCode::Invalid, "the watch has ended").hint("begin another with the last cursor of it")
         };
-        let WatchEntry { view, place, .. } = self.connection.watched(old).await.map_err(over)?;
+        let WatchEntry { view, .. } = self.connection.watched(old).await.map_err(over)?;
         let target = view.scope.target;
         let begins = change.options.begins();
+        let (mut watcher, entry) = self.prepare(target, change.options, Ok(None)).await?;
+        let Left { stands, place } = self.connection.leave(old).await.map_err(over)?;
         // It is one watch before and after.
-        let (mut watcher, entry) = self.prepare(target, change.options, Ok(place)).await?;
-        let stands = self.connection.leave(old).await.map_err(over)?;
+        watcher.place = place;
         if let Some(cursor) = stands.filter(|_| !begins) {
             watcher.plan = watcher.plan.after(cursor)?;
         }

@@ -65,7 +65,13 @@ pub(crate) fn open_many(gateway: &Gateway, request: &Request<Incoming>, caller: 
 fn stream(mut head: String, encoding: Encoding, watch: Option<(Watcher, WatchEntry)>, caller: Caller) -> Outcome {
     head.push_str("\r\n");
     let head = Bytes::from(head);
-    Outcome::Stream(Box::new(Stream { watch, encoding, head, fields: Vec::new(), socket: Kind::WebSocket(caller) }))
+    Outcome::Stream(Box::new(Stream {
+        watch,
+        encoding,
+        head,
+        fields: Vec::new(),
+        socket: Kind::WebSocket(caller.answered()),
+    }))
 }
 
 /// The head that agrees to a WebSocket, without its end, and how its frames are spelled; or the answer

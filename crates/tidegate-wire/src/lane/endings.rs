@@ -8,7 +8,7 @@ use tidegate_hub::{WatchEntry, WatchGuard};
 use tokio::sync::oneshot;
 
 use super::inbox::ConnectionId;
-use super::message::{Said, Voice, WatchName};
+use super::message::{Left, Said, Voice, WatchName};
 use super::socket::{Seat, State, Walking, Watch};
 use super::thread::{Draining, Lane};
 use crate::until::{Due, expired};
@@ -83,11 +83,11 @@ impl Lane {
     }
 
     /// Ends a watch without a word, and tells where it stands, unless it is over.
-    pub(super) fn leave(&mut self, id: ConnectionId, name: WatchName, told: oneshot::Sender<Option<Cursor>>) {
+    pub(super) fn leave(&mut self, id: ConnectionId, name: WatchName, told: oneshot::Sender<Left>) {
         let at = self.socket(id).filter(|socket| !socket.closing).and_then(|socket| socket.watch(name));
         let Some(stands) = at.and_then(|at| self.stands(id, at)) else { return };
-        drop(self.remove(id, name));
-        let _ = told.send(stands);
+        let place = self.remove(id, name).and_then(|listed| listed.take_place());
+        let _ = told.send(Left { stands, place });
     }
 
     /// Where a watch stands, unless it is over: `Some(None)` before the first cursor of its view.

@@ -11,7 +11,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::inbox::{ConnectionId, Inbox};
 use super::line::Line;
-use super::message::{Arrival, Message, Opening, Said, Terms, Voice, WatchName, Watched};
+use super::message::{Arrival, Left, Message, Opening, Said, Terms, Voice, WatchName, Watched};
 use super::thread::Lane;
 use crate::load::Level;
 use crate::options::StreamOptions;
@@ -116,14 +116,17 @@ impl Connection {
     }
 
     /// Begins a watch, which is on the list until its end. Names are the caller's, each used once.
-    pub fn watch(&self, tails: &Tails, name: WatchName, watcher: Watcher, mut entry: WatchEntry) {
+    pub fn watch(&self, tails: &Tails, name: WatchName, mut watcher: Watcher, mut entry: WatchEntry) {
         let standing = watcher.plan.standing.clone();
         let (stands, until, meter) = (watcher.plan.stands().map(Box::new), watcher.until, watcher.meter.clone());
+        let place = watcher.place.take();
         let voice = Voice { name, life: 0 };
         let (mut walk, chain) = (Walk::new(tails, &watcher, self.sink(voice)), watcher.chain);
         // The same text, once for all watchers of a view.
         entry.view = walk.view().clone();
-        self.post(|id| Message::Watch(id, name, Box::new(Watched { entry, stands, until, chain, standing, meter })));
+        self.post(|id| {
+            Message::Watch(id, name, Box::new(Watched { entry, place, stands, until, chain, standing, meter }))
+        });
         let walk = tokio::spawn(async move {
             let arrived = walk.begin(&watcher).await;
             drop(watcher);
@@ -147,12 +150,11 @@ impl Connection {
         wait.await.map_err(|_| Over)
     }
 
-    /// Ends a watch without a word; nothing of it comes any more. Returns where it stands; `None`: before the first cursor
-    /// of its view.
+    /// Ends a watch without a word; nothing of it comes any more.
     ///
     /// # Errors
     /// It is over already.
-    pub async fn leave(&self, name: WatchName) -> Result<Option<Cursor>, Over> {
+    pub async fn leave(&self, name: WatchName) -> Result<Left, Over> {
         let (told, wait) = oneshot::channel();
         self.post(|id| Message::Leave(id, name, told));
         wait.await.map_err(|_| Over)

@@ -50,7 +50,7 @@ pub(super) enum Message {
     /// Somebody wants to know what a watch is on the list.
     Ask(ConnectionId, WatchName, oneshot::Sender<WatchEntry>),
     /// A watch ends without a word, and somebody goes on from where it stands.
-    Leave(ConnectionId, WatchName, oneshot::Sender<Option<Cursor>>),
+    Leave(ConnectionId, WatchName, oneshot::Sender<Left>),
     /// The client's next message is wanted.
     Listen(ConnectionId),
     /// The socket ends in order, after these bytes.
@@ -87,6 +87,8 @@ pub struct Terms {
 
 pub(super) struct Watched {
     pub(super) entry: WatchEntry,
+    /// Its place among the watches that its caller may have at once.
+    pub(super) place: Option<tidegate_gate::Place>,
     /// Where the client stands that has heard nothing of it yet.
     pub(super) stands: Option<Box<Cursor>>,
     /// When its client's right to it ends.
@@ -97,6 +99,14 @@ pub(super) struct Watched {
     pub(super) standing: Standing,
     /// Where what it is told is counted.
     pub(super) meter: Option<Arc<dyn Meter>>,
+}
+
+/// What a watch leaves to the one that goes on from where it stood.
+pub struct Left {
+    /// Where that is; `None`: before the first cursor of its view.
+    pub stands: Option<Cursor>,
+    /// Its place among the watches that its caller may have at once.
+    pub place: Option<tidegate_gate::Place>,
 }
 
 pub(super) struct Said {

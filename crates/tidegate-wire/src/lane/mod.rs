@@ -45,5 +45,5 @@ pub use ear::{Ear, Hearing};
 pub use handle::{Connection, Lanes, Over};
 pub(crate) use inbox::Inbox;
 pub use line::Line;
-pub use message::{Terms, WatchName};
+pub use message::{Left, Terms, WatchName};
 pub(crate) use renewal::plan;

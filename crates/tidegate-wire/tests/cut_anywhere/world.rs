@@ -220,7 +220,7 @@ impl World {
         if let Some(at) = self.at.filter(|_| after.is_none()) {
             plan.start = Start::AsOf(at);
         }
-        Watcher { plan, encoding, chain, id: "w".into(), options: Vec::new(), until: None, meter: None }
+        Watcher { plan, encoding, chain, id: "w".into(), options: Vec::new(), until: None, meter: None, place: None }
     }
 }
 

@@ -10,7 +10,7 @@ use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use tidegate_core::Kind;
 use tidegate_testkit::replica::{Item, Replica, offset};
-use tidegate_wire::{Connection, Encoding, WatchName, websocket_text};
+use tidegate_wire::{Connection, Encoding, Left, WatchName, websocket_text};
 use tokio::io::AsyncReadExt;
 
 use crate::frames::Frames;
@@ -117,7 +117,7 @@ impl Client {
         let (world, lane) = (self.world.clone(), lane.clone());
         tokio::spawn(async move {
             // The client may have broken off meanwhile.
-            let Ok(stands) = lane.leave(old).await else { return };
+            let Ok(Left { stands, .. }) = lane.leave(old).await else { return };
             let stood = stands.map(|cursor| cursor.to_string());
             let done = json!({ "op": "done", "ref": old, "now": new, "stood": stood });
             let mut answer = Vec::new();

@@ -161,10 +161,18 @@ impl World {
             transport: encoding.as_str(),
             peer: None,
             since: Millis::now(),
-            place: None,
         };
         let id = entry.id.to_string();
-        let watcher = Watcher { plan, encoding, chain: wish.chain, id, options: Vec::new(), until: None, meter: None };
+        let watcher = Watcher {
+            plan,
+            encoding,
+            chain: wish.chain,
+            id,
+            options: Vec::new(),
+            until: None,
+            meter: None,
+            place: None,
+        };
         lane.watch(&self.tails, name, watcher, entry);
     }
 
