@@ -1,12 +1,22 @@
 //! Metrics in the text form of OpenMetrics, which Prometheus scrapes.
 //!
-//! One table ([`figures::FIGURES`]) has them all; the scrape and the reference page are made of it.
-//! Nothing is counted here: every scrape asks the rooms. No figure is ever labelled by an address,
-//! a key or a peer, since clients could make as many labels as they like.
+//! Each room has a table of its own; the scrape and the reference page are made of them. Nothing is counted here: every
+//! scrape asks the rooms. No figure is ever labelled by an address, a key or a peer, since clients could make as many
+//! labels as they like.
 
+mod answers;
+mod compression;
 mod figures;
 mod gate;
+mod hub;
+mod limits;
+mod load;
+mod log;
+mod memory;
 mod reloads;
+mod sources;
+mod tails;
+mod tls;
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,7 +32,32 @@ use tidegate_transports::Gateway;
 
 use crate::reload::Reloader;
 use crate::tls::Keeper;
-use figures::{FIGURES, Figure, Kind, Sample, State};
+use figures::{Figure, Kind, Read, Sample, State};
+
+/// The tables, in the order of the reference.
+const TABLES: [&[Figure]; 13] = [
+    &[RELEASE],
+    log::FIGURES,
+    hub::FIGURES,
+    limits::FIGURES,
+    load::FIGURES,
+    tails::FIGURES,
+    answers::FIGURES,
+    memory::FIGURES,
+    compression::FIGURES,
+    tls::FIGURES,
+    sources::FIGURES,
+    gate::FIGURES,
+    reloads::FIGURES,
+];
+
+const RELEASE: Figure = Figure {
+    name: "tidegate_build_info",
+    kind: Kind::Gauge,
+    help: "Always 1; the label says which release runs.",
+    labels: &["version"],
+    read: Read::Each(|_| Sample::each([(env!("CARGO_PKG_VERSION"), 1)])),
+};
 
 /// All metrics of one server.
 pub(crate) struct Metrics(Registry);
@@ -49,9 +84,9 @@ impl Metrics {
     }
 }
 
-/// All metrics, in the order of the reference.
+/// All metrics.
 fn all() -> impl Iterator<Item = &'static Figure> {
-    FIGURES.iter().chain(gate::FIGURES).chain(reloads::FIGURES)
+    TABLES.into_iter().flatten()
 }
 
 /// The reference page.
