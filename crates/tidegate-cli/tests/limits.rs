@@ -39,6 +39,11 @@ fn metric(server: &Server, line: &str) -> u64 {
     figure.trim().parse::<f64>().expect("a number") as u64
 }
 
+/// Waits until a watch has begun; its head is written before it is on the list.
+fn begun(watch: &mut Raw) {
+    while !watch.line().contains(r#""op":"begin""#) {}
+}
+
 fn peers(server: &Server) -> Vec<String> {
     let watches = Raw::admin(server).get("/watches").json();
     let peer = |watch: &Value| watch["peer"].as_str().expect("a peer").to_owned();
@@ -185,7 +190,7 @@ async fn a_proxy_of_ours_says_for_whom_a_request_is() {
     assert_eq!(["1", "2", "3"].map(|last| ask(&format!("\"[2001:db8:0:1::{last}]\""))), [200, 200, 429]);
     let mut watch = Raw::to(&server);
     watch.write(b"GET /v1/rooms/a?as=sse HTTP/1.1\r\nhost: localhost\r\nforwarded: for=\"198.51.100.7:4711\"\r\n\r\n");
-    while watch.line() != "" {}
+    begun(&mut watch);
     assert_eq!(peers(&server), ["198.51.100.7:4711"]);
 }
 
@@ -224,7 +229,7 @@ fn a_proxy_header_names_the_client_of_a_connection() {
     assert_eq!(health.answer().status, 200);
     let mut watch = Raw::to(&server);
     watch.write(b"PROXY TCP6 2001:db8::5 ::1 4711 80\r\nGET /v1/rooms/a?as=sse HTTP/1.1\r\nhost: localhost\r\n\r\n");
-    while watch.line() != "" {}
+    begun(&mut watch);
     assert_eq!(peers(&server), ["[2001:db8::5]:4711"]);
 }
 
