@@ -2,6 +2,7 @@
 //! since clients have no business here.
 
 mod keys;
+mod list;
 mod reload;
 mod revocations;
 mod writing;
@@ -14,7 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CONTENT_TYPE, HOST};
+use hyper::header::{ALLOW, CONTENT_TYPE, HOST, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
@@ -102,9 +103,7 @@ impl Admin {
             _ => {}
         }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            let mut answer = problem(&Problem::new(ErrorCode::MethodNotAllowed, "this is only read"));
-            answer.headers_mut().insert(ALLOW, hyper::header::HeaderValue::from_static("GET, HEAD"));
-            return answer;
+            return not_allowed("this is only read", "GET, HEAD");
         }
         match request.uri().path() {
             "/healthz" => text(200, "alive\n"),
@@ -195,6 +194,12 @@ fn problem(problem: &Problem) -> Response<Full<Bytes>> {
     json(problem.code.status(), "application/problem+json", &problem.to_json())
 }
 
+fn not_allowed(detail: &str, methods: &'static str) -> Response<Full<Bytes>> {
+    let mut answer = problem(&Problem::new(ErrorCode::MethodNotAllowed, detail));
+    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+    answer
+}
+
 fn json(status: u16, content_type: &'static str, value: &serde_json::Value) -> Response<Full<Bytes>> {
     with_type(status, content_type, format!("{value}\n"))
 }
@@ -202,6 +207,6 @@ fn json(status: u16, content_type: &'static str, value: &serde_json::Value) -> R
 fn with_type(status: u16, content_type: &'static str, body: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = hyper::StatusCode::from_u16(status).unwrap_or_default();
-    response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(content_type));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }

@@ -12,10 +12,8 @@ const KIND: &str = "keys";
 
 /// The keys that there were before the start.
 pub(crate) async fn restore(hub: &Hub) -> Result<Arc<ApiKeys>, ReadError> {
-    let log = hub.log().clone();
-    let kept = tokio::task::spawn_blocking(move || log.kept(KIND)).await.unwrap_or_else(|_| Ok(Vec::new()))?;
     let keys = Arc::new(ApiKeys::new());
-    for (id, entry) in kept {
+    for (id, entry) in hub.kept(KIND).await? {
         if let Err(error) = keys.load(&entry) {
             tracing::error!(%id, %error, "an API key that was kept is not one; nobody has it");
         }

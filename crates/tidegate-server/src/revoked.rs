@@ -12,10 +12,8 @@ const KIND: &str = "revocations";
 
 /// What was revoked before the start.
 pub(crate) async fn restore(hub: &Hub) -> Result<Arc<Revocations>, ReadError> {
-    let log = hub.log().clone();
-    let kept = tokio::task::spawn_blocking(move || log.kept(KIND)).await.unwrap_or_else(|_| Ok(Vec::new()))?;
     let revocations = Arc::new(Revocations::new());
-    for (id, entry) in kept {
+    for (id, entry) in hub.kept(KIND).await? {
         if let Err(error) = revocations.load(&entry) {
             tracing::error!(%id, %error, "a revocation that was kept is not one; it does not hold");
         }

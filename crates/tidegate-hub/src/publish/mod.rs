@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use tidegate_core::{ErrorCode, Op, Problem, Target};
-use tidegate_log::{AppendError, Appended, Batch};
+use tidegate_log::{AppendError, Appended, Batch, ReadError};
 use tokio::sync::oneshot;
 
 pub use body::Format;
@@ -222,6 +222,15 @@ impl Hub {
             error => append_problem(error),
         };
         self.append(batch).await?.map(|_| ()).map_err(refused)
+    }
+
+    /// What is [kept](Hub::keep) of a kind, in order of name.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub async fn kept(&self, kind: &'static str) -> Result<Vec<(String, Bytes)>, ReadError> {
+        let log = self.log().clone();
+        blocking(move || log.kept(kind)).await
     }
 
     /// The outer error: the log has stopped, and what became of the batch is not known.

@@ -3,13 +3,14 @@
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CACHE_CONTROL, HeaderValue};
-use hyper::{Method, Request, Response};
+use hyper::header::{CACHE_CONTROL, HeaderValue};
+use hyper::{Request, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tidegate_core::{ErrorCode, Millis, Problem};
 use tidegate_gate::{ListedKey, NewKey};
 
+use super::list::Wanted;
 use super::writing::{body, no_page};
 use super::{Admin, problem, with_type};
 use crate::keys;
@@ -30,18 +31,11 @@ struct Asked {
 
 impl Admin {
     pub(super) async fn answer_keys(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        let path = request.uri().path().to_owned();
-        let id = path.strip_prefix("/keys/").unwrap_or_default().to_owned();
-        let answered = match (request.method().clone(), path.as_str()) {
-            (Method::GET | Method::HEAD, "/keys") => Ok(self.list_keys()),
-            (Method::POST, "/keys") => self.make_key(request).await,
-            (Method::DELETE, _) if !id.is_empty() => self.end_key(&request, &id).await,
-            (_, path) => {
-                let allowed = if path == "/keys" { "GET, HEAD, POST" } else { "DELETE" };
-                let mut answer = problem(&Problem::new(ErrorCode::MethodNotAllowed, format!("not of `{path}`")));
-                answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
-                return answer;
-            }
+        let answered = match Wanted::of(&request, "/keys") {
+            Wanted::Read => Ok(self.list_keys()),
+            Wanted::Make => self.make_key(request).await,
+            Wanted::End(id) => self.end_key(&request, &id).await,
+            Wanted::Refused(answer) => return answer,
         };
         answered.unwrap_or_else(|refused| problem(&refused))
     }

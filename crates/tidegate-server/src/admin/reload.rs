@@ -3,22 +3,18 @@
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, HeaderValue};
 use hyper::{Method, Request, Response};
 use serde_json::json;
-use tidegate_core::{ErrorCode, Problem};
 use tidegate_transports::Rejudged;
 
 use super::writing::no_page;
-use super::{Admin, problem};
+use super::{Admin, not_allowed, problem};
 use crate::reload::Reloaded;
 
 impl Admin {
     pub(super) async fn answer_reload(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
         if request.method() != Method::POST {
-            let mut answer = problem(&Problem::new(ErrorCode::MethodNotAllowed, "the config is read again by a POST"));
-            answer.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
-            return answer;
+            return not_allowed("the config is read again by a POST", "POST");
         }
         if let Err(refused) = no_page(request) {
             return problem(&refused);

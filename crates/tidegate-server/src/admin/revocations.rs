@@ -3,14 +3,14 @@
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, HeaderValue};
-use hyper::{Method, Request, Response};
+use hyper::{Request, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tidegate_core::{ErrorCode, Millis, Problem};
 use tidegate_gate::{NewRevocation, Revocation, Revoked};
 use tidegate_hub::{FoundWatch, Order, WatchId};
 
+use super::list::Wanted;
 use super::writing::{body, no_page};
 use super::{Admin, problem, with_type};
 use crate::revoked::{revoke, take_back};
@@ -33,18 +33,11 @@ struct Asked {
 
 impl Admin {
     pub(super) async fn answer_revocations(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        let path = request.uri().path().to_owned();
-        let id = path.strip_prefix("/revocations/").unwrap_or_default().to_owned();
-        let answered = match (request.method().clone(), path.as_str()) {
-            (Method::GET | Method::HEAD, "/revocations") => Ok(self.list_revocations()),
-            (Method::POST, "/revocations") => self.make_revocation(request).await,
-            (Method::DELETE, _) if !id.is_empty() => self.end_revocation(&request, &id).await,
-            (_, path) => {
-                let allowed = if path == "/revocations" { "GET, HEAD, POST" } else { "DELETE" };
-                let mut answer = problem(&Problem::new(ErrorCode::MethodNotAllowed, format!("not of `{path}`")));
-                answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
-                return answer;
-            }
+        let answered = match Wanted::of(&request, "/revocations") {
+            Wanted::Read => Ok(self.list_revocations()),
+            Wanted::Make => self.make_revocation(request).await,
+            Wanted::End(id) => self.end_revocation(&request, &id).await,
+            Wanted::Refused(answer) => return answer,
         };
         answered.unwrap_or_else(|refused| problem(&refused))
     }
