@@ -151,6 +151,20 @@ async fn a_subject_has_so_many_watches_at_once_from_wherever() {
 }
 
 #[test]
+fn a_watch_of_http2_gives_its_place_back_when_its_stream_is_reset() {
+    const CANCEL: [u8; 4] = 8u32.to_be_bytes();
+    let server = start("gate: { limits: { address: { watches_max: 1 } } }\n");
+    let mut connection = RawHttp2::to(&server, &[]);
+    for stream in [1, 3] {
+        connection.get(stream, "/v1/rooms/a?as=ndjson", &[]).expect("asked");
+        connection.next_of(kind::DATA, stream).expect("it begins");
+        assert_eq!(get(&server, "/v1/rooms/a?as=ndjson", &[]).status, 429);
+        connection.send(kind::RST_STREAM, 0, stream, &CANCEL).expect("reset");
+        while metric(&server, "tidegate_limited_parties{by=\"address\"}") > 0 {}
+    }
+}
+
+#[test]
 fn connections_beyond_the_limit_are_told_so_before_they_have_asked() {
     let server = start("gate: { limits: { address: { connects: 3/h } } }\n");
     for _ in 0..3 {

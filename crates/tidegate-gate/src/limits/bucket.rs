@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use governor::clock::{Clock, MonotonicClock, Reference};
@@ -19,7 +20,10 @@ use super::table::{PARTIES_MAX, Table};
 /// Bytes are counted in cells of so many: governor counts whole nanoseconds from one to the next, of which a byte at
 /// 1 GB/s has one.
 const BYTES_A_CELL: u64 = 64;
-/// Where there is no room for more parties, those whose buckets are full are looked for at most this often.
+/// Parties whose buckets are full are looked for when twice as many are remembered as last time, and at least so many:
+/// else a storm of connects would make tables that stay where it was.
+const SWEEP_FROM: usize = 1_024;
+/// Where there is no room for more, they are looked for at most this often.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// The bucket of a limit, of all parties of a kind.
@@ -29,6 +33,8 @@ pub(super) struct Bucket<C: Clock = MonotonicClock> {
     /// What one cell stands for.
     unit: u64,
     cells: NonZeroU32,
+    /// With so many parties, those are forgotten whose buckets are full.
+    sweep_from: AtomicUsize,
     swept: Mutex<Option<C::Instant>>,
 }
 
@@ -87,7 +93,7 @@ impl<C: Clock> Bucket<C> {
         let every = rate.per.mul_f64(unit as f64 / rate.amount.max(1) as f64).max(Duration::from_nanos(1));
         let quota = Quota::with_period(every).expect("a period of a nanosecond or more").allow_burst(cells);
         let limiter = RateLimiter::new(quota, Levels(Table::new()), clock);
-        Bucket { limiter, rate, unit, cells, swept: Mutex::default() }
+        Bucket { limiter, rate, unit, cells, sweep_from: SWEEP_FROM.into(), swept: Mutex::default() }
     }
 
     pub(super) fn rate(&self) -> Rate {
@@ -96,7 +102,7 @@ impl<C: Clock> Bucket<C> {
 
     /// Takes so much, or nothing. What is more than the bucket holds takes all of it: else it could never be.
     pub(super) fn take(&self, party: Party, amount: u64) -> Result<Taken, Taken> {
-        if self.parties() >= PARTIES_MAX {
+        if self.parties() >= self.sweep_from.load(Ordering::Relaxed) {
             self.make_room();
         }
         let wanted = cells(amount, self.unit).min(self.cells);
@@ -119,6 +125,8 @@ impl<C: Clock> Bucket<C> {
     /// Forgets whose bucket is full again, since the time that one cell takes: it is as if they had never come.
     pub(super) fn forget_full(&self) {
         self.limiter.retain_recent();
+        let next = (2 * self.parties()).clamp(SWEEP_FROM, PARTIES_MAX);
+        self.sweep_from.store(next, Ordering::Relaxed);
     }
 
     /// Gives back memory that was for more.
@@ -130,7 +138,8 @@ impl<C: Clock> Bucket<C> {
         // Another is at it.
         let Ok(mut swept) = self.swept.try_lock() else { return };
         let now = self.limiter.clock().now();
-        if swept.is_none_or(|before| now.duration_since(before) >= SWEEP_EVERY.into()) {
+        let due = || swept.is_none_or(|before| now.duration_since(before) >= SWEEP_EVERY.into());
+        if self.parties() < PARTIES_MAX || due() {
             self.forget_full();
             *swept = Some(now);
         }
@@ -253,6 +262,19 @@ mod tests {
         clock.advance(2 * SECOND);
         assert_eq!(others.map(|party| bucket.take(party, 1).is_ok()), [true, true]);
         assert_eq!(bucket.parties(), 2);
+    }
+
+    /// Many who come one by one, each of whom is full again before the next: there is no table of all of them.
+    #[test]
+    fn a_crowd_that_has_gone_makes_no_large_table() {
+        let clock = FakeRelativeClock::default();
+        let bucket = Bucket::new(Limit::Requests, Rate::new(1_000, SECOND), clock.clone());
+        let names = Names::new(&LimitsConfig::default());
+        for number in 0..50_000 {
+            assert!(bucket.take(names.party(number), 1).is_ok());
+            clock.advance(SECOND / 500);
+            assert!(bucket.parties() <= SWEEP_FROM);
+        }
     }
 
     #[test]
