@@ -2,11 +2,15 @@
 
 #![allow(clippy::print_stdout)]
 
+#[path = "../tests/random/theirs.rs"]
+mod theirs;
+
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cel::{Context, Env, Program};
+use theirs::theirs;
 use tidegate_cel::{Event, Expression, Json, Params, Timestamp};
 
 const DATA: &[u8] = br#"{"symbol":"GOOG","price":187.25,"size":300,"side":"buy","venue":"XNAS","seq":123456,
@@ -61,20 +65,4 @@ fn nanos<T>(mut call: impl FnMut() -> T) -> f64 {
         best = best.min(begin.elapsed().as_nanos() as f64 / f64::from(calls));
     }
     best
-}
-
-fn theirs(json: &Json<'_>) -> cel::Value {
-    match json {
-        Json::Null => cel::Value::Null,
-        Json::Bool(value) => cel::Value::Bool(*value),
-        Json::Int(value) => cel::Value::Int(*value),
-        Json::Uint(value) => cel::Value::UInt(*value),
-        Json::Double(value) => cel::Value::Float(*value),
-        Json::String(text) => cel::Value::String(Arc::new(text.to_string())),
-        Json::Array(list) => cel::Value::List(Arc::new(list.iter().map(theirs).collect())),
-        Json::Object(object) => {
-            let members = object.members().iter().map(|(name, value)| (name.to_string(), theirs(value)));
-            cel::Value::from(members.collect::<std::collections::HashMap<String, cel::Value>>())
-        }
-    }
 }

@@ -174,19 +174,10 @@ impl<'e> Evaluation<'e> {
         }
     }
 
-    /// `&&`, or `||` if `decisive` is true: the value of one that decides, whatever else fails.
+    /// `&&`, or `||` if `decisive` is true.
     fn all(&mut self, parts: &'e [Node], decisive: bool) -> Result<bool, Failure> {
         self.step()?;
-        let mut failure = None;
-        for part in parts {
-            match self.truth(part) {
-                Ok(value) if value == decisive => return Ok(decisive),
-                Ok(_) => {}
-                Err(limit) if limit.is_limit() => return Err(limit),
-                Err(other) => failure = failure.or(Some(other)),
-            }
-        }
-        failure.map_or(Ok(!decisive), Err)
+        decided(decisive, parts.iter().map(|part| self.truth(part)))
     }
 
     fn compare(&mut self, comparison: Comparison, left: &Value<'_>, right: &Value<'_>) -> Result<bool, Failure> {
@@ -318,4 +309,20 @@ fn select<'e>(subject: &Value<'e>, name: &str) -> Result<Option<Value<'e>>, Fail
         Value::Map(map) => Ok(map.field(name)),
         _ => Err(Failure::NoSuchOverload),
     }
+}
+
+/// What `&&` comes to, or `||` if `decisive` is true: the value of a part that decides, whatever else fails. Only a limit
+/// ends it.
+#[inline]
+fn decided(decisive: bool, parts: impl Iterator<Item = Result<bool, Failure>>) -> Result<bool, Failure> {
+    let mut failure = None;
+    for part in parts {
+        match part {
+            Ok(value) if value == decisive => return Ok(decisive),
+            Ok(_) => {}
+            Err(limit) if limit.is_limit() => return Err(limit),
+            Err(other) => failure = failure.or(Some(other)),
+        }
+    }
+    failure.map_or(Ok(!decisive), Err)
 }

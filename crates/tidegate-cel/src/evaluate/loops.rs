@@ -1,6 +1,6 @@
 //! The macros over lists, and over the keys of maps.
 
-use super::Evaluation;
+use super::{Evaluation, decided};
 use crate::error::Failure;
 use crate::tree::{Comprehension, Macro};
 use crate::value::{List, Map, Shared, Value};
@@ -34,24 +34,15 @@ impl<'e> Evaluation<'e> {
         }
     }
 
-    /// `all`, or `exists` if `decisive` is true: an element that decides absorbs failures of others.
+    /// `all`, or `exists` if `decisive` is true.
     fn quantified(
         &mut self,
         comprehension: &'e Comprehension,
         range: &Range<'e>,
         decisive: bool,
     ) -> Result<bool, Failure> {
-        let mut failure = None;
-        for at in 0..range.len() {
-            self.bind(comprehension, range, at)?;
-            match self.truth(&comprehension.body) {
-                Ok(value) if value == decisive => return Ok(decisive),
-                Ok(_) => {}
-                Err(limit) if limit.is_limit() => return Err(limit),
-                Err(other) => failure = failure.or(Some(other)),
-            }
-        }
-        failure.map_or(Ok(!decisive), Err)
+        let truth = |at| self.bind(comprehension, range, at).and_then(|()| self.truth(&comprehension.body));
+        decided(decisive, (0..range.len()).map(truth))
     }
 
     fn collected(&mut self, comprehension: &'e Comprehension, range: &Range<'e>) -> Result<Value<'e>, Failure> {

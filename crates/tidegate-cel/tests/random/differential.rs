@@ -9,6 +9,7 @@ use tidegate_cel::{Expression, Json, Value};
 
 use super::cases;
 use super::generate::{Generator, Made, TIME, variables};
+use super::theirs::theirs;
 
 #[test]
 fn the_results_are_those_of_the_cel_crate() {
@@ -87,26 +88,6 @@ fn context(made: &Made) -> Context<'static, 'static> {
     let time = Program::compile(&format!("timestamp('{TIME}')")).expect("CEL").execute(&context).expect("a time");
     context.add_variable_from_value("time", time);
     context
-}
-
-/// A value of theirs with the kinds of ours.
-fn theirs(json: &Json<'_>) -> cel::Value {
-    match json {
-        Json::Null => cel::Value::Null,
-        Json::Bool(value) => cel::Value::Bool(*value),
-        Json::Int(value) => cel::Value::Int(*value),
-        Json::Uint(value) => cel::Value::UInt(*value),
-        Json::Double(value) => cel::Value::Float(*value),
-        Json::String(text) => cel::Value::String(Arc::new(text.to_string())),
-        Json::Array(list) => cel::Value::List(Arc::new(list.iter().map(theirs).collect())),
-        Json::Object(object) => {
-            let members = object
-                .members()
-                .iter()
-                .map(|(name, value)| (cel::objects::Key::String(Arc::new(name.to_string())), theirs(value)));
-            cel::Value::Map(cel::objects::Map { map: Arc::new(members.collect()) })
-        }
-    }
 }
 
 /// A value of ours as text.

@@ -4,6 +4,7 @@
 mod differential;
 mod generate;
 mod properties;
+mod theirs;
 
 use generate::Generator;
 
