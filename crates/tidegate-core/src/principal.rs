@@ -1,8 +1,14 @@
 //! Who somebody is, once the gate has looked.
 
+mod claims;
+mod texts;
+
 use std::fmt;
 use std::num::NonZeroU64;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
+
+use claims::Claims;
+use texts::Texts;
 
 /// A caller that has been identified. Everything in it was vouched for: by the issuer's signature or
 /// its introspection, by the entry of an API key, or by the authority of a client certificate.
@@ -10,7 +16,8 @@ use std::sync::{Arc, LazyLock};
 /// A subject means nothing without its issuer: two issuers may use the same text for two people.
 /// What is kept per caller is kept under [`identity`](Principal::identity).
 ///
-/// Every watch holds one for as long as it lasts, so it is small: all of its texts are one. Cheap to clone.
+/// Every watch holds one for as long as it lasts, so it is small: its own texts are one, and what many have in common is
+/// there once for all of them. Cheap to clone.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Principal(Arc<Held>);
 
@@ -45,33 +52,38 @@ pub struct Vouched {
 }
 
 /// See [`Principal`].
-#[derive(PartialEq, Eq)]
 struct Held {
     shown: Shown,
     expires: Option<NonZeroU64>,
     auth_time: Option<NonZeroU64>,
     asked: Option<Box<Asked>>,
-    /// Where each text ends, by its place; one that ends where it begins is not there, as nothing is vouched for by
-    /// an empty text.
-    ends: [u32; Text::ALL],
-    /// Then come the claims.
-    texts: Box<str>,
+    /// Subject, id of the token, id of the API key; behind them what is its own of the claims.
+    own: Texts<3>,
+    /// Issuer, class of the sign-in, scopes; behind them what is not its own of the claims.
+    common: Arc<Texts<3>>,
+    /// Which of its own texts are claims too, and stand there only.
+    claimed: Claimed,
+    /// See [`Principal::settle`]; of one that is, there is nothing.
+    settled: Option<Box<OnceLock<Principal>>>,
 }
 
-/// A text of a principal: its place among them.
-#[derive(Clone, Copy)]
-enum Text {
-    Issuer,
-    Subject,
-    TokenId,
-    ApiKeyId,
-    Acr,
-    Scopes,
+/// Whether `sub` and `jti` of the claims are the subject and the id of the token.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Claimed {
+    subject: bool,
+    token_id: bool,
 }
 
-impl Text {
-    const ALL: usize = 6;
+/// All that it is, wherever it is.
+impl PartialEq for Held {
+    fn eq(&self, other: &Held) -> bool {
+        let Held { shown, expires, auth_time, asked, own, common, claimed, settled: _ } = self;
+        (*shown, *expires, *auth_time, *claimed) == (other.shown, other.expires, other.auth_time, other.claimed)
+            && (asked, own, common) == (&other.asked, &other.own, &other.common)
+    }
 }
+
+impl Eq for Held {}
 
 /// A token whose issuer is asked again while somebody goes on by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,15 +115,8 @@ impl From<Vouched> for Principal {
         let Vouched { shown, subject, issuer, token_id, api_key_id, scopes, claims, expires, auth_time, acr, asked } =
             vouched;
         let scopes: Vec<&str> = scopes.iter().map(|scope| &**scope).filter(|scope| !scope.contains(' ')).collect();
-        let scopes = Some(scopes.join(" ").into_boxed_str());
-        let mut ends = [0; Text::ALL];
-        let mut texts = String::new();
-        // In the order of `Text`.
-        for (end, text) in ends.iter_mut().zip([issuer, subject, token_id, api_key_id, acr, scopes]) {
-            texts.push_str(text.as_deref().unwrap_or_default());
-            *end = u32::try_from(texts.len()).expect("what somebody shows is far smaller than 4 GiB");
-        }
-        texts.push_str(if claims.is_empty() { "{}" } else { &claims });
+        let scopes = scopes.join(" ");
+        let parted = Claims::part(&claims, subject.as_deref(), token_id.as_deref());
         // The second 0 is as long ago as the second 1.
         let seconds = |time: Option<u64>| time.map(|time| NonZeroU64::new(time).unwrap_or(NonZeroU64::MIN));
         Principal(Arc::new(Held {
@@ -119,8 +124,10 @@ impl From<Vouched> for Principal {
             expires: seconds(expires),
             auth_time: seconds(auth_time),
             asked: asked.map(Box::new),
-            ends,
-            texts: texts.into(),
+            own: Texts::new([subject.as_deref(), token_id.as_deref(), api_key_id.as_deref()], &parted.own),
+            common: Texts::new([issuer.as_deref(), acr.as_deref(), Some(&scopes)], &parted.common).share(),
+            claimed: Claimed { subject: parted.subject, token_id: parted.token_id },
+            settled: Some(Box::default()),
         }))
     }
 }
@@ -139,38 +146,40 @@ impl Principal {
 
     /// `sub`; the client's id where a token is of no person.
     pub fn subject(&self) -> Option<&str> {
-        self.text(Text::Subject)
+        self.0.own.get(0)
     }
 
     /// `iss`, as configured.
     pub fn issuer(&self) -> Option<&str> {
-        self.text(Text::Issuer)
+        self.0.common.get(0)
     }
 
     /// `jti`: what a single token is revoked by.
     pub fn token_id(&self) -> Option<&str> {
-        self.text(Text::TokenId)
+        self.0.own.get(1)
     }
 
     /// What an API key is revoked by.
     pub fn api_key_id(&self) -> Option<&str> {
-        self.text(Text::ApiKeyId)
+        self.0.own.get(2)
     }
 
     /// How strongly the person signed in, as a class that the issuer knows.
     pub fn acr(&self) -> Option<&str> {
-        self.text(Text::Acr)
+        self.0.common.get(1)
     }
 
     /// In their order.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
-        self.text(Text::Scopes).unwrap_or_default().split(' ').filter(|scope| !scope.is_empty())
+        self.0.common.get(2).unwrap_or_default().split(' ').filter(|scope| !scope.is_empty())
     }
 
-    /// What rules see as `claims`: one JSON object on one line.
-    pub fn claims(&self) -> &str {
-        let [.., end] = self.0.ends;
-        &self.0.texts[end as usize..]
+    /// What rules see as `claims`: one JSON object on one line, its members in some order.
+    pub fn claims(&self) -> String {
+        let Held { own, common, claimed, .. } = &*self.0;
+        let subject = self.subject().filter(|_| claimed.subject);
+        let token_id = self.token_id().filter(|_| claimed.token_id);
+        Claims::join(common.rest(), own.rest(), subject, token_id)
     }
 
     /// When this ends here, in seconds since 1970. From this second on the gate refuses it.
@@ -191,7 +200,7 @@ impl Principal {
     /// The same, with claims of an application put over its own. Of somebody who showed nothing they say who it is.
     #[must_use]
     pub fn with_claims(&self, more: serde_json::Map<String, serde_json::Value>) -> Principal {
-        let mut claims: serde_json::Map<_, _> = serde_json::from_str(self.claims()).unwrap_or_default();
+        let mut claims: serde_json::Map<_, _> = serde_json::from_str(&self.claims()).unwrap_or_default();
         claims.extend(more);
         let mut vouched = self.vouched();
         if self.is_anonymous() {
@@ -249,15 +258,36 @@ impl Principal {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// An estimate of its memory, in bytes.
-    pub fn weight(&self) -> usize {
-        size_of::<Held>() + self.0.texts.len() + self.asked().map_or(0, size_of_val)
+    /// The same, in memory that the calling thread allocates; one piece for all who settle what is one piece.
+    ///
+    /// Who identifies a caller does so between the buffers of a handshake, which live for milliseconds. A small thing that
+    /// stays there for hours keeps their pages from the system, so who keeps it settles it where no handshakes are.
+    #[must_use]
+    pub fn settle(&self) -> Principal {
+        match &self.0.settled {
+            Some(settled) => settled.get_or_init(|| self.copied()).clone(),
+            None => self.clone(),
+        }
     }
 
-    fn text(&self, text: Text) -> Option<&str> {
-        let begin = (text as usize).checked_sub(1).map_or(0, |before| self.0.ends[before]);
-        let text = &self.0.texts[begin as usize..self.0.ends[text as usize] as usize];
-        (!text.is_empty()).then_some(text)
+    fn copied(&self) -> Principal {
+        let Held { shown, expires, auth_time, asked, own, common, claimed, settled: _ } = &*self.0;
+        Principal(Arc::new(Held {
+            shown: *shown,
+            expires: *expires,
+            auth_time: *auth_time,
+            asked: asked.clone(),
+            own: own.clone(),
+            common: common.clone(),
+            claimed: *claimed,
+            settled: None,
+        }))
+    }
+
+    /// An estimate of its memory, in bytes, as if it had nothing in common with others.
+    pub fn weight(&self) -> usize {
+        let Held { own, common, .. } = &*self.0;
+        size_of::<Held>() + own.bytes() + size_of_val(&**common) + common.bytes() + self.asked().map_or(0, size_of_val)
     }
 }
 
@@ -304,15 +334,28 @@ mod tests {
         };
         let principal = Principal::from(all.clone());
         assert_eq!(principal.vouched(), Vouched { expires: Some(1), ..all.clone() });
+        assert_eq!(principal, Principal::from(all.clone()));
         assert!(principal.has_scope("write") && !principal.has_scope("writ") && !principal.has_scope(""));
         // Each without its neighbours.
         let few = Vouched { subject: None, api_key_id: None, scopes: Box::default(), asked: None, ..all };
         assert_eq!(Principal::from(few.clone()).vouched(), Vouched { expires: Some(1), ..few });
         let nobody = Principal::anonymous();
-        assert_eq!((nobody.subject(), nobody.claims(), nobody.scopes().count()), (None, "{}", 0));
+        assert_eq!((nobody.subject(), &*nobody.claims(), nobody.scopes().count()), (None, "{}", 0));
         // A scope with a space is none, and above all not two.
         let scopes = ["admin write".into(), "read".into()].into();
         let spaced = Principal::from(Vouched { scopes, ..Vouched::default() });
         assert_eq!(spaced.scopes().collect::<Vec<_>>(), ["read"]);
+    }
+    #[test]
+    fn who_settles_what_is_one_piece_gets_one_piece() {
+        let shown = token("https://a", "1");
+        let (one, other) = (shown.settle(), shown.settle());
+        assert!(one.shares_memory(&other) && !one.shares_memory(&shown));
+        assert!(one.settle().shares_memory(&one));
+        assert_eq!((&one, one.vouched()), (&shown, shown.vouched()));
+        let again = token("https://a", "1");
+        assert_eq!(again.settle(), one);
+        assert!(Arc::ptr_eq(&again.0.common, &one.0.common), "what they have in common is there once");
+        assert!(!Arc::ptr_eq(&token("https://b", "1").0.common, &one.0.common));
     }
 }

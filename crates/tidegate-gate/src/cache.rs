@@ -62,17 +62,20 @@ impl<V: Clone> Cache<V> {
         halves.add(digest, entry, self.half_bytes_max);
     }
 
-    /// Forgets what nobody has asked for. Whoever owns it calls this now and then: where nobody comes, nothing else would.
-    pub(crate) fn forget_idle(&self, now: u64) {
+    /// Forgets what nobody has asked for. Returns how many these are. Whoever owns it calls this now and then: where nobody
+    /// comes, nothing else would.
+    pub(crate) fn forget_idle(&self, now: u64) -> usize {
         let mut halves = self.halves.lock().unwrap_or_else(PoisonError::into_inner);
         let age = now.saturating_sub(halves.young_since);
+        let mut forgotten = 0;
         if age >= IDLE_SECONDS {
-            halves.turn();
+            forgotten += halves.turn();
             halves.young_since = now;
         }
         if age >= 2 * IDLE_SECONDS {
-            halves.turn();
+            forgotten += halves.turn();
         }
+        forgotten
     }
 
     pub(crate) fn remove(&self, digest: &Digest) {
@@ -85,10 +88,11 @@ impl<V: Clone> Cache<V> {
 }
 
 impl<V> Halves<V> {
-    /// The old half is forgotten, and the young one is the old one.
-    fn turn(&mut self) {
-        self.old = std::mem::take(&mut self.young);
+    /// The old half is forgotten, and the young one is the old one. Returns how many were forgotten.
+    fn turn(&mut self) -> usize {
         self.young_bytes = 0;
+        let young = std::mem::take(&mut self.young);
+        std::mem::replace(&mut self.old, young).len()
     }
 
     fn add(&mut self, digest: Digest, entry: Entry<V>, bytes_max: usize) {
@@ -154,8 +158,7 @@ mod tests {
             assert_eq!(cache.get(&digest(1), now), Some(1), "asked for each second");
         }
         assert_eq!(cache.get(&digest(0), 1_059), Some(0), "within its time");
-        cache.forget_idle(1_090);
-        cache.forget_idle(1_120);
+        assert_eq!(cache.forget_idle(1_090) + cache.forget_idle(1_120), 3);
         let halves = cache.halves.lock().expect("not poisoned");
         assert_eq!((halves.young.len(), halves.old.len(), halves.young_bytes), (0, 0, 0));
     }

@@ -100,9 +100,9 @@ impl Gate {
     /// How often [`forget_idle`](Gate::forget_idle) is worth calling.
     pub const IDLE: Duration = Duration::from_secs(IDLE_SECONDS);
 
-    /// Forgets tokens that nobody has shown for a while. Returns with nothing done where it is called too often.
-    pub fn forget_idle(&self) {
-        self.issuers.forget_idle(Millis::now().seconds());
+    /// Forgets tokens that nobody has shown for a while. Returns how many these are; none where it is called too often.
+    pub fn forget_idle(&self) -> usize {
+        self.issuers.forget_idle(Millis::now().seconds())
     }
 
     /// Whether issuers are asked about tokens.

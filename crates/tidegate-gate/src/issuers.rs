@@ -74,9 +74,9 @@ impl Issuers {
         beside_each_other(self.list.iter().map(Issuer::look_at_keys)).await;
     }
 
-    /// Forgets tokens that nobody shows.
-    pub(crate) fn forget_idle(&self, now: u64) {
-        self.known.forget_idle(now);
+    /// Forgets tokens that nobody shows. Returns how many these are.
+    pub(crate) fn forget_idle(&self, now: u64) -> usize {
+        self.known.forget_idle(now)
     }
 
     /// Whether one of them is asked about tokens.

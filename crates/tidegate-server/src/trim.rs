@@ -12,7 +12,8 @@ use tidegate_gate::Gate;
 use tidegate_transports::Gateway;
 use tidegate_wire::Tails;
 
-/// So many streams began since the last time: less is not worth the look at everything that is free.
+/// So many streams began since the last time, or so many tokens are forgotten: less is not worth the look at everything
+/// that is free.
 const STORM: usize = 500;
 /// Fewer than these began since the last look: it has passed.
 const CALM: usize = 50;
@@ -24,9 +25,13 @@ pub(crate) async fn idle(gateway: Arc<Gateway>) {
     let mut ticks = tokio::time::interval(Gate::IDLE);
     loop {
         ticks.tick().await;
-        gateway.gate.forget_idle();
+        let forgotten = gateway.gate.forget_idle();
         // Those that are in force now.
         gateway.limits.load().forget_idle();
+        // Tokens were among the buffers of their handshakes, whose pages are free only now.
+        if forgotten >= STORM {
+            gave_back("after tokens were forgotten").await;
+        }
     }
 }
 
@@ -41,12 +46,16 @@ pub(crate) async fn after_storms(tails: Tails) {
             tokio::time::sleep(LOOK).await;
         }
         if storm.is_over(lanes.opened()) {
-            let began = Instant::now();
-            // It waits for memory that others are using, a heap at a time.
-            let done = tokio::task::spawn_blocking(give_back).await;
-            tracing::debug!(took = ?began.elapsed(), gave_back = done.unwrap_or(false), "free memory went back");
+            gave_back("after many had come").await;
         }
     }
+}
+
+async fn gave_back(why: &str) {
+    let began = Instant::now();
+    // It waits for memory that others are using, a heap at a time.
+    let done = tokio::task::spawn_blocking(give_back).await;
+    tracing::debug!(took = ?began.elapsed(), gave_back = done.unwrap_or(false), why, "free memory went back");
 }
 
 /// How fast streams begin.

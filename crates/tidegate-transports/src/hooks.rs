@@ -156,7 +156,7 @@ struct Who<'q> {
     token_id: Option<&'q str>,
     api_key: Option<&'q str>,
     scopes: Vec<&'q str>,
-    claims: Option<&'q RawValue>,
+    claims: Option<Box<RawValue>>,
 }
 
 impl Who<'_> {
@@ -167,7 +167,7 @@ impl Who<'_> {
             token_id: principal.token_id(),
             api_key: principal.api_key_id(),
             scopes: principal.scopes().collect(),
-            claims: serde_json::from_str(principal.claims()).ok(),
+            claims: RawValue::from_string(principal.claims()).ok(),
         }
     }
 }

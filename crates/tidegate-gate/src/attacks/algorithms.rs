@@ -21,7 +21,7 @@ async fn good_tokens_of_every_algorithm_are_accepted() {
         assert_eq!(principal.token_id(), Some("t1"));
         assert_eq!(principal.expires(), Some(NOW + 600));
         assert!(principal.has_scope("write") && !principal.has_scope("admin"));
-        assert_eq!(serde_json::from_str::<Value>(principal.claims()).expect("JSON"), claims());
+        assert_eq!(serde_json::from_str::<Value>(&principal.claims()).expect("JSON"), claims());
     }
 }
 

@@ -121,7 +121,7 @@ async fn a_forged_jwt_is_refused_before_anybody_is_asked() {
     assert_eq!(refused(&gate, &evil.token(Algorithm::ES256, &claims())).await, Reason::Signature);
     assert_eq!(site.hits(), 0);
     let principal = show(&gate, &signer.token(Algorithm::ES256, &claims())).await.expect("active");
-    assert_eq!(serde_json::from_str::<Value>(principal.claims()).expect("JSON"), claims(), "what is signed counts");
+    assert_eq!(serde_json::from_str::<Value>(&principal.claims()).expect("JSON"), claims(), "what is signed counts");
     assert_eq!((site.hits(), gate.figures().introspections.load(Relaxed)), (1, 1));
 }
 

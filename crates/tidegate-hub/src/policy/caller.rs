@@ -48,7 +48,7 @@ impl Caller {
         if principal.is_anonymous() {
             return Ok(Caller::anonymous());
         }
-        let caller = Caller::with_claims(principal.claims().to_owned())?;
+        let caller = Caller::with_claims(principal.claims())?;
         Ok(Caller { principal: Some(principal), ..caller })
     }
 

@@ -29,6 +29,7 @@ impl Lane {
         let Some(socket) = self.socket(id).filter(|socket| !socket.closing) else { return };
         let Some(at) = socket.watch(name) else { return };
         let watch = &mut socket.watches[at];
+        watch.listed.change(|entry| entry.principal = entry.principal.settle());
         watch.until = Until::renewed(watch.until, until);
         if until.is_some() {
             self.look_at_rights = Some(self.now);

@@ -42,9 +42,10 @@ impl Lane {
     }
 
     pub(super) fn watch(&mut self, id: ConnectionId, name: WatchName, watched: Watched) {
-        let Watched { entry, place, stands, until, chain, standing, meter } = watched;
+        let Watched { mut entry, place, stands, until, chain, standing, meter } = watched;
         let (watches, handle) = (self.hub.watches().clone(), self.inbox.handle(id, name));
         if let Some(socket) = self.socket(id) {
+            entry.principal = entry.principal.settle();
             let listed = watches.enter(entry, place, handle);
             let (state, ends) =
                 (State::Walking(Walking { walk: None, stands, unsaid: Some(Box::default()) }), until.is_some());
