@@ -7,7 +7,7 @@ use tidegate_bench::grouped;
 
 use crate::cells::{Cell, Delivered, Figure, Load};
 use crate::numbers::{median, short};
-use crate::peers::{DURABLE, LIMIT, Peer, REFERENCE, SSE, WEBSOCKET};
+use crate::peers::{LIMIT, OWN, Peer};
 
 /// A server that delivers less than this share of what is asked for is shown with what it delivers.
 const KEPT_UP: f64 = 0.95;
@@ -88,8 +88,8 @@ impl Table {
 
     /// What went wrong in this run with Tidegate's servers and the rulers; peers may do as they do.
     pub(crate) fn wrong(&self, run: u32) -> u64 {
-        let own = [&LIMIT, &REFERENCE, &SSE, &WEBSOCKET, &DURABLE].map(|peer| peer.name);
-        let rows = self.rows.iter().filter(|row| row.run == run && own.contains(&row.peer));
+        let own = |row: &&Measured| row.run == run && OWN.iter().any(|own| own.name == row.peer);
+        let rows = self.rows.iter().filter(own);
         rows.filter_map(|row| load(&row.figure)).map(|load| load.wrong).sum()
     }
 

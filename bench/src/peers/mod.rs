@@ -2,6 +2,7 @@
 //! What it is configured with is in `bench/peers/NAME/`.
 
 mod files;
+mod guarded;
 mod handshake;
 mod naive;
 mod nats;
@@ -19,6 +20,7 @@ use crate::place::{Missing, Place};
 use crate::process::Process;
 
 pub(crate) use files::Files;
+pub(crate) use guarded::{Guarded, SSE as GUARDED_SSE, WEBSOCKET as GUARDED_WEBSOCKET};
 pub(crate) use handshake::HANDSHAKE;
 pub(crate) use tidegate::{DURABLE, PATIENT, SSE, Server, WEBSOCKET};
 pub(crate) use yardstick::{LIMIT, REFERENCE};
@@ -40,6 +42,17 @@ pub(crate) struct Running {
     pub(crate) place: Place,
 }
 
+/// The rulers and Tidegate's servers.
+pub(crate) const OWN: &[Peer] = &[
+    yardstick::LIMIT,
+    yardstick::REFERENCE,
+    tidegate::SSE,
+    tidegate::WEBSOCKET,
+    tidegate::DURABLE,
+    guarded::SSE,
+    guarded::WEBSOCKET,
+];
+
 /// All, in the order of the table; the ratios are to the first.
 pub(crate) const PEERS: &[Peer] = &[
     yardstick::LIMIT,
@@ -47,6 +60,8 @@ pub(crate) const PEERS: &[Peer] = &[
     tidegate::SSE,
     tidegate::WEBSOCKET,
     tidegate::DURABLE,
+    guarded::SSE,
+    guarded::WEBSOCKET,
     naive::SSE,
     naive::WEBSOCKET,
     nchan::SSE,

@@ -2,7 +2,7 @@
 
 use crate::cells::{CELLS, Delivered, Load};
 use crate::findings::{Finding, Goal, Unit, ms};
-use crate::peers::{DURABLE, LIMIT, PEERS, Peer, REFERENCE, SSE, WEBSOCKET};
+use crate::peers::{DURABLE, GUARDED_SSE, GUARDED_WEBSOCKET, LIMIT, OWN, PEERS, Peer, SSE, WEBSOCKET};
 use crate::table::Table;
 
 /// What the cells of a run say, as far as they were measured.
@@ -10,6 +10,12 @@ pub(crate) fn derived(run: u32, table: &Table) -> Vec<Finding> {
     let mut findings = Vec::new();
     for cell in CELLS {
         let of = |peer: &Peer| table.load(run, cell.name, peer.name);
+        for (peer, open) in [(&GUARDED_SSE, &SSE), (&GUARDED_WEBSOCKET, &WEBSOCKET)] {
+            let Some((guarded, open)) = of(peer).zip(of(open)) else { continue };
+            let title = format!("{}, {}: CPU a delivery", cell.title, peer.title);
+            let cost = Finding::new(23, title, Unit::Us, guarded.cpu_us, Goal::TimesAtMost(1.03));
+            findings.push(cost.beside("open to everybody", open.cpu_us));
+        }
         let Some(limit) = of(&LIMIT) else { continue };
         for peer in [&SSE, &WEBSOCKET, &DURABLE] {
             let Some(own) = of(peer) else { continue };
@@ -51,8 +57,7 @@ pub(crate) fn derived(run: u32, table: &Table) -> Vec<Finding> {
 
 /// The peer that took least for a delivery.
 fn best(run: u32, table: &Table, cell: &str) -> Option<(&'static str, Delivered)> {
-    let own = [&LIMIT, &REFERENCE, &SSE, &WEBSOCKET, &DURABLE].map(|peer| peer.name);
-    let peers = PEERS.iter().filter(|peer| !own.contains(&peer.name));
+    let peers = PEERS.iter().filter(|peer| !OWN.iter().any(|own| own.name == peer.name));
     let measured = peers.filter_map(|peer| Some((peer.title, table.load(run, cell, peer.name)?)));
     measured.min_by(|(_, one), (_, other)| one.cpu_us.total_cmp(&other.cpu_us))
 }

@@ -62,6 +62,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     filters::FILTERS,
     feed::FEED,
     gate::GATE,
+    gate::IDLE_CALLERS,
 ];
 
 /// What a scenario measures with.
