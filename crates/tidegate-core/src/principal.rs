@@ -3,8 +3,10 @@
 mod claims;
 mod texts;
 
+use std::any::Any;
 use std::fmt;
 use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use claims::Claims;
@@ -51,6 +53,9 @@ pub struct Vouched {
     pub asked: Option<Asked>,
 }
 
+/// What rules see of claims takes so many times their text, and the text itself.
+const DERIVED_TIMES: usize = 8;
+
 /// See [`Principal`].
 struct Held {
     shown: Shown,
@@ -63,8 +68,19 @@ struct Held {
     common: Arc<Texts<3>>,
     /// Which of its own texts are claims too, and stand there only.
     claimed: Claimed,
-    /// See [`Principal::settle`]; of one that is, there is nothing.
-    settled: Option<Box<OnceLock<Principal>>>,
+    /// `None` of one that is settled.
+    beside: Option<Box<Beside>>,
+}
+
+/// What is remembered with a principal for as long as the gate remembers who it is.
+#[derive(Default)]
+struct Beside {
+    /// See [`Principal::settle`].
+    settled: OnceLock<Principal>,
+    /// See [`Principal::derive`].
+    derived: OnceLock<Arc<dyn Any + Send + Sync>>,
+    /// Somebody has asked for what is derived.
+    asked_for: AtomicBool,
 }
 
 /// Whether `sub` and `jti` of the claims are the subject and the id of the token.
@@ -77,7 +93,7 @@ struct Claimed {
 /// All that it is, wherever it is.
 impl PartialEq for Held {
     fn eq(&self, other: &Held) -> bool {
-        let Held { shown, expires, auth_time, asked, own, common, claimed, settled: _ } = self;
+        let Held { shown, expires, auth_time, asked, own, common, claimed, beside: _ } = self;
         (*shown, *expires, *auth_time, *claimed) == (other.shown, other.expires, other.auth_time, other.claimed)
             && (asked, own, common) == (&other.asked, &other.own, &other.common)
     }
@@ -127,7 +143,7 @@ impl From<Vouched> for Principal {
             own: Texts::new([subject.as_deref(), token_id.as_deref(), api_key_id.as_deref()], &parted.own),
             common: Texts::new([issuer.as_deref(), acr.as_deref(), Some(&scopes)], &parted.common).share(),
             claimed: Claimed { subject: parted.subject, token_id: parted.token_id },
-            settled: Some(Box::default()),
+            beside: Some(Box::default()),
         }))
     }
 }
@@ -264,14 +280,33 @@ impl Principal {
     /// stays there for hours keeps their pages from the system, so who keeps it settles it where no handshakes are.
     #[must_use]
     pub fn settle(&self) -> Principal {
-        match &self.0.settled {
-            Some(settled) => settled.get_or_init(|| self.copied()).clone(),
+        match &self.0.beside {
+            Some(beside) => beside.settled.get_or_init(|| self.copied()).clone(),
             None => self.clone(),
         }
     }
 
+    /// What somebody makes of it, always the same. Of a principal that shows itself again and again it is made twice: most
+    /// do so once, for a watch that lasts, and should not weigh more for it.
+    ///
+    /// # Errors
+    /// Those of `make`.
+    pub fn derive<T: Send + Sync + 'static, E>(&self, make: impl FnOnce() -> Result<T, E>) -> Result<Arc<T>, E> {
+        let beside = self.0.beside.as_ref();
+        let known = beside.and_then(|beside| beside.derived.get()?.clone().downcast().ok());
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let made = Arc::new(make()?);
+        if let Some(beside) = beside.filter(|beside| beside.asked_for.swap(true, Ordering::Relaxed)) {
+            // Whoever was quicker made the same.
+            let _ = beside.derived.set(made.clone());
+        }
+        Ok(made)
+    }
+
     fn copied(&self) -> Principal {
-        let Held { shown, expires, auth_time, asked, own, common, claimed, settled: _ } = &*self.0;
+        let Held { shown, expires, auth_time, asked, own, common, claimed, beside: _ } = &*self.0;
         Principal(Arc::new(Held {
             shown: *shown,
             expires: *expires,
@@ -280,14 +315,15 @@ impl Principal {
             own: own.clone(),
             common: common.clone(),
             claimed: *claimed,
-            settled: None,
+            beside: None,
         }))
     }
 
-    /// An estimate of its memory, in bytes, as if it had nothing in common with others.
+    /// An estimate of its memory, in bytes, as if it had nothing in common with others, with what is derived from it.
     pub fn weight(&self) -> usize {
         let Held { own, common, .. } = &*self.0;
-        size_of::<Held>() + own.bytes() + size_of_val(&**common) + common.bytes() + self.asked().map_or(0, size_of_val)
+        let fixed = size_of::<Held>() + size_of::<Beside>() + size_of_val(&**common);
+        fixed + self.asked().map_or(0, size_of_val) + DERIVED_TIMES * (own.bytes() + common.bytes())
     }
 }
 
@@ -300,6 +336,8 @@ impl fmt::Debug for Principal {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicUsize;
+
     use super::*;
 
     fn token(issuer: &str, subject: &str) -> Principal {
@@ -346,6 +384,15 @@ mod tests {
         let spaced = Principal::from(Vouched { scopes, ..Vouched::default() });
         assert_eq!(spaced.scopes().collect::<Vec<_>>(), ["read"]);
     }
+    #[test]
+    fn what_is_derived_is_made_twice_and_no_more() {
+        let (shown, made) = (token("https://a", "1"), AtomicUsize::new(0));
+        let make = || (made.fetch_add(1, Ordering::Relaxed) > 0).then_some("it").ok_or("not yet");
+        assert_eq!(shown.derive(make), Err("not yet"), "what fails is not remembered");
+        assert!((0..10).all(|_| *shown.derive(make).expect("made") == "it"));
+        assert_eq!(made.into_inner(), 3);
+    }
+
     #[test]
     fn who_settles_what_is_one_piece_gets_one_piece() {
         let shown = token("https://a", "1");

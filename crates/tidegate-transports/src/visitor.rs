@@ -69,6 +69,6 @@ pub(crate) fn told(account: &Account) -> Option<[(HeaderName, String); 2]> {
 /// Says it in an answer.
 pub(crate) fn tell(account: &Account, answer: &mut Answer) {
     for (name, value) in told(account).into_iter().flatten() {
-        answer.headers_mut().insert(name, HeaderValue::from_str(&value).expect("names and numbers of ours are ASCII"));
+        answer.headers_mut().insert(name, HeaderValue::try_from(value).expect("names and numbers of ours are ASCII"));
     }
 }

@@ -8,6 +8,9 @@ use super::bucket::Taken;
 use super::rate::Rate;
 use super::{Limit, Who};
 
+/// As many bytes as an item of a field seldom has.
+const ITEM_BYTES: usize = 72;
+
 /// One limit that was looked at, and what is left of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Told {
@@ -32,19 +35,23 @@ impl Told {
 
     /// The values of both fields, policy first.
     pub fn fields(all: &[Told]) -> (String, String) {
-        let (mut policies, mut limits) = (String::new(), String::new());
+        // On the way of each request, so there is one piece of memory for each.
+        let (mut policies, mut limits) =
+            (String::with_capacity(all.len() * ITEM_BYTES), String::with_capacity(all.len() * ITEM_BYTES));
         for told in all {
-            let comma = if policies.is_empty() { "" } else { ", " };
-            let name = format!("{comma}\"{}-{}\"", told.who.as_str(), told.limit.as_str());
+            for field in [&mut policies, &mut limits] {
+                let before = if field.is_empty() { "\"" } else { ", \"" };
+                field.extend([before, told.who.as_str(), "-", told.limit.as_str(), "\""]);
+            }
             // Writing to a text cannot fail.
-            let _ = write!(policies, "{name};q={}", told.quota);
+            let _ = write!(policies, ";q={}", told.quota);
             if let Some(unit) = told.unit() {
                 let _ = write!(policies, ";qu=\"{unit}\"");
             }
             if let Some(window) = told.window {
                 let _ = write!(policies, ";w={}", seconds(window).max(1));
             }
-            let _ = write!(limits, "{name};r={}", told.left);
+            let _ = write!(limits, ";r={}", told.left);
             if let Some(again) = told.again {
                 let _ = write!(limits, ";t={}", seconds(again));
             }

@@ -48,8 +48,8 @@ impl Caller {
         if principal.is_anonymous() {
             return Ok(Caller::anonymous());
         }
-        let caller = Caller::with_claims(principal.claims())?;
-        Ok(Caller { principal: Some(principal), ..caller })
+        let claims = principal.derive(|| read(principal.claims().into()))?;
+        Ok(Caller { claims: Some(claims), principal: Some(principal) })
     }
 
     /// Somebody of whom this is known, a JSON object.
@@ -57,16 +57,7 @@ impl Caller {
     /// # Errors
     /// It is none, or too large.
     pub fn with_claims(claims: impl Into<Bytes>) -> Result<Caller, ClaimsError> {
-        let claims = claims.into();
-        if claims.len() > CLAIMS_BYTES_MAX {
-            return Err(ClaimsError::TooLarge);
-        }
-        let claims = json::validate(&claims).map_err(|_| ClaimsError::NoObject)?;
-        let value = match Json::decode(&claims) {
-            Some(object @ Json::Object(_)) => Value::from(&object).into_owned(),
-            _ => return Err(ClaimsError::NoObject),
-        };
-        Ok(Caller { claims: Some(Arc::new(value)), principal: None })
+        Ok(Caller { claims: Some(Arc::new(read(claims.into())?)), principal: None })
     }
 
     /// Whether nothing is known.
@@ -100,6 +91,17 @@ impl Caller {
 
     pub(super) fn claims(&self) -> Value<'_> {
         self.claims.as_deref().unwrap_or(&NOTHING).borrowed()
+    }
+}
+
+fn read(claims: Bytes) -> Result<Value<'static>, ClaimsError> {
+    if claims.len() > CLAIMS_BYTES_MAX {
+        return Err(ClaimsError::TooLarge);
+    }
+    let claims = json::validate(&claims).map_err(|_| ClaimsError::NoObject)?;
+    match Json::decode(&claims) {
+        Some(object @ Json::Object(_)) => Ok(Value::from(&object).into_owned()),
+        _ => Err(ClaimsError::NoObject),
     }
 }
 
