@@ -74,7 +74,7 @@
 //! | tokens that are known | 32 MiB ([`GateConfig::cache_bytes_max`]) |
 //! | tickets | 100,000, each for [`GateConfig::ticket_age`] |
 //! | API keys | 100,000 ([`KEYS_MAX`]) |
-//! | addresses, subjects and API keys of which a limit remembers what is left to them | 100,000 each ([`PARTIES_MAX`]) |
+//! | addresses, subjects and API keys of which a rate remembers what is left to them | 100,000 each ([`PARTIES_MAX`]) |
 //! | revocations | 100,000 ([`REVOCATIONS_MAX`]) |
 //!
 //! Not here: DPoP and certificate-bound tokens, encrypted tokens, signed introspection answers (RFC

@@ -9,8 +9,8 @@
 //!
 //! A party is a name of 64 bits, and nothing is kept of it but what each limit remembers: how full its bucket is, or
 //! how many watches it has. A bucket is GCRA of the `governor` crate; one that is full again is forgotten, which is as if
-//! its party had never come. Each limit remembers at most [`PARTIES_MAX`]. Where nothing is configured, an account is empty
-//! and costs a branch.
+//! its party had never come. Each rate is of at most [`PARTIES_MAX`]; watches at once are counted of all who have some. Where
+//! nothing is configured, an account is empty and costs a branch.
 
 mod account;
 mod bucket;
@@ -231,6 +231,14 @@ impl Limits {
         }
     }
 
+    /// Whether an account is by these limits, and not by those before a change of the config.
+    pub fn are_of(&self, account: &Account) -> bool {
+        match (&self.shared, account.shared()) {
+            (Some(own), Some(shared)) => Arc::ptr_eq(own, shared),
+            (own, shared) => own.is_none() && shared.is_none(),
+        }
+    }
+
     /// Whether any kind of party has this limit.
     pub fn has(&self, limit: Limit) -> bool {
         let of = |party: &PartyLimits| match limit {
@@ -249,8 +257,7 @@ impl Limits {
         Who::ALL.into_iter().flat_map(|who| Limit::ALL.map(|limit| (who, limit, count(who, limit)))).collect()
     }
 
-    /// How many parties of each kind are remembered: by that one of its limits that remembers most, at most
-    /// [`PARTIES_MAX`], and all others as one more.
+    /// How many parties of each kind are remembered: by that one of its limits that remembers most.
     pub fn parties(&self) -> [(Who, usize); 3] {
         Who::ALL.map(|who| (who, self.shared.as_ref().map_or(0, |shared| shared.parties(who))))
     }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use smallvec::{SmallVec, smallvec};
 use tidegate_core::{Address, ChannelId, Key, Millis, Offset, Op, Record, Tx, is_notice};
 
 use crate::batch::{AppendError, Appended, Entry, Idempotency};
@@ -35,10 +36,14 @@ struct Staged {
     changes: Changes,
 }
 
+/// Most batches have fewer entries. What is asked for as zeros is never taken from what a thread has at hand (glibc's
+/// `calloc`): for each publish that was a sixth of the time with ten thousand connections.
+const SMALL: usize = 32;
+
 /// A resolved batch: what to write into the journal for it.
 pub(crate) struct Resolved {
     /// Entries that became records of channels on disk.
-    pub(crate) kept: Vec<bool>,
+    pub(crate) kept: SmallVec<[bool; SMALL]>,
     /// First offset per channel on disk.
     pub(crate) first: Vec<(ChannelId, Offset)>,
     pub(crate) answer: Appended,
@@ -119,7 +124,7 @@ impl Stage {
         tx: Option<&str>,
         now: Millis,
     ) -> Result<Resolved, StateError> {
-        let mut kept = vec![false; entries.len()];
+        let mut kept: SmallVec<[bool; SMALL]> = smallvec![false; entries.len()];
         let mut befores: Vec<Option<Bytes>> = Vec::with_capacity(entries.len());
         let mut order: Vec<(usize, Option<usize>)> = Vec::new(); // channel, its last kept entry
         let mut appended = now;

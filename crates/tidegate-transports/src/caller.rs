@@ -152,6 +152,14 @@ impl Caller {
         Caller::identified(gateway, principal, &headers, (self.peer, self.account.clone())).await
     }
 
+    /// Goes by the limits that are in force now: on a connection that stays, they may be others than when it came.
+    pub(crate) fn limit_as_now(&mut self, gateway: &Gateway) {
+        let limits = gateway.limits.load();
+        if !limits.are_of(&self.account) {
+            self.account = limits.of_address(self.peer.ip()).with(&self.principal).answered();
+        }
+    }
+
     /// What the hub judges.
     pub(crate) fn policy(&self) -> &tidegate_hub::Caller {
         &self.policy

@@ -152,6 +152,34 @@ async fn origins_limits_and_the_share_of_the_audit_are_changed_too() {
     assert_eq!(preflight().await.head.status, 200);
 }
 
+/// A WebSocket that stays goes by the limits of now, whether there were any when it came or not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_open_websocket_is_limited_as_the_file_says_now() {
+    let server = start(&OWN);
+    put(&server, "orders", "1", "ann", 1).await;
+    let asked = ask("orders/eu", true, Kind::State, Some(&ann()));
+    let mut stream = Stream::open(&server, Some(Transport::Many), &asked).await;
+    let mut publish = async || {
+        let message = json!({ "do": "publish", "ref": 3, "address": "talk/eu", "data": { "owner": "ann", "n": 1 } });
+        let answer = stream.say(message).await;
+        answer["code"].as_str().map(str::to_owned)
+    };
+    let limits = async |limits: &str| {
+        server.rewrite(&config(&OWN).replacen("gate:\n", &format!("gate:\n{limits}"), 1));
+        assert_eq!(reloaded(&server).await.body["changed"], json!(["gate.limits"]));
+    };
+    assert_eq!(publish().await, None);
+    for _ in 0..2 {
+        limits("  limits: { subject: { publishes: 1/h } }\n").await;
+        assert_eq!(publish().await, None, "all counts begin anew");
+        assert_eq!(publish().await.as_deref(), Some("rate-limited"));
+        limits("  limits: { address: { publishes: 100/h } }\n").await;
+        assert_eq!(publish().await, None);
+        limits("").await;
+        assert_eq!(publish().await, None);
+    }
+}
+
 /// `exists` of a policy that is new looks into a channel that nobody looked into before.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_policy_looks_into_another_channel() {

@@ -39,6 +39,10 @@ impl Account {
         account
     }
 
+    pub(super) fn shared(&self) -> Option<&Arc<Shared>> {
+        self.shared.as_ref()
+    }
+
     /// The same caller after its answer: nothing is noted any more that an answer would say.
     #[must_use]
     pub fn answered(self) -> Account {

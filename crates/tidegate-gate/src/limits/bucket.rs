@@ -92,7 +92,7 @@ impl<C: Clock> Bucket<C> {
         let cells = cells(rate.burst, unit);
         let every = rate.per.mul_f64(unit as f64 / rate.amount.max(1) as f64).max(Duration::from_nanos(1));
         let quota = Quota::with_period(every).expect("a period of a nanosecond or more").allow_burst(cells);
-        let limiter = RateLimiter::new(quota, Levels(Table::new()), clock);
+        let limiter = RateLimiter::new(quota, Levels(Table::new(PARTIES_MAX)), clock);
         Bucket { limiter, rate, unit, cells, sweep_from: SWEEP_FROM.into(), swept: Mutex::default() }
     }
 

@@ -25,7 +25,8 @@ pub struct Place {
 
 impl Places {
     pub(super) fn new(config: &LimitsConfig) -> Places {
-        let counted = |max| Counted { max, watches: Table::new() };
+        // There are no more of them than watches, which are bounded by the connections.
+        let counted = |max| Counted { max, watches: Table::new(usize::MAX) };
         Places(Who::ALL.map(|who| config.of(who).watches_max.map(counted)))
     }
 
@@ -93,8 +94,8 @@ impl Drop for Place {
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    use super::super::PartyLimits;
     use super::super::party::Names;
+    use super::super::{PARTIES_MAX, PartyLimits};
     use super::*;
 
     fn limited(max: u32) -> (Arc<Places>, Names) {
@@ -106,6 +107,20 @@ mod tests {
     #[test]
     fn a_place_is_small() {
         assert_eq!(size_of::<Option<Place>>(), 32);
+    }
+
+    /// Each has its own places, though of so many no rate would be remembered.
+    #[test]
+    fn any_number_may_watch_at_once() {
+        let (places, names) = limited(1);
+        let take = |number: usize| {
+            let mut place = Place::new(places.clone());
+            place.take(Who::Subject, names.party(number)).map(|_| place)
+        };
+        let held: Vec<Place> = (0..PARTIES_MAX + 10).map(|number| take(number).expect("its first")).collect();
+        assert!(take(PARTIES_MAX + 9).is_none(), "its second");
+        drop(held);
+        assert_eq!(places.parties(Who::Subject), 0);
     }
 
     #[test]

@@ -11,16 +11,17 @@ use std::sync::{Mutex, MutexGuard};
 
 use super::party::Party;
 
-/// Parties of a kind of which one limit remembers something at once. More are remembered as one, so that who comes from a
-/// million addresses gains nothing by it, and costs no memory.
+/// Parties of a kind of which one rate is remembered at once. More are remembered as one, so that who comes from a million
+/// addresses gains nothing by it, and costs no memory.
 pub const PARTIES_MAX: usize = 100_000;
 /// One is locked for some ten nanoseconds at a time, so more would not be felt.
 const SHARDS: usize = 16;
 /// A shard with room for so many times what is in it gives memory back.
 const ROOMY: usize = 4;
 
-/// At most [`PARTIES_MAX`] parties, and [`Party::REST`] for all others.
+/// So many parties, and [`Party::REST`] for all others.
 pub(super) struct Table<V> {
+    parties_max: usize,
     shards: [Mutex<Shard<V>>; SHARDS],
     /// In all shards.
     len: AtomicUsize,
@@ -29,8 +30,8 @@ pub(super) struct Table<V> {
 type Shard<V> = HashMap<Party, V, BuildHasherDefault<Known>>;
 
 impl<V: Copy> Table<V> {
-    pub(super) fn new() -> Table<V> {
-        Table { shards: std::array::from_fn(|_| Mutex::default()), len: AtomicUsize::new(0) }
+    pub(super) fn new(parties_max: usize) -> Table<V> {
+        Table { parties_max, shards: std::array::from_fn(|_| Mutex::default()), len: AtomicUsize::new(0) }
     }
 
     /// Changes what is remembered of a party: `None` is nothing, before and after. Returns whose it was, which is
@@ -49,7 +50,7 @@ impl<V: Copy> Table<V> {
             }
             return (party, made);
         }
-        let room = |len| (len < PARTIES_MAX || party == Party::REST).then_some(len + 1);
+        let room = |len| (len < self.parties_max || party == Party::REST).then_some(len + 1);
         if self.len.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).is_err() {
             drop(shard);
             return self.change(Party::REST, change);
@@ -135,7 +136,7 @@ mod tests {
 
     #[test]
     fn there_is_room_for_so_many_and_one_for_all_others() {
-        let (table, names) = (Table::new(), Names::new(&LimitsConfig::default()));
+        let (table, names) = (Table::new(PARTIES_MAX), Names::new(&LimitsConfig::default()));
         let party = |number: usize| names.party(number);
         let put = |number| table.change(party(number), |value| *value = Some(number)).0;
         assert!((0..PARTIES_MAX).all(|number| put(number) == party(number)));
@@ -151,7 +152,7 @@ mod tests {
 
     #[test]
     fn memory_is_for_those_who_are_remembered() {
-        let (table, names) = (Table::new(), Names::new(&LimitsConfig::default()));
+        let (table, names) = (Table::new(PARTIES_MAX), Names::new(&LimitsConfig::default()));
         for number in 0..10_000 {
             table.change(names.party(number), |value| *value = Some(number));
         }
@@ -171,7 +172,7 @@ mod tests {
 
     #[test]
     fn what_is_nothing_takes_no_room() {
-        let (table, names) = (Table::<u8>::new(), Names::new(&LimitsConfig::default()));
+        let (table, names) = (Table::<u8>::new(PARTIES_MAX), Names::new(&LimitsConfig::default()));
         table.change(names.party(1), |value| assert_eq!(*value, None));
         assert_eq!(table.len(), 0);
     }

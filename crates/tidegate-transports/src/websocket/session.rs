@@ -113,6 +113,7 @@ impl Session {
             Ok(command) => command,
             Err(refusal) => return self.nonsense(&refusal, answer),
         };
+        self.caller.limit_as_now(&self.gateway);
         match (command, &mut self.watches) {
             (Command::Answered(text), _) => websocket_text(text.as_bytes(), answer),
             (Command::Publish(publish), watches) => {
