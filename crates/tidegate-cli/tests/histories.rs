@@ -9,12 +9,13 @@ use tidegate_testkit::client::Transport;
 use tidegate_testkit::histories::{Options, run};
 
 /// What watchers hear of views and rights; each of these a few times in every ten histories.
-const HEARD: [&str; 24] = [
+const HEARD: [&str; 26] = [
     "JSON patch",
     "a fresh token that had ended was refused",
     "a row came from another principal",
     "a row went to another principal",
     "another manner with the same cursor",
+    "another stream on the connection of the one before",
     "another view with the same cursor",
     "as of a past time",
     "came into the filter",
@@ -25,6 +26,7 @@ const HEARD: [&str; 24] = [
     "not told",
     "projected",
     "renewed amid a snapshot",
+    "renewed by another stream of its connection",
     "renewed, and polled other rows",
     "renewed, and saw other rows",
     "renewed, and saw the same",

@@ -48,6 +48,12 @@ impl Head {
 }
 
 impl Answer {
+    pub(super) fn new(head: Head, body: &[u8]) -> Answer {
+        let text = String::from_utf8_lossy(body).into_owned();
+        let body = serde_json::from_str(&text).unwrap_or_default();
+        Answer { head, text, body }
+    }
+
     /// The `code` of a problem.
     pub fn code(&self) -> Option<&str> {
         self.body.get("code").and_then(Value::as_str)
@@ -60,16 +66,7 @@ impl Wire {
     /// # Errors
     /// [`Ended::Gone`] when nobody listens.
     pub async fn connect(server: SocketAddr, receive_buffer: Option<u32>) -> Result<Wire, Ended> {
-        let connect = async {
-            let socket = if server.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-            if let Some(bytes) = receive_buffer {
-                socket.set_recv_buffer_size(bytes)?;
-            }
-            let stream = socket.connect(server).await?;
-            stream.set_nodelay(true)?;
-            Ok(stream)
-        };
-        let stream = connect.await.map_err(gone)?;
+        let stream = connect(server, receive_buffer).await?;
         Ok(Wire { stream, buffer: BytesMut::with_capacity(4096), left: None })
     }
 
@@ -200,10 +197,23 @@ impl Wire {
     /// # Errors
     /// As [`Self::fill`], and garbage.
     pub async fn rest(&mut self, head: Head) -> Result<Answer, Ended> {
-        let text = String::from_utf8_lossy(&self.body(&head).await?).into_owned();
-        let body = serde_json::from_str(&text).unwrap_or_default();
-        Ok(Answer { head, text, body })
+        let body = self.body(&head).await?;
+        Ok(Answer::new(head, &body))
     }
+}
+
+/// A socket for whatever is spoken on it.
+pub(super) async fn connect(server: SocketAddr, receive_buffer: Option<u32>) -> Result<TcpStream, Ended> {
+    let connect = async {
+        let socket = if server.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        if let Some(bytes) = receive_buffer {
+            socket.set_recv_buffer_size(bytes)?;
+        }
+        let stream = socket.connect(server).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    };
+    connect.await.map_err(gone)
 }
 
 /// The text of a request. `headers` are whole lines without their ends.

@@ -6,6 +6,7 @@
 pub mod coding;
 pub mod deflate;
 pub mod http;
+pub mod http2;
 pub mod many;
 pub mod ndjson;
 pub mod poll;
@@ -33,6 +34,8 @@ pub enum Transport {
     Ndjson,
     /// Long-poll, with a GET as JSON to begin.
     Poll,
+    /// Server-sent events or a JSON frame a line, by the fall of a coin, as a stream of HTTP/2.
+    Http2,
     /// One watch on one WebSocket.
     WebSocket,
     /// One of the watches of a WebSocket.
@@ -41,8 +44,8 @@ pub enum Transport {
 
 impl Transport {
     /// All of them.
-    pub const ALL: [Transport; 5] =
-        [Transport::Sse, Transport::Ndjson, Transport::Poll, Transport::WebSocket, Transport::Many];
+    pub const ALL: [Transport; 6] =
+        [Transport::Sse, Transport::Ndjson, Transport::Poll, Transport::Http2, Transport::WebSocket, Transport::Many];
 }
 
 /// What a client wants to watch and where it is.
@@ -86,6 +89,12 @@ pub struct Ask {
     pub cut_after: Option<u64>,
     /// Size of the socket's receive buffer, so that a slow reader is felt soon.
     pub receive_buffer: Option<u32>,
+    /// On HTTP/2: so much of a stream comes before it is read.
+    pub window: Option<u32>,
+    /// On HTTP/2: the cut ends the stream alone, and not its connection.
+    pub cuts_stream: bool,
+    /// On HTTP/2: the connection that is asked on, if it is still there.
+    pub connection: Option<http2::Connection>,
 }
 
 /// Why no more frames come.
@@ -103,7 +112,7 @@ pub enum Ended {
 
 /// One running watch on some transport.
 pub enum Watch {
-    /// SSE or NDJSON.
+    /// SSE or NDJSON, also on HTTP/2.
     Stream(Box<stream::Stream>),
     /// Long-poll.
     Poll(Box<poll::Poll>),
@@ -136,6 +145,9 @@ impl Ask {
             headers: Vec::new(),
             cut_after: None,
             receive_buffer: None,
+            window: None,
+            cuts_stream: false,
+            connection: None,
         }
     }
 
@@ -187,7 +199,7 @@ impl Watch {
     /// No connection, a refusal, or our own cut.
     pub async fn open(server: SocketAddr, transport: Transport, ask: &Ask) -> Result<Watch, Ended> {
         Ok(match transport {
-            Transport::Sse | Transport::Ndjson => {
+            Transport::Sse | Transport::Ndjson | Transport::Http2 => {
                 Watch::Stream(Box::new(stream::Stream::open(server, transport, ask).await?))
             }
             Transport::Poll => Watch::Poll(Box::new(poll::Poll::new(server, ask.clone()))),
@@ -224,6 +236,14 @@ impl Watch {
             Watch::Many(many) => many.renew(token).await?,
         }
         Ok(true)
+    }
+
+    /// Its connection of HTTP/2, for others.
+    pub fn connection(&self) -> Option<&http2::Connection> {
+        match self {
+            Watch::Stream(stream) => stream.connection(),
+            Watch::Poll(_) | Watch::WebSocket(_) | Watch::Many(_) => None,
+        }
     }
 
     /// The next frame.

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::Ended;
 use super::http::{Answer, Wire, request};
+use super::http2::Connection;
 
 /// The reference of the message that shows one.
 pub const TOKEN: u64 = 4;
@@ -20,8 +21,28 @@ pub(super) fn fresh_token(token: &str) -> String {
 /// # Errors
 /// No connection, or one that broke before the answer.
 pub async fn by_request(server: SocketAddr, watch: &str, token: Option<&str>) -> Result<Answer, Ended> {
-    let headers: Vec<String> = token.map(|token| format!("Authorization: Bearer {token}")).into_iter().collect();
     let mut wire = Wire::connect(server, None).await?;
-    wire.send(&request(server, "POST", &format!("/v1/_watches/{watch}/token"), &headers, b"")).await?;
+    wire.send(&request(server, "POST", &url(watch), &shown(token), b"")).await?;
     wire.answer().await
+}
+
+/// The same as another stream of a connection, such as that of the watch.
+///
+/// # Errors
+/// As there.
+pub async fn by_stream(
+    connection: &Connection,
+    server: SocketAddr,
+    watch: &str,
+    token: Option<&str>,
+) -> Result<Answer, Ended> {
+    connection.ask(server, "POST", &url(watch), &shown(token)).await?.answer().await
+}
+
+fn url(watch: &str) -> String {
+    format!("/v1/_watches/{watch}/token")
+}
+
+fn shown(token: Option<&str>) -> Vec<String> {
+    token.map(|token| format!("Authorization: Bearer {token}")).into_iter().collect()
 }

@@ -29,7 +29,7 @@ use super::moments::{Moment, Moments};
 use super::plan::{Plan, Spec};
 use super::report::Report;
 use super::truth::Truth;
-use crate::client::Transport;
+use crate::client::{Transport, http2};
 use crate::model::Eye;
 use crate::replica::{Holds, Replica};
 
@@ -70,6 +70,7 @@ pub(super) async fn watch(
         held: None,
         manner: Manner::default(),
         last_transport: None,
+        connection: None,
         name: format!("{}-{at}", plan.number),
         tokens: 0,
         shown: Shown::default(),
@@ -111,6 +112,8 @@ struct Watcher {
     /// How it looked when it got its cursor; `None` without one.
     held: Option<Look>,
     last_transport: Option<Transport>,
+    /// One of HTTP/2 that it has kept for its next stream.
+    connection: Option<http2::Connection>,
     /// Which of all watchers it is.
     name: String,
     /// How many tokens it had.

@@ -3,6 +3,7 @@
 use std::mem;
 
 use rand::Rng;
+use rand::seq::IndexedRandom;
 use tidegate_core::Kind;
 
 use super::Watcher;
@@ -45,6 +46,9 @@ impl Watcher {
             2 => Some(rng.random_range(0..80_000)),
             _ => None,
         };
+        let slow = rng.random_bool(0.3);
+        // Large values pass a small window so slowly that nobody would catch up.
+        let windows: &[u32] = if self.plan.pad_max > 10_000 { &[16_384] } else { &[256, 1024, 4096] };
         Ask {
             from: self.spec.from.clone(),
             at: self.past.map(|moment| moment.time.to_string()),
@@ -60,7 +64,10 @@ impl Watcher {
             coding: [None, Some("gzip"), Some("zstd")][rng.random_range(0..3)],
             limit: rng.random_bool(0.5).then(|| rng.random_range(1..20)),
             cut_after,
-            receive_buffer: rng.random_bool(0.3).then_some(4096),
+            receive_buffer: slow.then_some(4096),
+            window: windows.choose(rng).copied().filter(|_| slow),
+            cuts_stream: rng.random(),
+            connection: self.connection.clone().filter(|connection| !connection.is_over()),
             ..Ask::new(&self.spec.path, self.plan.keyed, self.spec.kind)
         }
     }

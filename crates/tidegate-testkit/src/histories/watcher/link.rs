@@ -109,6 +109,12 @@ impl Watcher {
             self.report.switches += u64::from(self.last_transport.is_some_and(|last| last != transport));
         }
         self.last_transport = Some(transport);
+        if let Some(connection) = watch.connection() {
+            self.connection = Some(connection.clone()).filter(|_| self.rng.random());
+            if ask.connection.is_some() {
+                self.heard.count("another stream on the connection of the one before");
+            }
+        }
         let resumed = ask.cursor.is_some();
         let mut link = Link {
             watch,

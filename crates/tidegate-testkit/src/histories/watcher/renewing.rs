@@ -15,8 +15,8 @@ use super::caller::Shown;
 use super::link::{Link, Pending};
 use super::revoking::Why;
 use super::{Before, FOLLOWS_WITHIN, Next, PATIENCE, Watcher};
-use crate::client::renewal::by_request;
-use crate::client::{Answer, Transport};
+use crate::client::renewal::{by_request, by_stream};
+use crate::client::{Answer, Ended, Transport};
 use crate::histories::look::Look;
 use crate::histories::rights::LASTS;
 use crate::replica::offset;
@@ -84,8 +84,8 @@ impl Watcher {
         let (barred, when, token) = (renewal.barred, Instant::now(), renewal.shown.token.clone());
         link.pending = Pending::Renewal(Box::new(renewal));
         if let Some(watch) = beside {
-            let asked = tokio::time::timeout(PATIENCE, by_request(self.server, &watch, token.as_deref())).await;
-            match asked {
+            let asked = self.renew_beside(link, &watch, token.as_deref());
+            match tokio::time::timeout(PATIENCE, asked).await {
                 Ok(Ok(answer)) => {
                     if let Some(next) = self.answered_beside(&answer, link).await? {
                         return Ok(Some(next));
@@ -113,6 +113,17 @@ impl Watcher {
         }
         self.come_back_with_the_same(link, (403, "refused with a token that does not allow it")).await?;
         Ok(Some(Next::Again))
+    }
+
+    /// On the connection of its watch where that has other streams, or on another.
+    async fn renew_beside(&mut self, link: &Link, watch: &str, token: Option<&str>) -> Result<Answer, Ended> {
+        match link.watch.connection() {
+            Some(connection) if self.rng.random() => {
+                self.heard.count("renewed by another stream of its connection");
+                by_stream(connection, self.server, watch, token).await
+            }
+            _ => by_request(self.server, watch, token).await,
+        }
     }
 
     /// Any that its transport can show; `None`: none that makes sense.
