@@ -5,6 +5,9 @@
 //!     └───► told ──────┴─► over: from the frame that tells of other rights on it looks as its new token says
 //! ```
 
+use std::ops::Range;
+use std::time::Duration;
+
 use rand::Rng;
 use rand::seq::IndexedRandom;
 use serde_json::Value;
@@ -24,6 +27,8 @@ use crate::token::seconds_from_now;
 
 /// A second that is long over, since 1970.
 const LONG_OVER: u64 = 1_000_000_000;
+/// Where a watcher with a small buffer does not read before and after a fresh token is taken, milliseconds: some batches.
+const LAGS_MS: Range<u64> = 200..900;
 
 /// A token that was shown for a watch that is on.
 pub(super) struct Renewal {
@@ -84,11 +89,19 @@ impl Watcher {
         let (barred, when, token) = (renewal.barred, Instant::now(), renewal.shown.token.clone());
         link.pending = Pending::Renewal(Box::new(renewal));
         if let Some(watch) = beside {
+            // Who does not read while it is renewed is told nothing of what is written afterwards as before, however late it reads.
+            let lags = link.ask.receive_buffer.is_some() && self.now_and_then(0.7);
+            if lags {
+                self.lag().await;
+            }
             let asked = self.renew_beside(link, &watch, token.as_deref());
             match tokio::time::timeout(PATIENCE, asked).await {
                 Ok(Ok(answer)) => {
                     if let Some(next) = self.answered_beside(&answer, link).await? {
                         return Ok(Some(next));
+                    }
+                    if lags {
+                        self.lag().await;
                     }
                 }
                 // The server died over it.
@@ -113,6 +126,12 @@ impl Watcher {
         }
         self.come_back_with_the_same(link, (403, "refused with a token that does not allow it")).await?;
         Ok(Some(Next::Again))
+    }
+
+    /// Reads nothing, until a small window is full and more is written.
+    async fn lag(&mut self) {
+        let pause = self.rng.random_range(LAGS_MS);
+        tokio::time::sleep(Duration::from_millis(pause)).await;
     }
 
     /// On the connection of its watch where that has other streams, or on another.
