@@ -56,15 +56,29 @@ pub struct Vouched {
 /// What rules see of claims takes so many times their text, and the text itself.
 const DERIVED_TIMES: usize = 8;
 
+/// Places among its own texts.
+mod own {
+    pub(super) const SUBJECT: usize = 0;
+    pub(super) const TOKEN_ID: usize = 1;
+    pub(super) const API_KEY_ID: usize = 2;
+}
+
+/// Places among the texts that many have in common.
+mod common {
+    pub(super) const ISSUER: usize = 0;
+    pub(super) const ACR: usize = 1;
+    pub(super) const SCOPES: usize = 2;
+}
+
 /// See [`Principal`].
 struct Held {
     shown: Shown,
     expires: Option<NonZeroU64>,
     auth_time: Option<NonZeroU64>,
     asked: Option<Box<Asked>>,
-    /// Subject, id of the token, id of the API key; behind them what is its own of the claims.
+    /// Behind them what is its own of the claims.
     own: Texts<3>,
-    /// Issuer, class of the sign-in, scopes; behind them what is not its own of the claims.
+    /// Behind them what is not its own of the claims.
     common: Arc<Texts<3>>,
     /// Which of its own texts are claims too, and stand there only.
     claimed: Claimed,
@@ -140,6 +154,7 @@ impl From<Vouched> for Principal {
             expires: seconds(expires),
             auth_time: seconds(auth_time),
             asked: asked.map(Box::new),
+            // In the order of their places.
             own: Texts::new([subject.as_deref(), token_id.as_deref(), api_key_id.as_deref()], &parted.own),
             common: Texts::new([issuer.as_deref(), acr.as_deref(), Some(&scopes)], &parted.common).share(),
             claimed: Claimed { subject: parted.subject, token_id: parted.token_id },
@@ -162,32 +177,32 @@ impl Principal {
 
     /// `sub`; the client's id where a token is of no person.
     pub fn subject(&self) -> Option<&str> {
-        self.0.own.get(0)
+        self.0.own.get(own::SUBJECT)
     }
 
     /// `iss`, as configured.
     pub fn issuer(&self) -> Option<&str> {
-        self.0.common.get(0)
+        self.0.common.get(common::ISSUER)
     }
 
     /// `jti`: what a single token is revoked by.
     pub fn token_id(&self) -> Option<&str> {
-        self.0.own.get(1)
+        self.0.own.get(own::TOKEN_ID)
     }
 
     /// What an API key is revoked by.
     pub fn api_key_id(&self) -> Option<&str> {
-        self.0.own.get(2)
+        self.0.own.get(own::API_KEY_ID)
     }
 
     /// How strongly the person signed in, as a class that the issuer knows.
     pub fn acr(&self) -> Option<&str> {
-        self.0.common.get(1)
+        self.0.common.get(common::ACR)
     }
 
     /// In their order.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
-        self.0.common.get(2).unwrap_or_default().split(' ').filter(|scope| !scope.is_empty())
+        self.0.common.get(common::SCOPES).unwrap_or_default().split(' ').filter(|scope| !scope.is_empty())
     }
 
     /// What rules see as `claims`: one JSON object on one line, its members in some order.
