@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Parser;
 
 use crate::cells::{CELLS, Cell};
-use crate::peers::{DURABLE, PEERS, Peer, SSE, WEBSOCKET};
+use crate::peers::{self, DURABLE, LIMIT, Peer, SSE, WEBSOCKET};
 use crate::scenarios::{SCENARIOS, Scenario};
 
 /// Measures Tidegate beside its peers and beside the limit of this machine, one after the other,
@@ -48,8 +48,7 @@ pub(crate) struct Options {
 impl Options {
     /// The servers that are asked for, the limit first.
     pub(crate) fn peers(&self) -> Vec<&'static Peer> {
-        let (limit, others) = PEERS.split_first().expect("the limit is in the list");
-        std::iter::once(limit).chain(others.iter().filter(|peer| self.wants(peer.name))).collect()
+        peers::all().filter(|peer| peer.name == LIMIT.name || self.wants(peer.name)).collect()
     }
 
     /// Whether this server is asked for.
@@ -78,7 +77,7 @@ impl Options {
 }
 
 fn peer_names() -> clap::builder::PossibleValuesParser {
-    PEERS.iter().map(|peer| peer.name).collect::<Vec<_>>().into()
+    peers::all().map(|peer| peer.name).collect::<Vec<_>>().into()
 }
 
 fn cell_names() -> clap::builder::PossibleValuesParser {

@@ -42,7 +42,7 @@ pub(crate) struct Running {
     pub(crate) place: Place,
 }
 
-/// The rulers and Tidegate's servers.
+/// The rulers and Tidegate's servers; the ratios of the table are to the first.
 pub(crate) const OWN: &[Peer] = &[
     yardstick::LIMIT,
     yardstick::REFERENCE,
@@ -53,20 +53,11 @@ pub(crate) const OWN: &[Peer] = &[
     guarded::WEBSOCKET,
 ];
 
-/// All, in the order of the table; the ratios are to the first.
-pub(crate) const PEERS: &[Peer] = &[
-    yardstick::LIMIT,
-    yardstick::REFERENCE,
-    tidegate::SSE,
-    tidegate::WEBSOCKET,
-    tidegate::DURABLE,
-    guarded::SSE,
-    guarded::WEBSOCKET,
-    naive::SSE,
-    naive::WEBSOCKET,
-    nchan::SSE,
-    nchan::WEBSOCKET,
-    nats::WEBSOCKET,
-    ws::WEBSOCKET,
-    pushpin::SSE,
-];
+/// What Tidegate is measured beside.
+pub(crate) const OTHERS: &[Peer] =
+    &[naive::SSE, naive::WEBSOCKET, nchan::SSE, nchan::WEBSOCKET, nats::WEBSOCKET, ws::WEBSOCKET, pushpin::SSE];
+
+/// All, in the order of the table.
+pub(crate) fn all() -> impl Iterator<Item = &'static Peer> {
+    OWN.iter().chain(OTHERS)
+}

@@ -2,7 +2,7 @@
 
 use crate::cells::{CELLS, Delivered, Load};
 use crate::findings::{Finding, Goal, Unit, ms};
-use crate::peers::{DURABLE, GUARDED_SSE, GUARDED_WEBSOCKET, LIMIT, OWN, PEERS, Peer, SSE, WEBSOCKET};
+use crate::peers::{DURABLE, GUARDED_SSE, GUARDED_WEBSOCKET, LIMIT, OTHERS, Peer, SSE, WEBSOCKET};
 use crate::table::Table;
 
 /// What the cells of a run say, as far as they were measured.
@@ -57,7 +57,6 @@ pub(crate) fn derived(run: u32, table: &Table) -> Vec<Finding> {
 
 /// The peer that took least for a delivery.
 fn best(run: u32, table: &Table, cell: &str) -> Option<(&'static str, Delivered)> {
-    let peers = PEERS.iter().filter(|peer| !OWN.iter().any(|own| own.name == peer.name));
-    let measured = peers.filter_map(|peer| Some((peer.title, table.load(run, cell, peer.name)?)));
+    let measured = OTHERS.iter().filter_map(|peer| Some((peer.title, table.load(run, cell, peer.name)?)));
     measured.min_by(|(_, one), (_, other)| one.cpu_us.total_cmp(&other.cpu_us))
 }

@@ -20,7 +20,8 @@ const CALM: usize = 50;
 /// How often is looked while it may be a storm; nothing is done while nobody comes.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Forgets tokens that were shown once, for a watch that lasts, and whom nothing is held against any more. Runs for the life of a server.
+/// Forgets tokens that were shown once, for a watch that lasts, and whom nothing is held against any more. Runs for the life
+/// of a server.
 pub(crate) async fn idle(gateway: Arc<Gateway>) {
     let mut ticks = tokio::time::interval(Gate::IDLE);
     loop {
