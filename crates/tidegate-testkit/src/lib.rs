@@ -9,6 +9,7 @@ pub mod follower;
 pub mod histories;
 pub mod http2;
 pub mod model;
+mod port;
 pub mod postgres;
 pub mod process;
 pub mod provider;

@@ -2,15 +2,16 @@
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rand::Rng;
 use tidegate_bench::Process;
+
+use crate::port::Port;
 
 /// A start that takes longer has failed, however slow the machine.
 const START: Duration = Duration::from_secs(60);
@@ -26,6 +27,8 @@ pub struct Server {
     address: SocketAddr,
     admin: SocketAddr,
     output: Arc<Mutex<VecDeque<String>>>,
+    /// Those of its config, which are its own also while it is down.
+    _ports: [Port; 2],
 }
 
 enum Folder {
@@ -75,12 +78,14 @@ impl Server {
     }
 
     fn launch(binary: &Path, folder: Folder, config: &str, environment: &[(&str, &str)]) -> Result<Server, StartError> {
-        let completed = complete(config, port_that_stays(), port_that_stays());
+        let ports = [Port::claim(), Port::claim()];
+        let completed = complete(config, ports[0].address, ports[1].address);
         std::fs::write(folder.path().join("tidegate.yaml"), completed).expect("write the config");
         let environment: Vec<(String, String)> =
             environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let (child, address, admin, output) = spawn(binary, folder.path(), &environment)?;
-        let server = Server { binary: binary.to_owned(), folder, environment, child, address, admin, output };
+        let binary = binary.to_owned();
+        let server = Server { binary, folder, environment, child, address, admin, output, _ports: ports };
         // From now on the same ports, so that clients find a restarted server.
         let config = server.folder().join("tidegate.yaml");
         let text = std::fs::read_to_string(&config).expect("read the config");
@@ -209,17 +214,6 @@ fn complete(config: &str, listen: SocketAddr, admin: SocketAddr) -> String {
     text
 }
 
-/// A port of loopback that is free, and still is when its server comes back after a death: the system gives none from
-/// here to those who connect, least of all to a client of ours that tries to connect to it.
-fn port_that_stays() -> SocketAddr {
-    loop {
-        let address = SocketAddr::from(([127, 0, 0, 1], rand::rng().random_range(10_000..32_000)));
-        if TcpListener::bind(address).is_ok() {
-            return address;
-        }
-    }
-}
-
 /// Writes a real port where the config let the system choose.
 fn fix(config: &str, name: &str, address: SocketAddr) -> String {
     config.replacen(&format!("{name}127.0.0.1:0"), &format!("{name}{address}"), 1)
@@ -239,7 +233,7 @@ fn spawn(binary: &Path, folder: &Path, environment: &[(String, String)]) -> Resu
         .unwrap_or_else(|error| panic!("{} cannot be started: {error}", binary.display()));
     let output = Arc::new(Mutex::new(VecDeque::new()));
     let stdout = follow(child.stdout.take().expect("piped"), output.clone());
-    let _stderr = follow(child.stderr.take().expect("piped"), output.clone());
+    let stderr = follow(child.stderr.take().expect("piped"), output.clone());
     let (mut address, mut admin) = (None, None);
     while address.is_none() || admin.is_none() {
         match stdout.recv_timeout(START) {
@@ -253,6 +247,8 @@ fn spawn(binary: &Path, folder: &Path, environment: &[(String, String)]) -> Resu
                     let _ = child.kill();
                 }
                 let status = child.wait().ok();
+                // All that it said, to the end of both.
+                stdout.iter().chain(&stderr).for_each(drop);
                 let lines = output.lock().expect("no holder of this lock panics");
                 let output = lines.iter().map(|line: &String| format!("{line}\n")).collect();
                 return Err(StartError { status, output });
