@@ -14,6 +14,9 @@ pub(super) const PARTS: [&str; 2] = ["x", "y"];
 /// Keys of a history.
 pub(super) const KEYS: [&str; 5] = ["k1", "k2", "k3", "k4", "5"];
 
+/// More than a ring and a socket's buffers hold, of payloads of so many bytes: who pauses falls behind.
+pub(super) const LARGE: usize = 10_000;
+
 /// One history.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
@@ -48,6 +51,8 @@ pub(super) struct Spec {
     /// It begins after so many batches.
     pub(super) joins_after: usize,
     pub(super) seed: u64,
+    /// It keeps to HTTP/2 and lets little come before it has read what came, so that much is between it and the server.
+    pub(super) dawdles: bool,
 }
 
 impl Plan {
@@ -57,7 +62,6 @@ impl Plan {
         let keyed = rng.random_bool(0.75);
         // Retention works on whole segments, so a channel has to bring some bytes to be trimmed.
         let (retain, trims, pad_max, batches) = match rng.random_range(0..10) {
-            // More than a ring and a socket's buffers hold, so that who pauses falls behind.
             _ if number % 25 == 7 => ("{ age: 1h }", false, 100_000, 60),
             0 | 1 => ("{ bytes: 64KiB }", true, 6000, 40),
             2 => ("{ age: 1s }", true, 2000, 40),
@@ -66,8 +70,10 @@ impl Plan {
         let batches = rng.random_range(batches / 2..batches * 3 / 2);
         let watchers =
             (1..=rng.random_range(3..6)).map(|at| Spec::new(&channel, keyed, batches, self::rng(seed, number, at)));
+        // Large values pass a small window so slowly that nobody would catch up.
+        let watchers = watchers.map(|spec| Spec { dawdles: spec.dawdles && pad_max <= LARGE, ..spec });
         let watchers = watchers.collect();
-        let pace_ms = if pad_max > 10_000 { 30 } else { rng.random_range(20..240) };
+        let pace_ms = if pad_max > LARGE { 30 } else { rng.random_range(20..240) };
         let mut own = self::rng(seed, number, 500);
         let rights = own.random_bool(0.6).then(|| Rights::random(keyed, &mut own));
         Plan { number, rights, keyed, retain, trims, pad_max, batches, pace_ms, watchers, channel }
@@ -104,6 +110,7 @@ impl Spec {
             forget_at_reset: rng.random_bool(0.3),
             joins_after: if rng.random_bool(0.5) { 0 } else { rng.random_range(0..batches) },
             seed: rng.random(),
+            dawdles: rng.random_bool(0.2),
         }
     }
 }

@@ -9,6 +9,7 @@ use tidegate_core::Kind;
 use super::Watcher;
 use crate::client::{Ask, Transport};
 use crate::histories::look::Manner;
+use crate::histories::plan::LARGE;
 
 impl Watcher {
     /// Now and then another view, and each time another manner: what may change between two connections, and on a socket.
@@ -38,17 +39,21 @@ impl Watcher {
     }
 
     pub(super) fn ask(&mut self, writing_is_over: bool) -> Ask {
-        let rng = &mut self.rng;
+        let (dawdles, rng) = (self.spec.dawdles, &mut self.rng);
         let cut_after = match rng.random_range(0..4) {
-            _ if writing_is_over || self.plan.pad_max > 10_000 => None,
+            _ if writing_is_over || self.plan.pad_max > LARGE => None,
             0 => Some(rng.random_range(0..800)),
             1 => Some(rng.random_range(0..8_000)),
             2 => Some(rng.random_range(0..80_000)),
             _ => None,
         };
-        let slow = rng.random_bool(0.3);
-        // Large values pass a small window so slowly that nobody would catch up.
-        let windows: &[u32] = if self.plan.pad_max > 10_000 { &[16_384] } else { &[256, 1024, 4096] };
+        let slow = dawdles || rng.random_bool(0.3);
+        let windows: &[u32] = match self.plan.pad_max {
+            _ if dawdles => &[256],
+            pad_max if pad_max > LARGE => &[16_384],
+            _ => &[256, 1024, 4096],
+        };
+        let codings: &[_] = if dawdles { &[None] } else { &[None, Some("gzip"), Some("zstd")] };
         Ask {
             from: self.spec.from.clone(),
             at: self.past.map(|moment| moment.time.to_string()),
@@ -61,7 +66,7 @@ impl Watcher {
             cursor: self.replica.cursor.clone(),
             by_header: rng.random(),
             token: self.shown.token.clone(),
-            coding: [None, Some("gzip"), Some("zstd")][rng.random_range(0..3)],
+            coding: codings.choose(rng).copied().flatten(),
             limit: rng.random_bool(0.5).then(|| rng.random_range(1..20)),
             cut_after,
             receive_buffer: slow.then_some(4096),

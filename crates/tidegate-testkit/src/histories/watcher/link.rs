@@ -68,7 +68,10 @@ impl Link {
 impl Watcher {
     /// Opens one watch and follows it until it is cut, ends, or has shown everything.
     pub(super) async fn connection(&mut self, writing_is_over: bool) -> Result<Next, String> {
-        let transport = *Transport::ALL.choose(&mut self.rng).expect("some");
+        let transport = match self.spec.dawdles {
+            true => Transport::Http2,
+            false => *Transport::ALL.choose(&mut self.rng).expect("some"),
+        };
         if writing_is_over {
             self.show_what_lasts();
         } else {
