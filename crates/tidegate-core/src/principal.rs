@@ -1,16 +1,16 @@
 //! Who somebody is, once the gate has looked.
 
 mod claims;
+mod held;
 mod texts;
 
-use std::any::Any;
 use std::fmt;
 use std::num::NonZeroU64;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, LazyLock};
 
 use claims::Claims;
-use texts::Texts;
+use held::{Held, common, own};
 
 /// A caller that has been identified. Everything in it was vouched for: by the issuer's signature or
 /// its introspection, by the entry of an API key, or by the authority of a client certificate.
@@ -53,68 +53,6 @@ pub struct Vouched {
     pub asked: Option<Asked>,
 }
 
-/// What rules see of claims takes so many times their text, and the text itself.
-const DERIVED_TIMES: usize = 8;
-
-/// Places among its own texts.
-mod own {
-    pub(super) const SUBJECT: usize = 0;
-    pub(super) const TOKEN_ID: usize = 1;
-    pub(super) const API_KEY_ID: usize = 2;
-}
-
-/// Places among the texts that many have in common.
-mod common {
-    pub(super) const ISSUER: usize = 0;
-    pub(super) const ACR: usize = 1;
-    pub(super) const SCOPES: usize = 2;
-}
-
-/// See [`Principal`].
-struct Held {
-    shown: Shown,
-    expires: Option<NonZeroU64>,
-    auth_time: Option<NonZeroU64>,
-    asked: Option<Box<Asked>>,
-    /// Behind them what is its own of the claims.
-    own: Texts<3>,
-    /// Behind them what is not its own of the claims.
-    common: Arc<Texts<3>>,
-    /// Which of its own texts are claims too, and stand there only.
-    claimed: Claimed,
-    /// `None` of one that is settled.
-    beside: Option<Box<Beside>>,
-}
-
-/// What is remembered with a principal for as long as the gate remembers who it is.
-#[derive(Default)]
-struct Beside {
-    /// See [`Principal::settle`].
-    settled: OnceLock<Principal>,
-    /// See [`Principal::derive`].
-    derived: OnceLock<Arc<dyn Any + Send + Sync>>,
-    /// Somebody has asked for what is derived.
-    asked_for: AtomicBool,
-}
-
-/// Whether `sub` and `jti` of the claims are the subject and the id of the token.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Claimed {
-    subject: bool,
-    token_id: bool,
-}
-
-/// All that it is, wherever it is.
-impl PartialEq for Held {
-    fn eq(&self, other: &Held) -> bool {
-        let Held { shown, expires, auth_time, asked, own, common, claimed, beside: _ } = self;
-        (*shown, *expires, *auth_time, *claimed) == (other.shown, other.expires, other.auth_time, other.claimed)
-            && (asked, own, common) == (&other.asked, &other.own, &other.common)
-    }
-}
-
-impl Eq for Held {}
-
 /// A token whose issuer is asked again while somebody goes on by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Asked {
@@ -142,24 +80,7 @@ pub enum Shown {
 
 impl From<Vouched> for Principal {
     fn from(vouched: Vouched) -> Principal {
-        let Vouched { shown, subject, issuer, token_id, api_key_id, scopes, claims, expires, auth_time, acr, asked } =
-            vouched;
-        let scopes: Vec<&str> = scopes.iter().map(|scope| &**scope).filter(|scope| !scope.contains(' ')).collect();
-        let scopes = scopes.join(" ");
-        let parted = Claims::part(&claims, subject.as_deref(), token_id.as_deref());
-        // The second 0 is as long ago as the second 1.
-        let seconds = |time: Option<u64>| time.map(|time| NonZeroU64::new(time).unwrap_or(NonZeroU64::MIN));
-        Principal(Arc::new(Held {
-            shown,
-            expires: seconds(expires),
-            auth_time: seconds(auth_time),
-            asked: asked.map(Box::new),
-            // In the order of their places.
-            own: Texts::new([subject.as_deref(), token_id.as_deref(), api_key_id.as_deref()], &parted.own),
-            common: Texts::new([issuer.as_deref(), acr.as_deref(), Some(&scopes)], &parted.common).share(),
-            claimed: Claimed { subject: parted.subject, token_id: parted.token_id },
-            beside: Some(Box::default()),
-        }))
+        Principal(Arc::new(Held::of(vouched)))
     }
 }
 
@@ -220,7 +141,7 @@ impl Principal {
 
     /// When the person signed in, in seconds since 1970.
     pub fn auth_time(&self) -> Option<u64> {
-        self.0.auth_time.map(NonZeroU64::get)
+        self.0.auth_time.map(|time| time.get().into())
     }
 
     /// Of a token whose issuer was asked about it.
@@ -273,15 +194,25 @@ impl Principal {
     /// Text that is equal for two principals if and only if they are the same caller: what idempotency
     /// keys, quotas and stored cursors are kept under. Two API keys of one subject are one caller.
     pub fn identity(&self) -> String {
+        let (kind, issuer, subject) = self.named();
+        match self.is_anonymous() {
+            true => kind.to_owned(),
+            // Neither a kind nor, with its length before it, an issuer can be mistaken for what follows.
+            false => format!("{kind}:{}:{issuer}:{subject}", issuer.len()),
+        }
+    }
+
+    /// The texts that make an [identity](Principal::identity): by what it is known, to whom, and its subject. To hash them
+    /// takes no memory.
+    pub fn named(&self) -> (&'static str, &str, &str) {
         let (kind, issuer) = match self.shown() {
-            Shown::Nothing => return "anonymous".to_owned(),
+            Shown::Nothing => return ("anonymous", "", ""),
             Shown::Token => ("token", self.issuer().unwrap_or_default()),
             Shown::ApiKey => ("key", ""),
             Shown::Certificate => ("certificate", ""),
             Shown::Hook => ("hook", ""),
         };
-        // Neither a kind nor, with its length before it, an issuer can be mistaken for what follows.
-        format!("{kind}:{}:{issuer}:{}", issuer.len(), self.subject().unwrap_or_default())
+        (kind, issuer, self.subject().unwrap_or_default())
     }
 
     /// Whether both are one piece of memory.
@@ -296,7 +227,7 @@ impl Principal {
     #[must_use]
     pub fn settle(&self) -> Principal {
         match &self.0.beside {
-            Some(beside) => beside.settled.get_or_init(|| self.copied()).clone(),
+            Some(beside) => beside.settled.get_or_init(|| Principal(Arc::new(self.0.copied()))).clone(),
             None => self.clone(),
         }
     }
@@ -320,25 +251,9 @@ impl Principal {
         Ok(made)
     }
 
-    fn copied(&self) -> Principal {
-        let Held { shown, expires, auth_time, asked, own, common, claimed, beside: _ } = &*self.0;
-        Principal(Arc::new(Held {
-            shown: *shown,
-            expires: *expires,
-            auth_time: *auth_time,
-            asked: asked.clone(),
-            own: own.clone(),
-            common: common.clone(),
-            claimed: *claimed,
-            beside: None,
-        }))
-    }
-
     /// An estimate of its memory, in bytes, as if it had nothing in common with others, with what is derived from it.
     pub fn weight(&self) -> usize {
-        let Held { own, common, .. } = &*self.0;
-        let fixed = size_of::<Held>() + size_of::<Beside>() + size_of_val(&**common);
-        fixed + self.asked().map_or(0, size_of_val) + DERIVED_TIMES * (own.bytes() + common.bytes())
+        self.0.weight()
     }
 }
 
@@ -388,6 +303,7 @@ mod tests {
         let principal = Principal::from(all.clone());
         assert_eq!(principal.vouched(), Vouched { expires: Some(1), ..all.clone() });
         assert_eq!(principal, Principal::from(all.clone()));
+        assert!(size_of::<Held>() <= 72, "with the counts of an `Arc` no more than 88, of which glibc makes 96");
         assert!(principal.has_scope("write") && !principal.has_scope("writ") && !principal.has_scope(""));
         // Each without its neighbours.
         let few = Vouched { subject: None, api_key_id: None, scopes: Box::default(), asked: None, ..all };
@@ -399,6 +315,7 @@ mod tests {
         let spaced = Principal::from(Vouched { scopes, ..Vouched::default() });
         assert_eq!(spaced.scopes().collect::<Vec<_>>(), ["read"]);
     }
+
     #[test]
     fn what_is_derived_is_made_twice_and_no_more() {
         let (shown, made) = (token("https://a", "1"), AtomicUsize::new(0));

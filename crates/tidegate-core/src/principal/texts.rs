@@ -3,17 +3,17 @@
 use std::collections::HashSet;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-/// `N` texts, by their places, and a rest. A text that is empty is not there, as nothing is vouched for by an empty text.
+/// Three texts, by their places, and a rest. A text that is empty is not there, as nothing is vouched for by an empty text.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub(super) struct Texts<const N: usize> {
+pub(super) struct Texts {
     /// Where each ends.
-    ends: [u32; N],
+    ends: [u32; 3],
     /// The rest comes last.
     all: Box<str>,
 }
 
-impl<const N: usize> Texts<N> {
-    pub(super) fn new(texts: [Option<&str>; N], rest: &str) -> Texts<N> {
+impl Texts {
+    pub(super) fn new(texts: [Option<&str>; 3], rest: &str) -> Texts {
         let mut all = String::new();
         let ends = texts.map(|text| {
             all.push_str(text.unwrap_or_default());
@@ -30,31 +30,16 @@ impl<const N: usize> Texts<N> {
     }
 
     pub(super) fn rest(&self) -> &str {
-        &self.all[self.ends.last().map_or(0, |end| *end as usize)..]
+        &self.all[self.ends[2] as usize..]
     }
 
     /// How long they are together.
     pub(super) fn bytes(&self) -> usize {
         self.all.len()
     }
-}
 
-/// Tokens of one issuer for one audience say the same but for who they are about: that is there once, whoever holds it.
-static SHARED: LazyLock<Mutex<Shared>> = LazyLock::new(Mutex::default);
-
-/// Fewer than these are not worth looking for those that nobody holds any more.
-const SWEEP_FROM: usize = 64;
-
-#[derive(Default)]
-struct Shared {
-    all: HashSet<Arc<Texts<3>>>,
-    /// As many were held after the last look.
-    held: usize,
-}
-
-impl Texts<3> {
     /// The same; one piece for all who have it.
-    pub(super) fn share(self) -> Arc<Texts<3>> {
+    pub(super) fn share(self) -> Arc<Texts> {
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = shared.all.get(&self) {
             return known.clone();
@@ -69,6 +54,19 @@ impl Texts<3> {
         shared.all.insert(texts.clone());
         texts
     }
+}
+
+/// Tokens of one issuer for one audience say the same but for who they are about: that is there once, whoever holds it.
+static SHARED: LazyLock<Mutex<Shared>> = LazyLock::new(Mutex::default);
+
+/// Fewer than these are not worth looking for those that nobody holds any more.
+const SWEEP_FROM: usize = 64;
+
+#[derive(Default)]
+struct Shared {
+    all: HashSet<Arc<Texts>>,
+    /// As many were held after the last look.
+    held: usize,
 }
 
 #[cfg(test)]
