@@ -87,7 +87,7 @@ impl Lanes {
         line.tcp().set_nonblocking(true)?;
         let inbox = &self.inboxes[self.next.fetch_add(1, Ordering::Relaxed) % self.inboxes.len()];
         let connection = Connection { id: inbox.reserve(), inbox: inbox.clone() };
-        connection.post(|id| Message::Open(id, Box::new(Opening { line, terms })));
+        connection.post(|id| Message::Open(id, Opening { line, terms }));
         self.came.notify_one();
         Ok(connection)
     }

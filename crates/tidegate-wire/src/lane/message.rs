@@ -30,8 +30,9 @@ pub(super) struct Voice {
 }
 
 pub(super) enum Message {
-    /// A socket is the lane's from now on.
-    Open(ConnectionId, Box<Opening>),
+    /// A socket is the lane's from now on. In no box: the lane's thread would free it, and be given its memory, which lies
+    /// between what handshakes leave behind, for the next thing that lives for long.
+    Open(ConnectionId, Opening),
     /// A watch of it begins, and is to be listed: by the lane, as what lives for long is better not
     /// between what its handshake leaves behind.
     Watch(ConnectionId, WatchName, Box<Watched>),

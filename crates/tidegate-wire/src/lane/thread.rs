@@ -282,7 +282,7 @@ impl Lane {
 
     fn told(&mut self, message: Message) {
         match message {
-            Message::Open(id, opening) => self.open(id, *opening),
+            Message::Open(id, opening) => self.open(id, opening),
             Message::Watch(id, name, entry) => self.watch(id, name, *entry),
             Message::Walking(id, voice, walk) => self.walking(id, voice, walk),
             Message::Say(id, said) => self.say(id, said),
