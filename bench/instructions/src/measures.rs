@@ -39,6 +39,7 @@ const EVENT_BYTES: usize = 512;
 /// All of them, in the order of an event's life.
 pub(crate) const MEASURES: &[Measure] = &[
     publish::ONE,
+    publish::JUDGED,
     publish::BATCH,
     append::EPHEMERAL,
     append::DURABLE,

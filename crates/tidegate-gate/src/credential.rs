@@ -64,7 +64,9 @@ impl Credential {
 /// `1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`
 fn is_b64token(text: &str) -> bool {
     let body = text.trim_end_matches('=');
-    !body.is_empty() && body.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte))
+    let is_of_one = |byte: u8| byte.is_ascii_alphanumeric() | matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/');
+    // All of them, as they come with each request: without a way out the compiler takes many at a time.
+    !body.is_empty() && body.bytes().fold(true, |good, byte| good & is_of_one(byte))
 }
 
 #[cfg(test)]

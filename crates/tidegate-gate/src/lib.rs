@@ -112,7 +112,7 @@ pub use figures::Figures;
 pub use gate::Gate;
 pub use hooks::{Allowed, Denied, Hook, Hooks, HooksConfig};
 pub use keys::{ApiKeys, CreatedKey, KEYS_MAX, KeyError, ListedKey, NewKey, PREFIX, SCOPES_MAX, TEXT_BYTES_MAX};
-pub use limits::{Account, Limit, Limits, LimitsConfig, PARTIES_MAX, PartyLimits, Place, Rate, Told, Who, network};
+pub use limits::{Account, Fields, Limit, Limits, LimitsConfig, PARTIES_MAX, PartyLimits, Place, Rate, Who, network};
 pub use revocations::{NewRevocation, REVOCATIONS_MAX, Revocation, RevocationError, Revocations, Revoked};
 pub use secret::Secret;
 pub use step_up::StepUp;

@@ -33,7 +33,8 @@ pub use places::Place;
 use places::Places;
 pub use rate::Rate;
 pub use table::PARTIES_MAX;
-pub use told::Told;
+pub use told::Fields;
+use told::Term;
 
 /// What is limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -215,7 +216,7 @@ impl Limits {
         }
         let shared = Shared {
             config,
-            buckets: Who::ALL.map(|who| buckets(config.of(who))),
+            buckets: Who::ALL.map(|who| buckets(who, config.of(who))),
             places: Arc::new(Places::new(&config)),
             names: Names::new(&config),
             refused: Default::default(),
@@ -284,15 +285,23 @@ impl Shared {
         self.buckets[who as usize].get(limit as usize)?.as_ref()
     }
 
+    /// How answers tell of a limit, if there is such a one.
+    fn term(&self, who: Who, limit: Limit) -> Option<&Term> {
+        match limit {
+            Limit::WatchesMax => self.places.term(who),
+            _ => self.bucket(who, limit).map(Bucket::term),
+        }
+    }
+
     fn count(&self, who: Who, limit: Limit) {
         self.refused[who as usize][limit as usize].fetch_add(1, Ordering::Relaxed);
     }
 }
 
-fn buckets(limits: &PartyLimits) -> [Option<Bucket>; Limit::BUCKETS] {
+fn buckets(who: Who, limits: &PartyLimits) -> [Option<Bucket>; Limit::BUCKETS] {
     std::array::from_fn(|at| {
         let limit = Limit::ALL[at];
-        Some(Bucket::new(limit, limits.rate(limit)?, MonotonicClock))
+        Some(Bucket::new((who, limit), limits.rate(limit)?, MonotonicClock))
     })
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::header::{HeaderName, HeaderValue};
 use tidegate_core::Problem;
-use tidegate_gate::{Account, Limit, Told};
+use tidegate_gate::{Account, Fields, Limit};
 use tidegate_wire::{Balance, Meter};
 
 use crate::Gateway;
@@ -58,11 +58,7 @@ pub(crate) fn meter(gateway: &Gateway, account: &Account) -> Option<Arc<dyn Mete
 
 /// What an answer says of the limits that were looked at for it.
 pub(crate) fn told(account: &Account) -> Option<[(HeaderName, String); 2]> {
-    let told = account.told();
-    if told.is_empty() {
-        return None;
-    }
-    let (policy, limit) = Told::fields(&told);
+    let Fields { policy, limit } = account.fields()?;
     Some([(HeaderName::from_static("ratelimit-policy"), policy), (HeaderName::from_static("ratelimit"), limit)])
 }
 

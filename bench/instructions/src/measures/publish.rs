@@ -10,8 +10,9 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 
 use bytes::Bytes;
+use tempfile::TempDir;
 use tidegate_core::Target;
-use tidegate_hub::{Action, Caller, Format, Publish};
+use tidegate_hub::{Action, Caller, Format, Hub, Publish};
 
 use super::{EVENT_BYTES, Measure, Round, world};
 
@@ -24,6 +25,18 @@ pub(super) const ONE: Measure = Measure {
     prepare: || prepare(Format::Json, world::event(EVENT_BYTES), EVENTS),
 };
 
+pub(super) const JUDGED: Measure = Measure {
+    name: "publish-judged",
+    what: "the same by a policy that looks at claims",
+    units: EVENTS,
+    prepare: || {
+        let policy = "claims.sub == 'ann' && 'write' in claims.roles";
+        let caller = Caller::with_claims(r#"{"sub":"ann","roles":["read","write"]}"#).expect("claims");
+        let body = world::event(EVENT_BYTES);
+        prepare_as(&caller, world::hub_that_asks(policy), Format::Json, body, EVENTS)
+    },
+};
+
 pub(super) const BATCH: Measure = Measure {
     name: "publish-batch",
     what: "an event of a publish of 64",
@@ -34,11 +47,14 @@ pub(super) const BATCH: Measure = Measure {
 };
 
 fn prepare(format: Format, body: Vec<u8>, times: u64) -> Round {
-    let (folder, hub) = world::hub();
+    prepare_as(&Caller::anonymous(), world::hub(), format, body, times)
+}
+
+fn prepare_as(caller: &Caller, (folder, hub): (TempDir, Hub), format: Format, body: Vec<u8>, times: u64) -> Round {
+    let caller = caller.clone();
     let body = Bytes::from(body);
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let target = Target::parse("live/one").expect("an address");
-    let caller = Caller::anonymous();
     Round::of(move || {
         let _ = &folder;
         for _ in 0..times {

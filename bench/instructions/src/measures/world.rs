@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tidegate_core::{KeySpec, Millis, Template};
-use tidegate_hub::{Access, ChannelConfig, Hub, HubOptions};
+use tidegate_hub::{Access, ChannelConfig, Hub, HubOptions, Policy, Right, Vocabulary};
 use tidegate_log::{ChannelSpec, Clock, Log, Options, Retain};
 
 /// A time with as many digits as those of the next two centuries.
@@ -46,9 +46,22 @@ pub(super) fn specs() -> Vec<ChannelSpec> {
 
 /// A hub over them.
 pub(super) fn hub() -> (TempDir, Hub) {
+    hub_of([LIVE, KEPT, ROWS].map(config))
+}
+
+/// The same; publishes are judged by this policy.
+pub(super) fn hub_that_asks(publish: &str) -> (TempDir, Hub) {
+    hub_of([LIVE, KEPT, ROWS].map(|name| {
+        let mut config = config(name);
+        let vocabulary = Vocabulary::of(&config.template, config.key.is_some());
+        config.access.publish = Policy::parse(Right::Publish, publish, &vocabulary).expect("a policy");
+        config
+    }))
+}
+
+fn hub_of(configs: [ChannelConfig; 3]) -> (TempDir, Hub) {
     let (folder, options) = place();
     let log = Log::open(options, specs()).expect("a log");
-    let configs = [LIVE, KEPT, ROWS].map(config);
     (folder, Hub::new(log, configs.into(), HubOptions { heartbeat: NEVER }))
 }
 

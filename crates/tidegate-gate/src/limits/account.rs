@@ -6,7 +6,7 @@ use tidegate_core::{ErrorCode, Principal, Problem};
 
 use super::party::{Parties, Party};
 use super::places::Place;
-use super::told::Told;
+use super::told::{Fields, Told};
 use super::{Limit, Shared, Who};
 
 /// Nobody knows when a watch of somebody ends; who waits for one asks again after this.
@@ -71,7 +71,7 @@ impl Account {
             let Some(bucket) = shared.bucket(who, limit) else { continue };
             let taken = bucket.take(party, amount);
             let (Ok(state) | Err(state)) = taken;
-            self.tell(Told::of(who, limit, bucket.rate(), state));
+            self.tell(Told { who, limit, left: state.left, again: Some(state.again) });
             if taken.is_err() {
                 shared.count(who, limit);
                 let detail = format!("more {} than {} of this {}", limit.words(), bucket.rate(), who.words());
@@ -107,7 +107,7 @@ impl Account {
         for (who, party) in self.parties() {
             let Some(max) = shared.places.max(who) else { continue };
             let left = place.take(who, party);
-            self.tell(Told::places(who, max, left.unwrap_or(0)));
+            self.tell(Told { who, limit: Limit::WatchesMax, left: left.unwrap_or(0).into(), again: None });
             if left.is_none() {
                 shared.count(who, Limit::WatchesMax);
                 let detail = format!("this {} has {max} watches at once already", who.words());
@@ -117,10 +117,11 @@ impl Account {
         Ok(place.is_taken().then_some(place))
     }
 
-    /// What was looked at so far.
-    pub fn told(&self) -> Vec<Told> {
-        let told = self.told.as_ref().map(|told| told.lock().expect("no holder of this lock panics").clone());
-        told.unwrap_or_default()
+    /// What an answer says of the limits that were looked at so far; `None`: there were none.
+    pub fn fields(&self) -> Option<Fields> {
+        let (shared, told) = (self.shared.as_ref()?, self.told.as_ref()?);
+        let told = told.lock().expect("no holder of this lock panics");
+        Fields::of(&told, |told| shared.term(told.who, told.limit))
     }
 
     fn parties(&self) -> impl Iterator<Item = (Who, Party)> {

@@ -12,10 +12,11 @@ use governor::state::StateStore;
 use governor::state::keyed::ShrinkableKeyedStateStore;
 use governor::{Quota, RateLimiter};
 
-use super::Limit;
 use super::party::Party;
 use super::rate::Rate;
 use super::table::{PARTIES_MAX, Table};
+use super::told::Term;
+use super::{Limit, Who};
 
 /// Bytes are counted in cells of so many: governor counts whole nanoseconds from one to the next, of which a byte at
 /// 1 GB/s has one.
@@ -30,6 +31,9 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 pub(super) struct Bucket<C: Clock = MonotonicClock> {
     limiter: RateLimiter<Party, Levels, C, StateInformationMiddleware>,
     rate: Rate,
+    /// How long it takes to be full when it is empty.
+    window: Duration,
+    term: Term,
     /// What one cell stands for.
     unit: u64,
     cells: NonZeroU32,
@@ -87,17 +91,23 @@ pub(super) struct Taken {
 }
 
 impl<C: Clock> Bucket<C> {
-    pub(super) fn new(limit: Limit, rate: Rate, clock: C) -> Bucket<C> {
+    pub(super) fn new((who, limit): (Who, Limit), rate: Rate, clock: C) -> Bucket<C> {
         let unit = if limit.counts_bytes() { BYTES_A_CELL } else { 1 };
         let cells = cells(rate.burst, unit);
         let every = rate.per.mul_f64(unit as f64 / rate.amount.max(1) as f64).max(Duration::from_nanos(1));
         let quota = Quota::with_period(every).expect("a period of a nanosecond or more").allow_burst(cells);
         let limiter = RateLimiter::new(quota, Levels(Table::new(PARTIES_MAX)), clock);
-        Bucket { limiter, rate, unit, cells, sweep_from: SWEEP_FROM.into(), swept: Mutex::default() }
+        let window = rate.window();
+        let term = Term::new(who, limit, rate.burst, Some(window));
+        Bucket { limiter, rate, window, term, unit, cells, sweep_from: SWEEP_FROM.into(), swept: Mutex::default() }
     }
 
     pub(super) fn rate(&self) -> Rate {
         self.rate
+    }
+
+    pub(super) fn term(&self) -> &Term {
+        &self.term
     }
 
     /// Takes so much, or nothing. What is more than the bucket holds takes all of it: else it could never be.
@@ -110,7 +120,7 @@ impl<C: Clock> Bucket<C> {
             Ok(Ok(state)) => {
                 let left = u64::from(state.remaining_burst_capacity()) * self.unit;
                 let gone = self.rate.burst.saturating_sub(left) as f64 / self.rate.burst.max(1) as f64;
-                Ok(Taken { left, again: self.rate.window().mul_f64(gone) })
+                Ok(Taken { left, again: self.window.mul_f64(gone) })
             }
             Ok(Err(until)) => Err(Taken { left: 0, again: until.wait_time_from(self.limiter.clock().now()) }),
             Err(_) => unreachable!("no more is asked for than a burst"),
@@ -169,7 +179,8 @@ mod tests {
     #[test]
     fn a_bucket_is_full_at_first_and_fills_at_its_rate() {
         let clock = FakeRelativeClock::default();
-        let bucket = Bucket::new(Limit::Requests, Rate { amount: 10, per: SECOND, burst: 3 }, clock.clone());
+        let bucket =
+            Bucket::new((Who::Subject, Limit::Requests), Rate { amount: 10, per: SECOND, burst: 3 }, clock.clone());
         let [party] = parties();
         let left = (0..3).map(|_| bucket.take(party, 1).expect("left").left).collect::<Vec<_>>();
         assert_eq!(left, [2, 1, 0]);
@@ -185,7 +196,7 @@ mod tests {
     #[test]
     fn what_is_larger_than_the_bucket_takes_all_of_it() {
         let clock = FakeRelativeClock::default();
-        let bucket = Bucket::new(Limit::SentBytes, Rate::new(64_000, SECOND), clock.clone());
+        let bucket = Bucket::new((Who::Subject, Limit::SentBytes), Rate::new(64_000, SECOND), clock.clone());
         let [party] = parties();
         assert_eq!(bucket.take(party, 1 << 40).map(|taken| taken.left), Ok(0));
         assert!(bucket.take(party, 1).is_err());
@@ -198,7 +209,7 @@ mod tests {
         for (amount, per) in [(1, 3_600), (1_000_000_000, 1), (7, 60)] {
             let clock = FakeRelativeClock::default();
             let limit = if amount > 1_000 { Limit::SentBytes } else { Limit::Requests };
-            let bucket = Bucket::new(limit, Rate::new(amount, SECOND * per), clock.clone());
+            let bucket = Bucket::new((Who::Subject, limit), Rate::new(amount, SECOND * per), clock.clone());
             let [party] = parties();
             bucket.take(party, amount).expect("full");
             clock.advance(SECOND * per / 2);
@@ -212,7 +223,7 @@ mod tests {
     #[test]
     fn each_party_has_its_own_level_of_each_limit() {
         let clock = FakeRelativeClock::default();
-        let bucket = |limit| Bucket::new(limit, Rate::new(1, SECOND), clock.clone());
+        let bucket = |limit| Bucket::new((Who::Subject, limit), Rate::new(1, SECOND), clock.clone());
         let (requests, watches) = (bucket(Limit::Requests), bucket(Limit::Watches));
         let [one, other] = parties();
         assert!(requests.take(one, 1).is_ok() && requests.take(one, 1).is_err());
@@ -229,7 +240,7 @@ mod tests {
             [(1, 1, Limit::Requests), (20, 5, Limit::Watches), (3_000, 9_000, Limit::SentBytes)]
         {
             let clock = FakeRelativeClock::default();
-            let bucket = || Bucket::new(limit, Rate { amount, per: SECOND, burst }, clock.clone());
+            let bucket = || Bucket::new((Who::Subject, limit), Rate { amount, per: SECOND, burst }, clock.clone());
             let (forgets, keeps, parties) = (bucket(), bucket(), parties::<8>());
             for step in 0..20_000u64 {
                 random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(step | 1);
@@ -253,7 +264,7 @@ mod tests {
     #[test]
     fn room_is_made_when_there_is_none() {
         let clock = FakeRelativeClock::default();
-        let bucket = Bucket::new(Limit::Requests, Rate::new(1, SECOND), clock.clone());
+        let bucket = Bucket::new((Who::Subject, Limit::Requests), Rate::new(1, SECOND), clock.clone());
         let names = Names::new(&LimitsConfig::default());
         assert!((0..PARTIES_MAX).all(|number| bucket.take(names.party(number), 1).is_ok()));
         let others = [PARTIES_MAX, PARTIES_MAX + 1].map(|number| names.party(number));
@@ -268,7 +279,7 @@ mod tests {
     #[test]
     fn a_crowd_that_has_gone_makes_no_large_table() {
         let clock = FakeRelativeClock::default();
-        let bucket = Bucket::new(Limit::Requests, Rate::new(1_000, SECOND), clock.clone());
+        let bucket = Bucket::new((Who::Subject, Limit::Requests), Rate::new(1_000, SECOND), clock.clone());
         let names = Names::new(&LimitsConfig::default());
         for number in 0..50_000 {
             assert!(bucket.take(names.party(number), 1).is_ok());
@@ -280,7 +291,7 @@ mod tests {
     #[test]
     fn what_is_full_again_is_forgotten_with_its_memory() {
         let clock = FakeRelativeClock::default();
-        let bucket = Bucket::new(Limit::Requests, Rate::new(2, SECOND), clock.clone());
+        let bucket = Bucket::new((Who::Subject, Limit::Requests), Rate::new(2, SECOND), clock.clone());
         for party in parties::<1_000>() {
             assert!(bucket.take(party, 2).is_ok());
         }

@@ -45,7 +45,7 @@ impl Names {
     /// As what its tokens, its certificates or its API keys say of it.
     pub(super) fn subject(&self, principal: &Principal) -> Option<Party> {
         let named = self.limited[Who::Subject as usize] && !principal.is_anonymous();
-        named.then(|| self.party(principal.identity()))
+        named.then(|| self.party(principal.named()))
     }
 
     pub(super) fn api_key(&self, principal: &Principal) -> Option<Party> {

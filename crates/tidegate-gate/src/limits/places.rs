@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use super::party::Party;
 use super::table::Table;
-use super::{LimitsConfig, Who};
+use super::told::Term;
+use super::{Limit, LimitsConfig, Who};
 
 /// Of each kind of party that is limited so.
 pub(super) struct Places([Option<Counted>; Who::ALL.len()]);
 
 struct Counted {
     max: u32,
+    term: Term,
     /// None of them is 0.
     watches: Table<u32>,
 }
@@ -26,13 +28,20 @@ pub struct Place {
 impl Places {
     pub(super) fn new(config: &LimitsConfig) -> Places {
         // There are no more of them than watches, which are bounded by the connections.
-        let counted = |max| Counted { max, watches: Table::new(usize::MAX) };
-        Places(Who::ALL.map(|who| config.of(who).watches_max.map(counted)))
+        let counted = |who, max: u32| {
+            let term = Term::new(who, Limit::WatchesMax, max.into(), None);
+            Counted { max, term, watches: Table::new(usize::MAX) }
+        };
+        Places(Who::ALL.map(|who| config.of(who).watches_max.map(|max| counted(who, max))))
     }
 
     /// How many such parties may have; `None` where they are not limited so.
     pub(super) fn max(&self, who: Who) -> Option<u32> {
         self.0[who as usize].as_ref().map(|counted| counted.max)
+    }
+
+    pub(super) fn term(&self, who: Who) -> Option<&Term> {
+        self.0[who as usize].as_ref().map(|counted| &counted.term)
     }
 
     /// Parties that have watches.
@@ -54,7 +63,7 @@ impl Place {
 
     /// Takes one of a party. Returns how many it has left, also where it is not limited so; `None` if there was none.
     pub(super) fn take(&mut self, who: Who, party: Party) -> Option<u32> {
-        let Some(Counted { max, watches }) = &self.places.0[who as usize] else { return Some(u32::MAX) };
+        let Some(Counted { max, watches, .. }) = &self.places.0[who as usize] else { return Some(u32::MAX) };
         let (party, left) = watches.change(party, |count| {
             let left = max.checked_sub(count.unwrap_or(0))?.checked_sub(1)?;
             *count = Some(max - left);

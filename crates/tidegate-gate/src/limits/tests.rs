@@ -64,12 +64,12 @@ fn the_fields_of_an_answer_say_all_that_was_looked_at() {
     let address = PartyLimits { published_bytes: bytes, watches_max: Some(5), ..requests(60) };
     let limits = Limits::new(LimitsConfig { address, ..LimitsConfig::default() });
     let account = limits.of_address(at("::1"));
-    assert!(account.told().is_empty());
+    assert_eq!(account.fields(), None);
     account.take(Limit::Requests, 1).expect("left");
     account.take(Limit::Requests, 1).expect("left");
     account.take(Limit::PublishedBytes, 32_000_000).expect("left");
     let place = account.place().expect("left");
-    let (policy, limit) = Told::fields(&account.told());
+    let Fields { policy, limit } = account.fields().expect("some");
     assert_eq!(
         policy,
         "\"address-requests\";q=60;w=3600, \"address-published-bytes\";q=64000000;qu=\"content-bytes\";w=64, \
@@ -89,8 +89,9 @@ fn an_account_that_was_answered_for_limits_and_notes_nothing() {
     account.take(Limit::Requests, 1).expect("left");
     let stays = account.clone().answered();
     stays.take(Limit::Requests, 1).expect("left");
-    assert!(stays.take(Limit::Requests, 1).is_err() && stays.told().is_empty());
-    assert!(Told::fields(&account.told()).1.starts_with("\"subject-requests\";r=1;"));
+    assert!(stays.take(Limit::Requests, 1).is_err() && stays.fields().is_none());
+    let fields = account.fields().expect("some");
+    assert!(fields.limit.starts_with("\"subject-requests\";r=1;"), "{fields:?}");
 }
 
 #[test]
@@ -153,5 +154,5 @@ fn without_limits_nothing_is_remembered() {
     let limits = Limits::new(LimitsConfig::default());
     let account = limits.of_address(at("::1")).with(&principal("ann", None));
     assert!(account.take(Limit::Requests, u64::MAX).is_ok() && account.place().expect("any").is_none());
-    assert!(account.told().is_empty() && !limits.has(Limit::Requests));
+    assert!(account.fields().is_none() && !limits.has(Limit::Requests));
 }

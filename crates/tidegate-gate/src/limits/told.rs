@@ -4,71 +4,90 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::bucket::Taken;
-use super::rate::Rate;
 use super::{Limit, Who};
 
-/// As many bytes as an item of a field seldom has.
-const ITEM_BYTES: usize = 72;
+/// As many bytes as an item of `RateLimit` has beside its name.
+const LEFT_BYTES: usize = 32;
+
+/// The fields of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fields {
+    /// `RateLimit-Policy`: the limits.
+    pub policy: String,
+    /// `RateLimit`: what is left of them.
+    pub limit: String,
+}
+
+/// A limit as answers tell of it; its words are on the way of each request, so they are put together once.
+pub(super) struct Term {
+    /// Its item in `RateLimit-Policy`.
+    policy: Box<str>,
+    /// How long the name is that it begins with, and that names it in `RateLimit`.
+    name: usize,
+}
 
 /// One limit that was looked at, and what is left of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Told {
+pub(super) struct Told {
     pub(super) who: Who,
     pub(super) limit: Limit,
-    quota: u64,
-    window: Option<Duration>,
-    left: u64,
-    again: Option<Duration>,
+    pub(super) left: u64,
+    /// When there is more; `None`: nobody knows.
+    pub(super) again: Option<Duration>,
 }
 
-impl Told {
-    pub(super) fn of(who: Who, limit: Limit, rate: Rate, taken: Taken) -> Told {
-        let (window, again) = (Some(rate.window()), Some(taken.again));
-        Told { who, limit, quota: rate.burst, window, left: taken.left, again }
-    }
-
-    pub(super) fn places(who: Who, max: u32, left: u32) -> Told {
-        let (quota, left) = (max.into(), left.into());
-        Told { who, limit: Limit::WatchesMax, quota, window: None, left, again: None }
-    }
-
-    /// The values of both fields, policy first.
-    pub fn fields(all: &[Told]) -> (String, String) {
-        // On the way of each request, so there is one piece of memory for each.
-        let (mut policies, mut limits) =
-            (String::with_capacity(all.len() * ITEM_BYTES), String::with_capacity(all.len() * ITEM_BYTES));
-        for told in all {
-            for field in [&mut policies, &mut limits] {
-                let before = if field.is_empty() { "\"" } else { ", \"" };
-                field.extend([before, told.who.as_str(), "-", told.limit.as_str(), "\""]);
-            }
-            // Writing to a text cannot fail.
-            let _ = write!(policies, ";q={}", told.quota);
-            if let Some(unit) = told.unit() {
-                let _ = write!(policies, ";qu=\"{unit}\"");
-            }
-            if let Some(window) = told.window {
-                let _ = write!(policies, ";w={}", seconds(window).max(1));
-            }
-            let _ = write!(limits, ";r={}", told.left);
-            if let Some(again) = told.again {
-                let _ = write!(limits, ";t={}", seconds(again));
-            }
-        }
-        (policies, limits)
-    }
-
-    /// Where it is not requests.
-    fn unit(&self) -> Option<&'static str> {
-        match self.limit {
+impl Term {
+    /// `window`: how long it takes until all is left again that was used up.
+    pub(super) fn new(who: Who, limit: Limit, quota: u64, window: Option<Duration>) -> Term {
+        let mut policy = format!("\"{}-{}\"", who.as_str(), limit.as_str());
+        let name = policy.len();
+        let unit = match limit {
             Limit::PublishedBytes | Limit::SentBytes => Some("content-bytes"),
             Limit::WatchesMax => Some("concurrent-requests"),
             _ => None,
+        };
+        // Writing to a text cannot fail.
+        let _ = write!(policy, ";q={quota}");
+        if let Some(unit) = unit {
+            let _ = write!(policy, ";qu=\"{unit}\"");
         }
+        if let Some(window) = window {
+            let _ = write!(policy, ";w={}", seconds(window).max(1));
+        }
+        Term { policy: policy.into(), name }
     }
 }
 
+impl Fields {
+    /// `None` if nothing is said.
+    pub(super) fn of<'t>(all: &[Told], term: impl Fn(&Told) -> Option<&'t Term>) -> Option<Fields> {
+        let terms: Vec<(&Told, &Term)> = all.iter().filter_map(|told| Some((told, term(told)?))).collect();
+        if terms.is_empty() {
+            return None;
+        }
+        let bytes = |more: usize| terms.iter().map(|(_, term)| term.policy.len() + more).sum();
+        let mut fields =
+            Fields { policy: String::with_capacity(bytes(2)), limit: String::with_capacity(bytes(LEFT_BYTES)) };
+        for (told, term) in terms {
+            if !fields.policy.is_empty() {
+                fields.policy.push_str(", ");
+                fields.limit.push_str(", ");
+            }
+            fields.policy.push_str(&term.policy);
+            fields.limit.push_str(&term.policy[..term.name]);
+            let mut number = itoa::Buffer::new();
+            fields.limit.push_str(";r=");
+            fields.limit.push_str(number.format(told.left));
+            if let Some(again) = told.again {
+                fields.limit.push_str(";t=");
+                fields.limit.push_str(number.format(seconds(again)));
+            }
+        }
+        Some(fields)
+    }
+}
+
+/// Rounded up.
 fn seconds(time: Duration) -> u64 {
-    time.as_secs_f64().ceil() as u64
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }

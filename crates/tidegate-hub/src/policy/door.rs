@@ -40,7 +40,7 @@ pub(super) struct Question<'q> {
     keyed: bool,
     /// `None`: nothing is put in for them, which says what is true of whoever asks.
     caller: Option<&'q Caller>,
-    /// `None`: the target leaves some of them open.
+    /// `None`: the target leaves some of them open, or the policy looks at none.
     params: Option<Json<'q>>,
     now: Millis,
     lookups: &'q Lookups,
@@ -129,7 +129,7 @@ fn never() -> Expression {
 }
 
 impl<'q> Question<'q> {
-    /// What is known of a target: the parameters of an address; those of a pattern if the policy reads no other one.
+    /// What is known of a target.
     pub(super) fn of(
         config: &ChannelConfig,
         lookups: &'q Lookups,
@@ -138,29 +138,9 @@ impl<'q> Question<'q> {
         policy: &Policy,
         now: Millis,
     ) -> Question<'q> {
-        let found: Vec<(&str, Option<String>)> = match target {
-            Target::Address(address) => {
-                let found = config.template.extract(address).unwrap_or_default();
-                found.into_iter().map(|(name, value)| (name, Some(value))).collect()
-            }
-            Target::Pattern(pattern) => config.template.bound(pattern),
-        };
-        let open = found.iter().any(|(_, value)| value.is_none());
-        let reads_open = || {
-            policy.expression().is_none_or(|expression| {
-                expression.paths("params").any(|path| match path.segments().first() {
-                    Some(tidegate_cel::Segment::Field(name)) => {
-                        !found.iter().any(|(own, value)| *own == &**name && value.is_some())
-                    }
-                    _ => true,
-                })
-            })
-        };
-        let params = (!open || !reads_open()).then(|| {
-            let known = found.into_iter().filter_map(|(name, value)| Some((name, value?)));
-            let member = |(name, value): (&str, String)| (Cow::Owned(name.to_owned()), Json::String(value.into()));
-            Json::Object(Object::new(known.map(member).collect()))
-        });
+        // Most policies are about claims, and each publish is judged by its own.
+        let looks_at_them = policy.expression().is_none_or(|expression| expression.reads("params"));
+        let params = if looks_at_them { params(config, target, policy) } else { None };
         Question { keyed: config.key.is_some(), caller, params, now, lookups, asked: Asked::default() }
     }
 
@@ -176,6 +156,33 @@ impl<'q> Question<'q> {
             _ => None,
         }
     }
+}
+
+/// The parameters of an address; those of a pattern if the policy reads no other one.
+fn params<'p>(config: &ChannelConfig, target: &Target, policy: &Policy) -> Option<Json<'p>> {
+    let found: Vec<(&str, Option<String>)> = match target {
+        Target::Address(address) => {
+            let found = config.template.extract(address).unwrap_or_default();
+            found.into_iter().map(|(name, value)| (name, Some(value))).collect()
+        }
+        Target::Pattern(pattern) => config.template.bound(pattern),
+    };
+    let open = found.iter().any(|(_, value)| value.is_none());
+    let reads_open = || {
+        policy.expression().is_none_or(|expression| {
+            expression.paths("params").any(|path| match path.segments().first() {
+                Some(tidegate_cel::Segment::Field(name)) => {
+                    !found.iter().any(|(own, value)| *own == &**name && value.is_some())
+                }
+                _ => true,
+            })
+        })
+    };
+    (!open || !reads_open()).then(|| {
+        let known = found.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        let member = |(name, value): (&str, String)| (Cow::Owned(name.to_owned()), Json::String(value.into()));
+        Json::Object(Object::new(known.map(member).collect()))
+    })
 }
 
 /// The number of `params`, as filters have it.

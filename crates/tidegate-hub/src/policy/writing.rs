@@ -1,6 +1,6 @@
 //! What may be written: the `publish` policy, judged at the door as far as it can be and then for each event.
 
-use tidegate_cel::{Activation, Json, Value};
+use tidegate_cel::{Activation, Expression, Json, Value};
 use tidegate_core::{Address, Millis, Op, Problem, Target};
 
 use super::caller::Caller;
@@ -36,10 +36,11 @@ pub(crate) fn may_publish(
         Policy::Never => false,
         Policy::When(expression) => {
             lookups.ready()?;
-            let rest = expression.fold(&Question::of(config, lookups, target, Some(caller), policy, now));
-            match rest.constant() {
-                Some(value) => matches!(value, Value::Bool(true)),
-                None => !rest.is_never_true(&["claims", "now"]),
+            let question = Question::of(config, lookups, target, Some(caller), policy, now);
+            match looks_at(expression, &["data", "key"]) {
+                false => expression.matches(&question) == Ok(true),
+                // For the event to say, unless it is decided without it.
+                true => !expression.fold(&question).is_never_true(&["claims", "now"]),
             }
         }
     };
@@ -52,7 +53,11 @@ pub(crate) fn may_publish(
     }
 }
 
-/// Whether this event may be published. The `data` of a delete is null.
+fn looks_at(expression: &Expression, variables: &[&str]) -> bool {
+    variables.iter().any(|variable| expression.reads(variable))
+}
+
+/// Whether this event may be published, by somebody who [may publish](may_publish). The `data` of a delete is null.
 pub(crate) fn may_write(
     config: &ChannelConfig,
     policies: &Policies,
@@ -61,9 +66,10 @@ pub(crate) fn may_write(
     (op, address, key, data): (Op, &Address, Option<&str>, &[u8]),
 ) -> Result<(), Problem> {
     let Policies { access, lookups, .. } = policies;
-    let Policy::When(expression) = &access.publish else {
-        // Those without a condition were judged at the door.
-        return Ok(());
+    let expression = match &access.publish {
+        Policy::When(expression) if looks_at(expression, &["data", "key", "params"]) => expression,
+        // What is the same for all events was judged at the door.
+        _ => return Ok(()),
     };
     let target = Target::Address(address.clone());
     let question = Question::of(config, lookups, &target, Some(caller), &access.publish, now);
