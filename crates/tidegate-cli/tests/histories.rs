@@ -69,6 +69,7 @@ async fn every_replica_equals_the_model() {
         report.cuts >= options.histories && report.resumes.len() == Transport::ALL.len() && report.kills > 0,
         "{report}"
     );
+    assert!(report.judged_anew > options.histories, "{report}");
     // and neither has one whose watches saw everything as it is.
     let heard = |kind: &&str| report.heard.get(kind).copied().unwrap_or_default();
     let rare = HEARD.iter().filter(|kind| heard(kind) < options.histories / 10);

@@ -79,11 +79,11 @@ impl Plan {
         Plan { number, rights, keyed, retain, trims, pad_max, batches, pace_ms, watchers, channel }
     }
 
-    /// The channel's lines of the config.
-    pub(super) fn config(&self) -> String {
+    /// The channel's lines of the config; `otherwise`: the same in other words.
+    pub(super) fn config(&self, otherwise: bool) -> String {
         let key = if self.keyed { "    key: id\n    items: { lines: sku }\n" } else { "" };
         let access = match &self.rights {
-            Some(rights) => rights.access(),
+            Some(rights) => rights.access(otherwise),
             None => "{ read: \"true\", publish: \"true\" }".to_owned(),
         };
         format!(

@@ -39,6 +39,8 @@ pub struct Report {
     pub kills: u64,
     /// SIGTERM of a server.
     pub drains: u64,
+    /// Watches that were judged anew because the config said the same in other words.
+    pub judged_anew: u64,
     /// Losses that retention announced.
     pub gaps: u64,
     /// Snapshots that began.
@@ -79,6 +81,7 @@ impl Report {
         self.switches += other.switches;
         self.kills += other.kills;
         self.drains += other.drains;
+        self.judged_anew += other.judged_anew;
         self.gaps += other.gaps;
         self.resets += other.resets;
         self.behind += other.behind;
@@ -93,7 +96,7 @@ impl fmt::Display for Report {
         write!(
             f,
             "histories {} (seed {}): {} batches, {} retries, {} replays, conditions {} won {} lost, {} frames, {} cuts, resumes {:?}, \
-             {} switches, renewals {:?}, {} resets, {} gaps, {} kills, {} drains, {} fell behind, caught up within {} ms, revoked within {} ms, {} cursors compared, heard {:?}, {} differences",
+             {} switches, renewals {:?}, {} resets, {} gaps, {} kills, {} drains, {} judged anew, {} fell behind, caught up within {} ms, revoked within {} ms, {} cursors compared, heard {:?}, {} differences",
             self.histories,
             self.seed,
             self.batches,
@@ -110,6 +113,7 @@ impl fmt::Display for Report {
             self.gaps,
             self.kills,
             self.drains,
+            self.judged_anew,
             self.behind,
             self.catch_up_max.as_millis(),
             self.revoked_max.as_millis(),

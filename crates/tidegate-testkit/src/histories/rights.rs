@@ -58,12 +58,17 @@ impl Rights {
         }
     }
 
-    /// The `access` of the channel, all of it on one line.
-    pub(super) fn access(&self) -> String {
-        let read = if self.needs_token { "has(claims.sub) && !has(claims.barred)" } else { "true" };
+    /// The `access` of the channel, all of it on one line; `otherwise`: the same in other words.
+    pub(super) fn access(&self, otherwise: bool) -> String {
+        let read = match (self.needs_token, otherwise) {
+            (false, _) => "true",
+            (true, false) => "has(claims.sub) && !has(claims.barred)",
+            (true, true) => "!has(claims.barred) && has(claims.sub)",
+        };
+        let publish = if otherwise { "claims.writer == true" } else { "claims.writer" };
         let rows = json!(format!("claims.writer || ({})", RULES[self.rule].text));
         let mask = self.mask.map(|mask| format!(", mask: [{}]", mask.join(", "))).unwrap_or_default();
-        format!("{{ read: \"{read}\", publish: \"claims.writer\", rows: {rows}{mask} }}")
+        format!("{{ read: \"{read}\", publish: \"{publish}\", rows: {rows}{mask} }}")
     }
 
     /// Any of the principals.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rand::Rng;
+use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -18,7 +19,13 @@ use super::rights::GATE;
 use super::truth::Truth;
 use super::{watcher, writer};
 use crate::client::get_json;
+use crate::client::http::{Wire, request};
 use crate::process::Server;
+
+/// Reloads of each server.
+const RELOADS: u64 = 3;
+/// On a machine that is busy.
+const RELOAD_WITHIN: Duration = Duration::from_secs(60);
 
 /// Runs `count` histories from number `first` on a server of their own.
 pub(super) async fn run(options: &Options, first: u64, count: u64) -> Report {
@@ -26,19 +33,16 @@ pub(super) async fn run(options: &Options, first: u64, count: u64) -> Report {
         (first..first + count).map(|number| Arc::new(Plan::new(options.seed, number))).collect();
     let mut rng = rng(options.seed, first, 1_000);
     let journal = if rng.random_bool(0.7) { "1MiB" } else { "64MiB" };
-    let channels: String = plans.iter().map(|plan| plan.config()).collect();
-    let config = format!(
-        "heartbeat: 5s\n\
-         log: {{ path: ./data, journal_bytes: {journal}, segment_bytes: 1MiB }}\n{GATE}channels:\n{channels}"
-    );
+    let (told, told_otherwise) = (config(&plans, journal, false), config(&plans, journal, true));
     let binary = options.binary.clone();
-    let server = tokio::task::spawn_blocking(move || Server::start(&binary, &config)).await.expect("the server starts");
+    let first = told.clone();
+    let server = tokio::task::spawn_blocking(move || Server::start(&binary, &first)).await.expect("the server starts");
     let servers = (server.address(), server.admin());
     let progress = Arc::new(AtomicU64::new(0));
     let (over, until) = watch::channel(false);
     let planned = plans.iter().map(|plan| plan.batches as u64).sum();
-    let deaths = deaths(options.kills, planned, &mut rng);
-    let reaper = tokio::spawn(reap(server, deaths, progress.clone(), until));
+    let blows = blows(options.kills, planned, &mut rng);
+    let fate = tokio::spawn(befall(server, blows, [told_otherwise, told], progress.clone(), until));
 
     let mut histories = JoinSet::new();
     for plan in plans {
@@ -52,7 +56,7 @@ pub(super) async fn run(options: &Options, first: u64, count: u64) -> Report {
         }
     }
     over.send_replace(true);
-    match reaper.await {
+    match fate.await {
         Ok((server, part)) => {
             report.add(part);
             report.behind = behind(server.admin()).await;
@@ -64,6 +68,14 @@ pub(super) async fn run(options: &Options, first: u64, count: u64) -> Report {
         Err(error) => report.differences.push(format!("the server was lost: {error}")),
     }
     report
+}
+
+fn config(plans: &[Arc<Plan>], journal: &str, otherwise: bool) -> String {
+    let channels: String = plans.iter().map(|plan| plan.config(otherwise)).collect();
+    format!(
+        "heartbeat: 5s\n\
+         log: {{ path: ./data, journal_bytes: {journal}, segment_bytes: 1MiB }}\n{GATE}channels:\n{channels}"
+    )
 }
 
 /// One writer and its watchers, to the end.
@@ -105,31 +117,51 @@ async fn behind(admin: SocketAddr) -> u64 {
     line.and_then(|count| count.trim().parse::<f64>().ok()).map_or(0, |count| count as u64)
 }
 
-/// After so many batches: `true` is a `kill -9`, `false` a SIGTERM.
-type Death = (u64, bool);
-
-fn deaths(kills: u64, planned: u64, rng: &mut impl Rng) -> Vec<Death> {
-    let mut deaths: Vec<Death> = (0..kills).map(|_| (rng.random_range(planned / 20..planned * 9 / 10), true)).collect();
-    if kills > 0 && rng.random_bool(0.5) {
-        deaths.push((rng.random_range(planned / 10..planned * 9 / 10), false));
-    }
-    deaths.sort_unstable();
-    deaths
+/// What befalls a server while its histories go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Blow {
+    /// `kill -9`, and a start.
+    Kill,
+    /// SIGTERM, and a start.
+    Stop,
+    /// Its config says the same in other words, and is read again: whoever watches by it is judged anew, and sees the same.
+    Reload,
 }
 
-async fn reap(
+/// In their order, each after so many batches.
+fn blows(kills: u64, planned: u64, rng: &mut impl Rng) -> Vec<(u64, Blow)> {
+    let stops = u64::from(kills > 0 && rng.random_bool(0.5));
+    let all = [(Blow::Kill, kills), (Blow::Stop, stops), (Blow::Reload, RELOADS)];
+    let all = all.into_iter().flat_map(|(blow, times)| (0..times).map(move |_| blow));
+    let mut blows: Vec<_> = all.map(|blow| (rng.random_range(planned / 20..planned * 9 / 10), blow)).collect();
+    blows.sort_unstable();
+    blows
+}
+
+/// `configs`: what is said after each reload, in turn.
+async fn befall(
     mut server: Server,
-    deaths: Vec<Death>,
+    blows: Vec<(u64, Blow)>,
+    configs: [String; 2],
     progress: Arc<AtomicU64>,
     mut over: watch::Receiver<bool>,
 ) -> (Server, Report) {
     let mut report = Report::default();
-    for (after, kill) in deaths {
+    let mut configs = configs.iter().cycle();
+    for (after, blow) in blows {
         while progress.load(Ordering::Relaxed) < after && !*over.borrow_and_update() {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
+        if blow == Blow::Reload {
+            server.rewrite(configs.next().expect("without end"));
+            match judged_anew(server.admin()).await {
+                Ok(judged) => report.judged_anew += judged,
+                Err(error) => report.differences.push(format!("a reload after {after} batches: {error}")),
+            }
+            continue;
+        }
         let revive = move || {
-            if kill {
+            if blow == Blow::Kill {
                 server.kill9();
             } else {
                 server.terminate();
@@ -141,12 +173,28 @@ async fn reap(
         let (revived, restarted) =
             tokio::task::spawn_blocking(revive).await.expect("starting a process does not panic");
         server = revived;
-        report.kills += u64::from(kill);
-        report.drains += u64::from(!kill);
+        report.kills += u64::from(blow == Blow::Kill);
+        report.drains += u64::from(blow == Blow::Stop);
         if let Err(error) = restarted {
-            report.differences.push(format!("after death {after} (kill: {kill}): {error}"));
+            report.differences.push(format!("{blow:?} after {after} batches: {error}"));
             break;
         }
     }
     (server, report)
+}
+
+/// Has the config read again. How many watches were judged by it, none of which may see anything else.
+async fn judged_anew(admin: SocketAddr) -> Result<u64, String> {
+    let reload = async {
+        let mut wire = Wire::connect(admin, None).await?;
+        wire.send(&request(admin, "POST", "/reload", &[], b"")).await?;
+        wire.answer().await
+    };
+    let answer = tokio::time::timeout(RELOAD_WITHIN, reload).await.map_err(|_| "no answer".to_owned())?;
+    let answer = answer.map_err(|ended| format!("{ended:?}"))?;
+    let told: Value = serde_json::from_str(&answer.text).unwrap_or_default();
+    match (told["watches"]["judged"].as_u64(), told["watches"]["changed"].as_u64()) {
+        (Some(judged), Some(0)) => Ok(judged),
+        _ => Err(format!("{} {}", answer.head.status, answer.text)),
+    }
 }
