@@ -72,7 +72,12 @@ impl Conditions {
         let (etag, then) = match (stale, now) {
             (Some((etag, then)), _) => (etag.clone(), *then),
             (None, Some(now)) if kind < 5 => (now, last),
-            (None, now) => return Ok((format!("If-Match: {}", invented(now, channel, rng)), Expected::Loses)),
+            (None, now) => {
+                let (etag, is_further_on) = invented(now, channel, rng);
+                // Of a place that retention has emptied meanwhile the ETag may be just that: where what is kept begins.
+                let expected = if is_further_on && self.forgetful { Expected::Either } else { Expected::Loses };
+                return Ok((format!("If-Match: {etag}"), expected));
+            }
         };
         // However little the server knows, what has changed since must not look unchanged.
         let expected = match (then == last, place.key.is_some() && last.is_none()) {
@@ -129,16 +134,17 @@ pub(super) fn etag(answer: &Answer) -> Option<String> {
     answer.head.header("etag").map(str::to_owned)
 }
 
-/// What names no change of the place: a position further on, another channel's, a weak one, any text.
-fn invented(now: Option<String>, channel: &Channel, rng: &mut StdRng) -> String {
+/// What names no change of the place: another channel's position, a weak one, any text; or a position further on, and whether it
+/// is that.
+fn invented(now: Option<String>, channel: &Channel, rng: &mut StdRng) -> (String, bool) {
     let cursor = now.as_ref().and_then(|etag| etag.trim_matches('"').parse::<Cursor>().ok());
     match (cursor, rng.random_range(0..4)) {
-        (Some(cursor), 0) => format!("\"{}\"", cursor.at(cursor.offset + rng.random_range(1..9))),
+        (Some(cursor), 0) => (format!("\"{}\"", cursor.at(cursor.offset + rng.random_range(1..9))), true),
         (Some(cursor), 1) => {
             let other = tidegate_core::ChannelId::of(&format!("{}-other", channel.name));
-            format!("\"{}\"", Cursor { channel: other, ..cursor })
+            (format!("\"{}\"", Cursor { channel: other, ..cursor }), false)
         }
-        (Some(cursor), 2) => format!("W/\"{cursor}\""),
-        _ => "\"invented\"".to_owned(),
+        (Some(cursor), 2) => (format!("W/\"{cursor}\""), false),
+        _ => ("\"invented\"".to_owned(), false),
     }
 }
