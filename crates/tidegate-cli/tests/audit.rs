@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tidegate_core::Kind;
-use tidegate_testkit::client::http::{Wire, get_json, request};
+use tidegate_testkit::client::http::{self, get_json};
 use tidegate_testkit::client::websocket::WebSocket;
 use tidegate_testkit::client::{Ask, Ended};
 use tidegate_testkit::process::Server;
@@ -32,9 +32,7 @@ fn token(subject: &str) -> String {
 
 async fn status(server: &Server, method: &str, path: &str, token: &str, body: &str) -> u16 {
     let headers = [format!("authorization: Bearer {token}"), "x-request-id: r-1".to_owned()];
-    let mut wire = Wire::connect(server.address(), None).await.expect("connected");
-    wire.send(&request(server.address(), method, path, &headers, body.as_bytes())).await.expect("sent");
-    wire.answer().await.expect("an answer").head.status
+    http::ask(server.address(), method, path, &headers, body.as_bytes()).await.expect("an answer").head.status
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

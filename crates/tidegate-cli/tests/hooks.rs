@@ -15,7 +15,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tidegate_core::Kind;
-use tidegate_testkit::client::http::{Answer, Wire, request};
+use tidegate_testkit::client::http::{self, Answer};
 use tidegate_testkit::client::websocket::WebSocket;
 use tidegate_testkit::client::{Ask, Transport, Watch};
 use tidegate_testkit::process::Server;
@@ -153,9 +153,7 @@ fn decide(question: &Value) -> Value {
 
 async fn send(server: &Server, method: &str, path: &str, session: Option<&str>, body: &str) -> Answer {
     let headers: Vec<String> = session.map(|name| format!("cookie: session={name}")).into_iter().collect();
-    let mut wire = Wire::connect(server.address(), None).await.expect("connected");
-    wire.send(&request(server.address(), method, path, &headers, body.as_bytes())).await.expect("sent");
-    wire.answer().await.expect("an answer")
+    http::ask(server.address(), method, path, &headers, body.as_bytes()).await.expect("an answer")
 }
 
 fn kinds(asked: &[(String, Value)]) -> Vec<&str> {
@@ -282,9 +280,7 @@ async fn a_reload_asks_about_watches_of_a_channel_that_asks_from_then_on() {
     }
     assert_eq!(kinds(&application.asked()), ["connect"]);
     server.rewrite(&application.config("", "ask: watch"));
-    let mut wire = Wire::connect(server.admin(), None).await.expect("connected");
-    wire.send(&request(server.admin(), "POST", "/reload", &[], b"")).await.expect("sent");
-    let answer = wire.answer().await.expect("an answer");
+    let answer = http::ask(server.admin(), "POST", "/reload", &[], b"").await.expect("an answer");
     assert_eq!(answer.body["watches"], json!({ "judged": 6, "changed": 0, "closed": 3 }), "{answer:?}");
     // Each question once, and the answers hold.
     assert_eq!(kinds(&application.asked()), ["watch", "watch"]);

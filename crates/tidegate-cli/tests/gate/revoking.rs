@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tidegate_core::Kind;
 use tidegate_testkit::client::Transport;
-use tidegate_testkit::client::http::{Wire, request};
+use tidegate_testkit::client::http;
 use tidegate_testkit::client::poll::Poll;
 use tidegate_testkit::client::websocket::WebSocket;
 use tidegate_testkit::client::{Ask, Ended};
@@ -163,10 +163,9 @@ async fn what_cannot_be_revoked_is_refused_with_what_to_send() {
     assert_eq!(admin(&server, "PUT", "/revocations", None).await.head.status, 405);
     // A page in the operator's browser.
     let headers = ["Origin: http://evil.example".to_owned(), "Content-Type: application/json".to_owned()];
-    let mut wire = Wire::connect(server.admin(), None).await.expect("a connection");
     let body = json!({ "subject": "ann" }).to_string();
-    wire.send(&request(server.admin(), "POST", "/revocations", &headers, body.as_bytes())).await.expect("sent");
-    assert_eq!(wire.answer().await.expect("an answer").code(), Some("forbidden"));
+    let answer = http::ask(server.admin(), "POST", "/revocations", &headers, body.as_bytes()).await;
+    assert_eq!(answer.expect("an answer").code(), Some("forbidden"));
     assert_eq!(admin(&server, "GET", "/revocations", None).await.body["count"], 0);
 }
 

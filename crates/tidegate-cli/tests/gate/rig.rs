@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tidegate_core::Kind;
-use tidegate_testkit::client::http::{Answer, Wire, request};
+use tidegate_testkit::client::http::{self, Answer};
 use tidegate_testkit::client::renewal::by_request;
 use tidegate_testkit::client::websocket::WebSocket;
 use tidegate_testkit::client::{Ask, Ended, Publish, Publisher, Transport, Watch};
@@ -112,9 +112,7 @@ pub(crate) async fn until(watch: &mut Watch, mut is: impl FnMut(&Value) -> bool)
 pub(crate) async fn admin(server: &Server, method: &str, path: &str, body: Option<Value>) -> Answer {
     let headers: &[String] = if body.is_some() { &["Content-Type: application/json".to_owned()] } else { &[] };
     let body = body.map(|body| body.to_string()).unwrap_or_default();
-    let mut wire = Wire::connect(server.admin(), None).await.expect("a connection");
-    wire.send(&request(server.admin(), method, path, headers, body.as_bytes())).await.expect("sent");
-    wire.answer().await.expect("an answer")
+    http::ask(server.admin(), method, path, headers, body.as_bytes()).await.expect("an answer")
 }
 
 /// Publishes as the shop, which may.
@@ -294,7 +292,6 @@ pub(crate) async fn answered(
     let mut lines: Vec<String> = headers.iter().map(|line| (*line).to_owned()).collect();
     lines.extend(token.map(|token| format!("Authorization: Bearer {token}")));
     lines.push("Connection: close".to_owned());
-    let mut wire = Wire::connect(server, None).await.expect("a connection");
-    wire.send(&request(server, method, url, &lines, body.as_bytes())).await.expect("sent");
-    tokio::time::timeout(PATIENCE, wire.answer()).await.expect("an answer in time").expect("an answer")
+    let answer = http::ask(server, method, url, &lines, body.as_bytes());
+    tokio::time::timeout(PATIENCE, answer).await.expect("an answer in time").expect("an answer")
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tidegate_core::Kind;
-use tidegate_testkit::client::http::{Wire, request};
+use tidegate_testkit::client::http;
 use tidegate_testkit::client::publish::types;
 use tidegate_testkit::client::{Ask, Publish, Publisher, Transport, Watch, get_json_as};
 use tokio::task::JoinSet;
@@ -104,9 +104,7 @@ async fn publish(publisher: &mut Publisher, number: u64) {
 async fn revoke(rig: &Rig) -> (u64, Instant) {
     let body = json!({ "subject": "tests" }).to_string();
     let headers = ["Content-Type: application/json".to_owned()];
-    let mut wire = Wire::connect(rig.admin(), None).await.expect("a connection");
-    wire.send(&request(rig.admin(), "POST", "/revocations", &headers, body.as_bytes())).await.expect("sent");
-    let answer = wire.answer().await.expect("an answer");
+    let answer = http::ask(rig.admin(), "POST", "/revocations", &headers, body.as_bytes()).await.expect("an answer");
     assert_eq!(answer.head.status, 200, "{answer:?}");
     (answer.body["ended"].as_u64().unwrap_or_default(), Instant::now())
 }

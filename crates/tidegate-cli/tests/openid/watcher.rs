@@ -6,8 +6,9 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use tidegate_core::Kind;
-use tidegate_testkit::client::http::{Answer, Wire, request};
+use tidegate_testkit::client::http::Answer;
 use tidegate_testkit::client::poll::Poll;
+use tidegate_testkit::client::renewal::by_request;
 use tidegate_testkit::client::websocket::WebSocket;
 use tidegate_testkit::client::{Ask, Ended, Transport, Watch};
 use tokio::time::{Instant, sleep_until};
@@ -146,11 +147,7 @@ impl Watcher {
     }
 
     async fn post(&self, id: &str, token: &str) -> Result<Answer, Ended> {
-        let at = self.rig.at();
-        let headers = [format!("Authorization: Bearer {token}")];
-        let mut wire = Wire::connect(at, None).await?;
-        wire.send(&request(at, "POST", &format!("/v1/_watches/{id}/token"), &headers, b"")).await?;
-        wire.answer().await
+        by_request(self.rig.at(), id, Some(token)).await
     }
 }
 

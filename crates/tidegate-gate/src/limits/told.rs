@@ -61,14 +61,11 @@ impl Term {
 impl Fields {
     /// `None` if nothing is said.
     pub(super) fn of<'t>(all: &[Told], term: impl Fn(&Told) -> Option<&'t Term>) -> Option<Fields> {
-        let terms: Vec<(&Told, &Term)> = all.iter().filter_map(|told| Some((told, term(told)?))).collect();
-        if terms.is_empty() {
-            return None;
-        }
-        let bytes = |more: usize| terms.iter().map(|(_, term)| term.policy.len() + more).sum();
+        let terms = || all.iter().filter_map(|told| Some((told, term(told)?)));
+        let bytes = |more: usize| terms().map(|(_, term)| term.policy.len() + more).sum();
         let mut fields =
             Fields { policy: String::with_capacity(bytes(2)), limit: String::with_capacity(bytes(LEFT_BYTES)) };
-        for (told, term) in terms {
+        for (told, term) in terms() {
             if !fields.policy.is_empty() {
                 fields.policy.push_str(", ");
                 fields.limit.push_str(", ");
@@ -83,7 +80,7 @@ impl Fields {
                 fields.limit.push_str(number.format(seconds(again)));
             }
         }
-        Some(fields)
+        (!fields.policy.is_empty()).then_some(fields)
     }
 }
 

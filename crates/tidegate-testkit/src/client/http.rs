@@ -245,10 +245,24 @@ pub async fn get_json(server: SocketAddr, url: &str) -> Result<Answer, Ended> {
 /// # Errors
 /// As there.
 pub async fn get_json_as(server: SocketAddr, url: &str, token: Option<&str>) -> Result<Answer, Ended> {
-    let mut wire = Wire::connect(server, None).await?;
     let mut headers = vec!["Accept: application/json".to_owned(), "Connection: close".to_owned()];
     headers.extend(token.map(|token| format!("Authorization: Bearer {token}")));
-    wire.send(&request(server, "GET", url, &headers, b"")).await?;
+    ask(server, "GET", url, &headers, b"").await
+}
+
+/// One request on a connection of its own. `headers` are whole lines without their ends.
+///
+/// # Errors
+/// No connection, or one that broke before the answer.
+pub async fn ask(
+    server: SocketAddr,
+    method: &str,
+    url: &str,
+    headers: &[String],
+    body: &[u8],
+) -> Result<Answer, Ended> {
+    let mut wire = Wire::connect(server, None).await?;
+    wire.send(&request(server, method, url, headers, body)).await?;
     wire.answer().await
 }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde_json::json;
 
 use super::Ended;
-use super::http::{Answer, Wire, request};
+use super::http::{Answer, ask};
 use super::http2::Connection;
 
 /// The reference of the message that shows one.
@@ -21,9 +21,7 @@ pub(super) fn fresh_token(token: &str) -> String {
 /// # Errors
 /// No connection, or one that broke before the answer.
 pub async fn by_request(server: SocketAddr, watch: &str, token: Option<&str>) -> Result<Answer, Ended> {
-    let mut wire = Wire::connect(server, None).await?;
-    wire.send(&request(server, "POST", &url(watch), &shown(token), b"")).await?;
-    wire.answer().await
+    ask(server, "POST", &url(watch), &shown(token), b"").await
 }
 
 /// The same as another stream of a connection, such as that of the watch.

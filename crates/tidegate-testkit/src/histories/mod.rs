@@ -11,8 +11,8 @@
 //! Rows go from one to another, and a watcher goes on as another principal with the cursor that it has. Tokens are revoked and
 //! end amid a watch, and fresh ones are shown for it, on the connection or beside it: with the same claims, with others, by
 //! which it sees other rows or none, and such as must be refused. Each frame is judged as it is heard: none may tell of what
-//! its principal may not see, and what is written after a fresh token was taken is told as that one says. Now and then the config says the same in other words
-//! and is read again: all who watch by it are judged anew, and hear nothing of it.
+//! its principal may not see, and what is written after a fresh token was taken is told as that one says. Now and then the
+//! config says the same in other words and is read again: all who watch by it are judged anew, and hear nothing of it.
 //!
 //! Nothing is deterministic but what is *asked*: the seed makes the same plans, the machine makes
 //! the interleaving. A difference therefore comes with the last frames of its watcher.

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rand::Rng;
-use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -19,7 +18,7 @@ use super::rights::GATE;
 use super::truth::Truth;
 use super::{watcher, writer};
 use crate::client::get_json;
-use crate::client::http::{Wire, request};
+use crate::client::http::ask;
 use crate::process::Server;
 
 /// Reloads of each server.
@@ -185,15 +184,12 @@ async fn befall(
 
 /// Has the config read again. How many watches were judged by it, none of which may see anything else.
 async fn judged_anew(admin: SocketAddr) -> Result<u64, String> {
-    let reload = async {
-        let mut wire = Wire::connect(admin, None).await?;
-        wire.send(&request(admin, "POST", "/reload", &[], b"")).await?;
-        wire.answer().await
-    };
-    let answer = tokio::time::timeout(RELOAD_WITHIN, reload).await.map_err(|_| "no answer".to_owned())?;
+    let answer = tokio::time::timeout(RELOAD_WITHIN, ask(admin, "POST", "/reload", &[], b""))
+        .await
+        .map_err(|_| "no answer".to_owned())?;
     let answer = answer.map_err(|ended| format!("{ended:?}"))?;
-    let told: Value = serde_json::from_str(&answer.text).unwrap_or_default();
-    match (told["watches"]["judged"].as_u64(), told["watches"]["changed"].as_u64()) {
+    let watches = &answer.body["watches"];
+    match (watches["judged"].as_u64(), watches["changed"].as_u64()) {
         (Some(judged), Some(0)) => Ok(judged),
         _ => Err(format!("{} {}", answer.head.status, answer.text)),
     }

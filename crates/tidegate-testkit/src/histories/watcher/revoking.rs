@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::link::Link;
 use super::{FOLLOWS_WITHIN, Next, PATIENCE, Watcher};
-use crate::client::http::{Wire, request};
+use crate::client::http::ask;
 use crate::client::renewal::TOKEN;
 use crate::client::{Ask, Ended};
 
@@ -48,11 +48,7 @@ impl Watcher {
         }
         let body = json!({ "token_id": self.shown.id }).to_string();
         let headers = ["Content-Type: application/json".to_owned()];
-        let asking = async {
-            let mut wire = Wire::connect(self.admin, None).await?;
-            wire.send(&request(self.admin, "POST", "/revocations", &headers, body.as_bytes())).await?;
-            wire.answer().await
-        };
+        let asking = ask(self.admin, "POST", "/revocations", &headers, body.as_bytes());
         let answer = tokio::time::timeout(PATIENCE, asking).await;
         if !matches!(answer, Ok(Ok(answer)) if answer.head.status == 200) {
             // The server died over it.
